@@ -1,0 +1,65 @@
+"""The errors of the engine. Each message is a sentence that names what is wrong and what to do.
+
+PerpetuaError
+├── PictureError           the picture cannot be read or used
+├── SegmentationError      no object was found where the artist clicked
+├── ReconstructionError    the picture's scene could not be built
+├── CameraError            a camera that cannot see the scene
+├── MaterialError          an unknown preset or a value outside physics
+├── SimulationError        the simulation went wrong (NaN, out of bounds)
+├── RenderError            a rasteriser was asked for what it does not do
+├── RefinerError           a refiner is missing something or gave an unusable video
+├── CacheError             a 4D cache is damaged, incomplete or of another version
+├── UnknownNameError       a registry has no such part
+└── Cancelled              the artist stopped it (not a failure)
+"""
+
+
+class PerpetuaError(Exception):
+    """Base of every error the engine raises on purpose."""
+
+    code = "perpetua_error"
+
+
+class PictureError(PerpetuaError):
+    code = "picture"
+
+
+class SegmentationError(PerpetuaError):
+    code = "segmentation"
+
+
+class ReconstructionError(PerpetuaError):
+    code = "reconstruction"
+
+
+class CameraError(PerpetuaError):
+    code = "camera"
+
+
+class MaterialError(PerpetuaError):
+    code = "material"
+
+
+class SimulationError(PerpetuaError):
+    code = "simulation"
+
+
+class RenderError(PerpetuaError):
+    code = "render"
+
+
+class RefinerError(PerpetuaError):
+    code = "refiner"
+
+
+class CacheError(PerpetuaError):
+    code = "cache"
+
+
+class UnknownNameError(PerpetuaError):
+    code = "unknown_name"
+
+
+class Cancelled(PerpetuaError):
+    code = "cancelled"

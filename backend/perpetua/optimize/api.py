@@ -1,0 +1,53 @@
+"""What the backward pass takes and gives."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from perpetua.scene.cameras import Camera
+
+
+@dataclass(frozen=True)
+class ViewTarget:
+    """A refined video: what the corrected scene should look like from ``camera``. video: [T+1, H, W, 3] in [0, 1]."""
+
+    camera: Camera
+    video: NDArray[np.float32]
+    weight: float = 1.0
+
+
+@dataclass(frozen=True)
+class Correction:
+    """Smooth corrections of a round.
+
+    knots: [Q], frame numbers of the round.  displacement: [Q, P, 3] m, added to particles at the knots and
+    interpolated smoothly between them (zero at frame 0, which earlier rounds have settled).  sh: [N, K, 3], the
+    foreground's corrected colours.
+    """
+
+    knots: NDArray[np.float32]
+    displacement: NDArray[np.float32]
+    sh: NDArray[np.float32]
+    loss: float = float("nan")
+    renders: int = 0
+
+    def save(self, path: Path) -> None:
+        np.savez(
+            path,
+            knots=self.knots,
+            displacement=self.displacement,
+            sh=self.sh,
+            loss=self.loss,
+            renders=self.renders,
+        )
+
+    @staticmethod
+    def load(path: Path) -> Correction:
+        with np.load(path, allow_pickle=False) as data:
+            return Correction(
+                data["knots"], data["displacement"], data["sh"], float(data["loss"]), int(data["renders"])
+            )

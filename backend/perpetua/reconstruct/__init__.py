@@ -1,0 +1,1 @@
+"""Reconstruction: a picture becomes a scene of splats and particles."""

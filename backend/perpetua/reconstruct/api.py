@@ -1,0 +1,41 @@
+"""What a reconstructor and a segmenter take and give."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from perpetua_protocol.take import ObjectSpec, Take
+
+from perpetua.progress import Progress
+from perpetua.scene.scene import Scene
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A picture as the engine uses it. rgb: [H, W, 3] uint8 sRGB; scale: pixels here per pixel of the file (a large
+    file is reduced); focal_35mm: mm of the EXIF 35 mm equivalent, if the file has one; path: where it came from."""
+
+    rgb: NDArray[np.uint8]
+    scale: float
+    focal_35mm: float | None
+    path: Path
+
+
+class Segmenter(Protocol):
+    """Finds an object in a picture."""
+
+    def segment(self, picture: Picture, thing: ObjectSpec) -> NDArray[np.float32]:
+        """[H, W] coverage in [0, 1]. Clicks and boxes are in pixels of the file. Raises ``SegmentationError``."""
+        ...
+
+
+class Reconstructor(Protocol):
+    """Builds the world of frame 0."""
+
+    def reconstruct(self, picture: Picture, take: Take, progress: Progress) -> Scene:
+        """Raises ``SegmentationError``, ``CameraError``, ``MaterialError`` or ``ReconstructionError``."""
+        ...

@@ -1,0 +1,38 @@
+"""Names of the parts that can be swapped, and where each lives.
+
+A part is written ``"module:attribute"`` and imported only when asked for, so listing what exists imports nothing
+heavy. Adding a part is one line here and one file in its folder.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+from perpetua.errors import UnknownNameError
+
+PARTS: dict[str, dict[str, str]] = {
+    "reconstructor": {"embedded": "perpetua.reconstruct.embedded:EmbeddedReconstructor"},
+    "segmenter": {"grabcut": "perpetua.reconstruct.segment:GrabCutSegmenter"},
+    "engine": {"genesis": "perpetua.physics.genesis_engine:GenesisEngine"},
+    "refiner": {
+        "none": "perpetua.refine.none:NoRefiner",
+        "teacher": "perpetua.refine.teacher:TeacherRefiner",
+    },
+}
+
+
+def names(kind: str) -> list[str]:
+    """Registered names of one kind of part."""
+    return sorted(PARTS[kind])
+
+
+def load(kind: str, name: str) -> Any:
+    """Import the part registered under ``name``. Raises ``UnknownNameError`` that lists the names there are."""
+    try:
+        target = PARTS[kind][name]
+    except KeyError as error:
+        known = ", ".join(names(kind)) if kind in PARTS else "none of that kind"
+        raise UnknownNameError(f"There is no {kind} called '{name}'; choose one of: {known}.") from error
+    module, _, attribute = target.partition(":")
+    return getattr(importlib.import_module(module), attribute)

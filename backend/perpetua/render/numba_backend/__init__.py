@@ -1,0 +1,12 @@
+"""The CPU renderer: numba kernels for each stage of Gaussian splatting, forward and backward.
+
+    project.py             3D Gaussian -> 2D mean, conic, depth, extent            (and its gradient)
+    harmonics.py           spherical harmonics + view direction -> colour          (and its gradient)
+    bin.py                 depth order, list of Gaussians for each 16 x 16 tile
+    composite.py           tile lists -> colour, alpha
+    composite_backward.py  gradient of the composite, summed without atomics
+    autograd.py            these stages as torch functions
+    rasterize.py           the stages in order: gsplat's `rasterization` for CPU tensors
+
+The same scene gives the same bytes on one machine for any number of threads and in every run.
+"""

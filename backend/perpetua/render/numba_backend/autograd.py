@@ -1,0 +1,211 @@
+"""The stages as torch functions with gradients: one projection for all cameras, one composite a camera."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from perpetua.errors import RenderError
+from perpetua.render.numba_backend.bin import RECORD, bin_tiles, sort_by_depth
+from perpetua.render.numba_backend.composite import GROUP, composite_forward
+from perpetua.render.numba_backend.composite_backward import MOMENTS, composite_backward, sum_slots
+from perpetua.render.numba_backend.lanes import TILE, F
+from perpetua.render.numba_backend.project import NOT_FINITE, project_backward, project_forward
+from perpetua.render.numba_backend.threads import parallel_ranges, thread_count
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+GAUSSIANS_A_RANGE = 8192
+_RANGES_A_THREAD = (
+    8  # tiles differ in cost: enough ranges that threads end together, few enough to start cheaply
+)
+
+
+def array(tensor: Tensor) -> np.ndarray:
+    """The tensor's memory as a C-contiguous array, without its graph."""
+    return tensor.detach().contiguous().numpy()
+
+
+def _over_tiles(kernel: Any, tiles: int, *arguments: Any) -> None:
+    threads = thread_count()
+    size = tiles if threads == 1 else max(1, tiles // (threads * _RANGES_A_THREAD))
+    parallel_ranges(kernel, tiles, max(1, size), *arguments)
+
+
+@dataclass(frozen=True)
+class Lens:
+    """What the projection needs beside the camera matrices; lengths in metres, sizes in pixels."""
+
+    width: int
+    height: int
+    near: float
+    far: float
+    radius_clip: float
+    eps2d: float
+
+
+class Project(torch.autograd.Function):
+    """Gaussians [N] seen by cameras [C] -> means2d [C,N,2], depths [C,N], conics [C,N,3], radii, extents [C,N,2].
+
+    Give `quats` [N,4] and `scales` [N,3], or `covars` [N,6] (upper triangles), and the others empty ([0, .]).
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        means: Tensor,
+        quats: Tensor,
+        scales: Tensor,
+        covars: Tensor,
+        opacities: Tensor,
+        viewmats: Tensor,
+        Ks: Tensor,
+        lens: Lens,
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+        cameras, count = viewmats.shape[0], means.shape[0]
+        means2d = torch.empty(cameras, count, 2)
+        depths = torch.empty(cameras, count)
+        conics = torch.empty(cameras, count, 3)
+        radii = torch.empty(cameras, count, 2, dtype=torch.int32)
+        extents = torch.empty(cameras, count, 2)
+        gaussians = [array(t) for t in (means, quats, scales, covars, opacities)]
+        limits = (F(lens.eps2d), F(lens.near), F(lens.far), F(lens.radius_clip))
+        for c in range(cameras):
+            outputs = [t[c].numpy() for t in (radii, extents, means2d, depths, conics)]
+            camera = (array(viewmats[c]), array(Ks[c]), lens.width, lens.height)
+            parallel_ranges(project_forward, count, GAUSSIANS_A_RANGE, *gaussians, *camera, *limits, *outputs)
+            lost = np.flatnonzero(outputs[0][:, 0] == NOT_FINITE)
+            if lost.size:
+                raise RenderError(
+                    f"{lost.size} Gaussians cannot be projected, the first is number {lost[0]}: its mean, opacity or "
+                    "shape is NaN or infinite (or its quaternion is zero); remove them or find the step that made them"
+                )
+        ctx.save_for_backward(means, quats, scales, covars, viewmats, Ks, radii, conics)
+        ctx.lens = lens
+        ctx.mark_non_differentiable(radii, extents)
+        return means2d, depths, conics, radii, extents
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad_means2d: Tensor, grad_depths: Tensor, grad_conics: Tensor, *_: Any) -> Any:
+        means, quats, scales, covars, viewmats, Ks, radii, conics = ctx.saved_tensors
+        gradients = [torch.zeros(t.shape) for t in (means, quats, scales, covars)]
+        gaussians = [array(t) for t in (means, quats, scales, covars)]
+        sums = [t.numpy() for t in gradients]
+        incoming = [array(t) for t in (grad_means2d, grad_depths, grad_conics)]
+        for c in range(viewmats.shape[0]):
+            parallel_ranges(
+                project_backward,
+                means.shape[0],
+                GAUSSIANS_A_RANGE,
+                *gaussians,
+                array(viewmats[c]),
+                array(Ks[c]),
+                ctx.lens.width,
+                ctx.lens.height,
+                radii[c].numpy(),
+                conics[c].numpy(),
+                *(g[c] for g in incoming),
+                *sums,
+            )
+        return (*gradients, None, None, None, None)
+
+
+class Composite(torch.autograd.Function):
+    """Projected Gaussians of one camera -> image [H,W,D (+1 with depths)], alpha [H,W,1].
+
+    `colors` [N,D] (D may be 0), `depths` [N] or empty for none, `background` [D]. With `expected_depth` the depth
+    channel is divided by alpha.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        means2d: Tensor,
+        conics: Tensor,
+        opacities: Tensor,
+        colors: Tensor,
+        depths: Tensor,
+        depth_of_order: Tensor,
+        background: Tensor,
+        radii: Tensor,
+        extents: Tensor,
+        width: int,
+        height: int,
+        expected_depth: bool,
+    ) -> tuple[Tensor, Tensor]:
+        channels = colors.shape[1] + (1 if depths.shape[0] else 0)
+        planes = -(-channels // GROUP) * GROUP
+        order = sort_by_depth(array(radii), array(depth_of_order).view(np.int32))
+        records = np.empty((len(order), RECORD), np.float32)
+        features = np.empty((len(order), planes), np.float32)
+        first_slot = np.empty(len(order) + 1, np.int64)
+        tile_start, pairs = bin_tiles(
+            order,
+            *(array(t) for t in (means2d, conics, extents, opacities, colors, depths)),
+            width,
+            height,
+            records,
+            features,
+            first_slot,
+        )
+        behind = np.zeros(channels, np.float32)
+        behind[: background.shape[0]] = array(background)
+        image = torch.empty(height, width, channels)
+        alpha = torch.empty(height, width, 1)
+        transmittance = np.empty((height, width), np.float32)
+        last = np.empty((height, width), np.int32)
+        tiles = (records, features, tile_start, pairs, width, height, behind, expected_depth)
+        pixels = (image.numpy(), alpha.numpy()[..., 0], transmittance, last)
+        _over_tiles(composite_forward, len(tile_start) - 1, *tiles, *pixels)
+        ctx.save_for_backward(conics, background, image, alpha)
+        ctx.stages = (order, first_slot, tiles, transmittance, last)
+        ctx.sizes = (means2d.shape[0], colors.shape[1], depths.shape[0])
+        return image, alpha
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad_image: Tensor, grad_alpha: Tensor) -> Any:
+        conics, background, image, alpha = ctx.saved_tensors
+        order, first_slot, tiles, transmittance, last = ctx.stages
+        records, features, tile_start, pairs = tiles[:4]
+        count, channels, depth_count = ctx.sizes
+        slots = np.empty((len(pairs), MOMENTS + features.shape[1]), np.float32)
+        pixels = (array(image), array(alpha)[..., 0], transmittance, last)
+        incoming = (array(grad_image), array(grad_alpha)[..., 0], slots)
+        _over_tiles(composite_backward, len(tile_start) - 1, *tiles, *pixels, *incoming)
+        shapes = ((count, 2), (count, 3), (count, channels), (depth_count,), (count,))
+        grad_means2d, grad_conics, grad_colors, grad_depths, grad_opacities = (torch.zeros(s) for s in shapes)
+        outputs = (grad_means2d, grad_conics, grad_colors, grad_depths, grad_opacities)
+        parallel_ranges(
+            sum_slots,
+            len(order),
+            GAUSSIANS_A_RANGE,
+            order,
+            first_slot,
+            slots,
+            array(conics),
+            records,
+            *(t.numpy() for t in outputs),
+        )
+        grad_background = None
+        if ctx.needs_input_grad[6]:
+            colour = grad_image[..., : background.shape[0]]
+            grad_background = (colour * torch.from_numpy(transmittance)[..., None]).sum((0, 1))
+        return (
+            grad_means2d,
+            grad_conics,
+            grad_opacities,
+            grad_colors,
+            grad_depths,
+            None,
+            grad_background,
+            *(None,) * 5,
+        )
+
+
+def tiles_of(width: int, height: int) -> tuple[int, int]:
+    """Tiles across and down an image."""
+    return -(-width // TILE), -(-height // TILE)

@@ -1,0 +1,75 @@
+"""How the kernels of this folder are compiled, and where the compiled code is kept.
+
+numba writes compiled code beside the source by default, which fails when site-packages are read-only, and it
+does not notice when a function that a kernel calls changes in another file. So the kernels here are kept under
+``$NUMBA_CACHE_DIR`` if that is set, else ``~/.cache/perpetua/numba``, in a folder named after a digest of all
+kernel sources: a later process loads them in a fraction of a second, and an edited kernel is never stale.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+import warnings
+from collections.abc import Callable
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numba
+
+# Contraction into fused multiply-add and no NaN/infinity/signed-zero rules. Not "reassoc": `exp2` (lanes.py)
+# relies on the order of an addition and a subtraction, and sums must not depend on the vector width.
+_FASTMATH = {"contract", "nnan", "ninf", "nsz", "arcp"}
+
+
+def cache_folder() -> Path:
+    """Folder that holds the compiled kernels of exactly these sources (it may not exist yet)."""
+    digest = hashlib.sha256()
+    for source in sorted(Path(__file__).parent.glob("*.py")):
+        digest.update(source.name.encode() + b"\0" + source.read_bytes() + b"\0")
+    chosen = os.environ.get("NUMBA_CACHE_DIR")
+    root = Path(chosen) if chosen else Path.home() / ".cache" / "perpetua" / "numba"
+    return root / f"render-{digest.hexdigest()[:12]}"
+
+
+@lru_cache(maxsize=1)
+def _writable_cache_folder() -> str | None:
+    """The cache folder once it is known to be writable, or None after one warning that says why not."""
+    folder = cache_folder()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        warnings.warn(
+            f"the renderer's compiled kernels cannot be kept in {folder} ({error.strerror}), so each process compiles "
+            "them anew (about a minute); set NUMBA_CACHE_DIR to a folder you can write",
+            RuntimeWarning,
+            stacklevel=2,
+        )
+        return None
+    return str(folder)
+
+
+def kernel(function: Callable[..., Any]) -> Any:
+    """Compile `function` on first call as a kernel that releases the GIL, cached on disk.
+
+    numba decides where to cache when a function is decorated, so its setting is changed for that moment only and
+    other users of numba in the process keep theirs.
+    """
+    folder = _writable_cache_folder()
+    before = numba.config.CACHE_DIR
+    numba.config.CACHE_DIR = folder or ""
+    try:
+        return numba.njit(nogil=True, cache=folder is not None, error_model="numpy", fastmath=_FASTMATH)(
+            function
+        )
+    finally:
+        numba.config.CACHE_DIR = before
+
+
+def inlined(function: Callable[..., Any]) -> Any:
+    """Compile `function` as a part of the kernels that call it."""
+    return numba.njit(inline="always", nogil=True, error_model="numpy", fastmath=_FASTMATH)(function)

@@ -1,0 +1,149 @@
+"""Alpha compositing of the tile lists, nearest first (3D Gaussian Splatting, Kerbl et al. 2023).
+
+At a pixel centre with offset d from the mean, Gaussian i has
+
+    alpha_i = min(0.999, opacity_i exp(-d^T conic_i d / 2)),        skipped if alpha_i < 1/255,
+    C = sum_i c_i alpha_i T_i + T_end background,   T_i = prod_{j<i} (1 - alpha_j),   alpha = 1 - T_end,
+
+and a pixel is finished before the Gaussian that would bring T to 1e-4 or less. The exponent is kept as a base-2
+logarithm, log2(alpha) = (XX dx + XY dy) dx + YY dy^2 + log2(opacity), so that one fast `exp2` makes alpha.
+
+Per tile all state is one flat float32 array of rows of planes of 16 lanes:
+    T | last | weight | channel 0 | channel 1 | ...
+T is negative once the pixel is finished, and for lanes outside of the image.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from perpetua.render.numba_backend.bin import EXTENT_Y, LOG2_OPACITY, XX, XY, YY, X, Y
+from perpetua.render.numba_backend.compile import kernel
+from perpetua.render.numba_backend.lanes import (
+    HALF,
+    LANES,
+    LOG2_MIN_ALPHA,
+    MAX_ALPHA,
+    MIN_TRANSMITTANCE,
+    ONE,
+    TILE,
+    UNSEEN_EXPONENT,
+    ZERO,
+    F,
+    bits_float,
+    exp2,
+    float_bits,
+    prefetch,
+)
+
+GROUP = 4  # channels that are composited together; features are padded to a multiple of it
+MIN_EXPECTED_ALPHA = F(1e-10)  # floor of the alpha that the depth is divided by (gsplat: same)
+_AHEAD = 6  # Gaussians between a prefetch and its use
+_FINISHED_EVERY = 32  # Gaussians between two looks at whether the whole tile is finished
+
+# Plane offsets, unsigned: see lanes.py.
+_U = np.uint64
+_LAST = _U(1 * TILE)
+_WEIGHT = _U(2 * TILE)
+_C0, _C1, _C2, _C3 = _U(3 * TILE), _U(4 * TILE), _U(5 * TILE), _U(6 * TILE)
+
+
+@kernel
+def composite_forward(
+    begin: int,
+    end: int,
+    records: np.ndarray,  # [V, RECORD]
+    features: np.ndarray,  # [V, F] with F a multiple of GROUP
+    tile_start: np.ndarray,  # [tiles + 1]
+    pairs: np.ndarray,  # [P, 2]
+    width: int,
+    height: int,
+    background: np.ndarray,  # [channels]
+    expected_depth: bool,  # divide the last channel by alpha
+    image: np.ndarray,  # out [height, width, channels]
+    alpha: np.ndarray,  # out [height, width]
+    transmittance: np.ndarray,  # out [height, width], T_end: 1 - alpha without its rounding
+    last: np.ndarray,  # out [height, width] int32, index into pairs of the last Gaussian seen, -1 for none
+) -> None:
+    """Composite tiles begin..end."""
+    tiles_x = (width + TILE - 1) // TILE
+    channels = background.shape[0]
+    planes = features.shape[1]
+    row_size = TILE * (3 + planes)
+    state = np.empty(TILE * row_size, np.float32)
+    for tile in range(begin, end):
+        left, top = (tile % tiles_x) * TILE, (tile // tiles_x) * TILE
+        rows, columns = min(TILE, height - top), min(TILE, width - left)
+        state[:] = ZERO
+        for y in range(TILE):
+            for l in range(TILE):
+                state[y * row_size + l] = ONE if (y < rows and l < columns) else -ONE
+                state[y * row_size + TILE + l] = bits_float(np.int32(-1))
+        first, stop = tile_start[tile], tile_start[tile + 1]
+        centre_x, centre_y = F(left) + HALF, F(top) + HALF
+        for s in range(first, stop):
+            if s + _AHEAD < stop:
+                prefetch(records, np.int64(pairs[s + _AHEAD, 0]))
+                prefetch(features, np.int64(pairs[s + _AHEAD, 0]))
+            g = pairs[s, 0]
+            mean_y, extent = records[g, Y], records[g, EXTENT_Y]
+            xx, xy, yy, log2_opacity = (
+                records[g, XX],
+                records[g, XY],
+                records[g, YY],
+                records[g, LOG2_OPACITY],
+            )
+            y0 = max(0, int(math.ceil(mean_y - extent - centre_y)))
+            y1 = min(rows, int(math.floor(mean_y + extent - centre_y)) + 1)
+            c0, c1, c2, c3 = features[g, 0], features[g, 1], features[g, 2], features[g, 3]
+            this = bits_float(np.int32(s))
+            dx0 = records[g, X] - centre_x
+            for y in range(y0, y1):
+                dy = mean_y - (centre_y + F(y))
+                linear, constant = xy * dy, yy * dy * dy + log2_opacity
+                o = _U(y * row_size)
+                for l in range(LANES):
+                    dx = dx0 - F(np.int32(l))
+                    exponent = dx * (dx * xx + linear) + constant
+                    touched = exponent >= LOG2_MIN_ALPHA
+                    a = exp2(exponent if touched else UNSEEN_EXPONENT)
+                    a = a if a < MAX_ALPHA else MAX_ALPHA
+                    t = state[o + l]
+                    weight = t * a
+                    t_next = t - weight
+                    alive = touched & (t > ZERO)
+                    seen = alive & (t_next > MIN_TRANSMITTANCE)
+                    weight = weight if seen else ZERO
+                    state[o + l] = t_next if seen else (-t if alive else t)
+                    last_before = state[o + _LAST + l]
+                    state[o + _LAST + l] = this if seen else last_before
+                    state[o + _WEIGHT + l] = weight
+                    state[o + _C0 + l] += weight * c0
+                    state[o + _C1 + l] += weight * c1
+                    state[o + _C2 + l] += weight * c2
+                    state[o + _C3 + l] += weight * c3
+                for c in range(GROUP, planes):
+                    value = features[g, c]
+                    plane = o + _U((3 + c) * TILE)
+                    for l in range(LANES):
+                        state[plane + l] += state[o + _WEIGHT + l] * value
+            if ((s - first) % _FINISHED_EVERY) == _FINISHED_EVERY - 1:
+                most = -ONE
+                for y in range(TILE):
+                    for l in range(TILE):
+                        most = max(most, state[y * row_size + l])
+                if most <= ZERO:
+                    break
+        for y in range(rows):
+            for l in range(columns):
+                t = abs(state[y * row_size + l])
+                a = ONE - t
+                alpha[top + y, left + l] = a
+                transmittance[top + y, left + l] = t
+                last[top + y, left + l] = float_bits(state[y * row_size + TILE + l])
+                for c in range(channels):
+                    value = state[y * row_size + (3 + c) * TILE + l] + t * background[c]
+                    if expected_depth and c == channels - 1:
+                        value /= max(a, MIN_EXPECTED_ALPHA)
+                    image[top + y, left + l, c] = value

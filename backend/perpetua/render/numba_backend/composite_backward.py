@@ -1,0 +1,241 @@
+"""Gradient of the composite (composite.py), back to front.
+
+With w_i = alpha_i T_i and g the gradient of the image, walking from the last Gaussian that a pixel saw to the first,
+
+    T_i      = T_{i+1} / (1 - alpha_i),
+    dc_i     = w_i g,
+    dalpha_i = T_i (g . c_i) - B_i / (1 - alpha_i),   B_i = sum_{j>i} w_j (g . c_j) + T_end (g . background - dalpha),
+
+(dalpha is the gradient of the alpha image). Where alpha is not clamped, log(alpha) = log(opacity) - d^T conic d / 2, so
+all that must be summed over pixels for the geometry is -alpha_i dalpha_i times 1, dx, dy, dx^2, dx dy, dy^2.
+
+Sums go to the pair's own slot and are added up per Gaussian in slot order: no atomics, the same bytes every time.
+
+State per row, planes of 16 lanes:
+    T | B | last | extra | weight | s | s dx | s dx dx | g . | per channel: g | for the first four: w g
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from perpetua.render.numba_backend.bin import EXTENT_Y, LOG2_OPACITY, OPACITY, XX, XY, YY, X, Y
+from perpetua.render.numba_backend.compile import kernel
+from perpetua.render.numba_backend.composite import GROUP, MIN_EXPECTED_ALPHA
+from perpetua.render.numba_backend.lanes import (
+    HALF,
+    LANES,
+    LOG2_MIN_ALPHA,
+    MAX_ALPHA,
+    ONE,
+    TILE,
+    UNSEEN_EXPONENT,
+    ZERO,
+    F,
+    bits_float,
+    exp2,
+    float_bits,
+    prefetch,
+)
+
+MOMENTS = 6  # sums over pixels: s dx, s dy, s dx^2, s dx dy, s dy^2, s
+_AHEAD = 6
+
+_U = np.uint64
+_B, _LAST, _EXTRA, _WEIGHT = _U(1 * TILE), _U(2 * TILE), _U(3 * TILE), _U(4 * TILE)
+_S, _SX, _SXX = _U(5 * TILE), _U(6 * TILE), _U(7 * TILE)
+_WG0, _WG1, _WG2, _WG3 = _U(8 * TILE), _U(9 * TILE), _U(10 * TILE), _U(11 * TILE)
+_G0, _G1, _G2, _G3 = _U(12 * TILE), _U(13 * TILE), _U(14 * TILE), _U(15 * TILE)
+_GRADIENT = 12  # planes before the gradient of the first channel
+_M0, _M1, _M2, _M3, _M4, _M5 = _U(0), _U(16), _U(32), _U(48), _U(64), _U(80)
+_M6, _M7, _M8, _M9 = _U(96), _U(112), _U(128), _U(144)
+_EIGHT, _FOUR = _U(8), _U(4)
+_1, _2, _3 = _U(1), _U(2), _U(3)
+
+
+@kernel
+def composite_backward(
+    begin: int,
+    end: int,
+    records: np.ndarray,
+    features: np.ndarray,
+    tile_start: np.ndarray,
+    pairs: np.ndarray,
+    width: int,
+    height: int,
+    background: np.ndarray,
+    expected_depth: bool,
+    image: np.ndarray,
+    alpha: np.ndarray,
+    transmittance: np.ndarray,
+    last: np.ndarray,
+    grad_image: np.ndarray,  # [height, width, channels]
+    grad_alpha: np.ndarray,  # [height, width]
+    slots: np.ndarray,  # out [P, MOMENTS + F] partial sums of each pair
+) -> None:
+    """Partial sums of the pairs of tiles begin..end."""
+    tiles_x = (width + TILE - 1) // TILE
+    channels = background.shape[0]
+    planes = features.shape[1]
+    row_size = TILE * (_GRADIENT + planes)
+    state = np.empty(TILE * row_size, np.float32)
+    sums = np.empty(TILE * (MOMENTS + planes), np.float32)
+    for tile in range(begin, end):
+        left, top = (tile % tiles_x) * TILE, (tile // tiles_x) * TILE
+        rows, columns = min(TILE, height - top), min(TILE, width - left)
+        state[:] = ZERO
+        newest = -1
+        for y in range(TILE):
+            for l in range(TILE):
+                o = y * row_size + l
+                state[o] = ONE
+                state[o + 2 * TILE] = bits_float(np.int32(-1))
+                if y < rows and l < columns:
+                    py, px = top + y, left + l
+                    t = transmittance[py, px]
+                    into_alpha = grad_alpha[py, px]
+                    from_background = ZERO
+                    for c in range(channels):
+                        g = grad_image[py, px, c]
+                        if expected_depth and c == channels - 1:
+                            # E = D / alpha: dD = dE / alpha, and alpha receives -dE E / alpha.
+                            a = alpha[py, px]
+                            g /= max(a, MIN_EXPECTED_ALPHA)
+                            if a > MIN_EXPECTED_ALPHA:
+                                into_alpha -= g * image[py, px, c]
+                        state[o + (_GRADIENT + c) * TILE] = g
+                        from_background += g * background[c]
+                    state[o] = t
+                    state[o + TILE] = t * (from_background - into_alpha)
+                    state[o + 2 * TILE] = bits_float(last[py, px])
+                    newest = max(newest, last[py, px])
+        first, stop = tile_start[tile], tile_start[tile + 1]
+        centre_x, centre_y = F(left) + HALF, F(top) + HALF
+        for s in range(max(first, newest + 1), stop):
+            for j in range(slots.shape[1]):
+                slots[pairs[s, 1], j] = ZERO
+        for s in range(newest, first - 1, -1):
+            if s - _AHEAD >= first:
+                prefetch(records, np.int64(pairs[s - _AHEAD, 0]))
+                prefetch(features, np.int64(pairs[s - _AHEAD, 0]))
+                prefetch(slots, np.int64(pairs[s - _AHEAD, 1]))
+            g, slot = pairs[s, 0], pairs[s, 1]
+            mean_y, extent = records[g, Y], records[g, EXTENT_Y]
+            xx, xy, yy, log2_opacity = (
+                records[g, XX],
+                records[g, XY],
+                records[g, YY],
+                records[g, LOG2_OPACITY],
+            )
+            y0 = max(0, int(math.ceil(mean_y - extent - centre_y)))
+            y1 = min(rows, int(math.floor(mean_y + extent - centre_y)) + 1)
+            c0, c1, c2, c3 = features[g, 0], features[g, 1], features[g, 2], features[g, 3]
+            this = np.int32(s)
+            dx0 = records[g, X] - centre_x
+            sums[:] = ZERO
+            for y in range(y0, y1):
+                dy = mean_y - (centre_y + F(y))
+                linear, constant, dy2 = xy * dy, yy * dy * dy + log2_opacity, dy * dy
+                o = _U(y * row_size)
+                if planes > GROUP:
+                    for l in range(LANES):
+                        state[o + _EXTRA + l] = ZERO
+                    for c in range(GROUP, planes):
+                        value = features[g, c]
+                        plane = o + _U((_GRADIENT + c) * TILE)
+                        for l in range(LANES):
+                            state[o + _EXTRA + l] += state[plane + l] * value
+                for l in range(LANES):
+                    dx = dx0 - F(np.int32(l))
+                    exponent = dx * (dx * xx + linear) + constant
+                    seen = (exponent >= LOG2_MIN_ALPHA) & (float_bits(state[o + _LAST + l]) >= this)
+                    unclamped = exp2(exponent if seen else UNSEEN_EXPONENT)
+                    free = unclamped < MAX_ALPHA
+                    a = unclamped if free else MAX_ALPHA
+                    through = ONE / (ONE - a)
+                    t_after = state[o + l]
+                    t = t_after * through
+                    behind = state[o + _B + l]
+                    weight = a * t if seen else ZERO
+                    g0, g1, g2, g3 = (
+                        state[o + _G0 + l],
+                        state[o + _G1 + l],
+                        state[o + _G2 + l],
+                        state[o + _G3 + l],
+                    )
+                    gc = g0 * c0 + g1 * c1 + g2 * c2 + g3 * c3 + state[o + _EXTRA + l]
+                    into_a = t * gc - through * behind
+                    state[o + l] = t if seen else t_after
+                    state[o + _B + l] = behind + weight * gc
+                    s0 = -a * into_a if (seen & free) else ZERO
+                    sx = s0 * dx
+                    state[o + _WEIGHT + l] = weight
+                    state[o + _S + l] = s0
+                    state[o + _SX + l] = sx
+                    state[o + _SXX + l] = sx * dx
+                    state[o + _WG0 + l] = weight * g0
+                    state[o + _WG1 + l] = weight * g1
+                    state[o + _WG2 + l] = weight * g2
+                    state[o + _WG3 + l] = weight * g3
+                for l in range(LANES):
+                    s0, sx = state[o + _S + l], state[o + _SX + l]
+                    sums[_M0 + l] += sx
+                    sums[_M1 + l] += s0 * dy
+                    sums[_M2 + l] += state[o + _SXX + l]
+                    sums[_M3 + l] += sx * dy
+                    sums[_M4 + l] += s0 * dy2
+                    sums[_M5 + l] += s0
+                    sums[_M6 + l] += state[o + _WG0 + l]
+                    sums[_M7 + l] += state[o + _WG1 + l]
+                    sums[_M8 + l] += state[o + _WG2 + l]
+                    sums[_M9 + l] += state[o + _WG3 + l]
+                for c in range(GROUP, planes):
+                    plane = o + _U((_GRADIENT + c) * TILE)
+                    into = _U((MOMENTS + c) * TILE)
+                    for l in range(LANES):
+                        sums[into + l] += state[o + _WEIGHT + l] * state[plane + l]
+            for j in range(MOMENTS + planes):
+                o = _U(TILE * j)
+                for l in range(_EIGHT):
+                    sums[o + l] += sums[o + _EIGHT + l]
+                for l in range(_FOUR):
+                    sums[o + l] += sums[o + _FOUR + l]
+                slots[slot, j] = (sums[o] + sums[o + _1]) + (sums[o + _2] + sums[o + _3])
+
+
+@kernel
+def sum_slots(
+    begin: int,
+    end: int,
+    order: np.ndarray,  # [V] int32
+    first_slot: np.ndarray,  # [V + 1]
+    slots: np.ndarray,  # [P, MOMENTS + F]
+    conics: np.ndarray,  # [N, 3]
+    records: np.ndarray,  # [V, RECORD]
+    grad_means2d: np.ndarray,  # out [N, 2], and below: rows of `order` only
+    grad_conics: np.ndarray,  # out [N, 3]
+    grad_colors: np.ndarray,  # out [N, D]
+    grad_depths: np.ndarray,  # out [N], or empty without a depth channel
+    grad_opacities: np.ndarray,  # out [N]
+) -> None:
+    """Gradients of the Gaussians order[begin:end] from their slots."""
+    channels = grad_colors.shape[1]
+    size = slots.shape[1]
+    total = np.empty(size, np.float32)
+    for s in range(begin, end):
+        total[:] = ZERO
+        for slot in range(first_slot[s], first_slot[s + 1]):
+            for j in range(size):
+                total[j] += slots[slot, j]
+        i = order[s]
+        a, b, c = conics[i, 0], conics[i, 1], conics[i, 2]
+        # s is the gradient of -log(alpha)... of sigma = d^T conic d / 2, with d = mean - pixel.
+        grad_means2d[i, 0] = a * total[0] + b * total[1]
+        grad_means2d[i, 1] = b * total[0] + c * total[1]
+        grad_conics[i, 0], grad_conics[i, 1], grad_conics[i, 2] = HALF * total[2], total[3], HALF * total[4]
+        grad_opacities[i] = -total[5] / records[s, OPACITY]
+        for k in range(channels):
+            grad_colors[i, k] = total[MOMENTS + k]
+        if grad_depths.shape[0] > 0:
+            grad_depths[i] = total[MOMENTS + channels]

@@ -1,0 +1,94 @@
+"""Particles and everything else a simulation needs to continue as if it had never stopped."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Particles:
+    """P particles of all objects, ordered by object. Float32 unless said otherwise.
+
+    positions: [P, 3], m.  velocities: [P, 3], m/s.  F: [P, 3, 3], the engine's *elastic* deformation gradient.
+    C: [P, 3, 3], 1/s, APIC affine velocity.  plastic: [P], the engine's plastic memory (Jp of snow and sand; 1 where
+    unused).  body: [P] int32, index of the object in ``Scene.bodies``.
+    """
+
+    positions: Array
+    velocities: Array
+    F: Array
+    C: Array
+    plastic: Array
+    body: NDArray[np.int32]
+
+    def __len__(self) -> int:
+        return len(self.positions)
+
+    @staticmethod
+    def at_rest(positions: Array, body: NDArray[np.int32]) -> Particles:
+        """Particles without motion or deformation."""
+        count = len(positions)
+        eye = np.broadcast_to(np.eye(3, dtype=np.float32), (count, 3, 3)).copy()
+        zeros = np.zeros((count, 3), np.float32)
+        return Particles(
+            positions.astype(np.float32), zeros, eye, np.zeros_like(eye), np.ones(count, np.float32), body
+        )
+
+
+@dataclass(frozen=True)
+class RigidPose:
+    """A rigid body's motion. position: [3] m and quaternion: [4] wxyz map the body's rest shape to now (rest: 0 and
+    1, 0, 0, 0; the turn is about the rest centre of mass); velocity: [3] m/s of that centre; angular_velocity: [3] rad/s, world axes."""
+
+    position: NDArray[np.float64]
+    quaternion: NDArray[np.float64]
+    velocity: NDArray[np.float64]
+    angular_velocity: NDArray[np.float64]
+
+    @staticmethod
+    def at_rest() -> RigidPose:
+        return RigidPose(np.zeros(3), np.array([1.0, 0, 0, 0]), np.zeros(3), np.zeros(3))
+
+
+@dataclass(frozen=True)
+class State:
+    """All a restart needs. ``total_F`` [P, 3, 3] is the whole deformation since the picture (elastic, plastic and
+    rotation), which carries the splats; the engine's own elastic F is in ``particles``."""
+
+    particles: Particles
+    total_F: Array
+    rigid: dict[int, RigidPose] = field(default_factory=dict)
+    """Pose of every rigid body, by its index."""
+    time: float = 0.0
+    """Seconds since the picture."""
+
+    def save(self, path: Path) -> None:
+        """Write as one ``.npz`` file (uncompressed)."""
+        arrays = {f.name: getattr(self.particles, f.name) for f in fields(Particles)}
+        for body, pose in self.rigid.items():
+            arrays[f"rigid_{body}"] = np.concatenate(
+                [pose.position, pose.quaternion, pose.velocity, pose.angular_velocity]
+            )
+        np.savez(path, total_F=self.total_F, time=np.float64(self.time), **arrays)
+
+    @staticmethod
+    def load(path: Path) -> State:
+        """Read what ``save`` wrote."""
+        with np.load(path, allow_pickle=False) as data:
+            particles = Particles(**{f.name: data[f.name] for f in fields(Particles)})
+            rigid = {
+                int(name.removeprefix("rigid_")): RigidPose(*np.split(data[name], [3, 7, 10]))
+                for name in data.files
+                if name.startswith("rigid_")
+            }
+            return State(particles, data["total_F"], rigid, float(data["time"]))
+
+    def with_particles(self, **changes: NDArray) -> State:
+        """A copy with some of the particles' arrays exchanged."""
+        return replace(self, particles=replace(self.particles, **changes))

@@ -1,0 +1,175 @@
+"""The 4D cache as it lies on disk: the schema of ``meta.json`` and a reader that maps the arrays.
+
+    cache/
+      meta.json              CacheMeta, exchanged atomically after every finished round
+      background/            splats that never move: position [B,3], scale [B,3], rotation [B,4] wxyz, radiance_base [B,4]
+      round_000/             frame 0, the picture; then round_001/ for the first round, and so on
+        position.npy         [T, N, 3] float32, m, Blender's axes
+        rotation.npy         [T, N, 4] float32, wxyz
+        scale.npy            [T, N, 3] float32, m, standard deviations
+        radiance_base.npy    [N, 4] float32: degree-0 SH coefficients of the colour, and opacity in [0, 1]
+
+Every array is an ``.npy`` file that playback maps into memory; a round's folder appears whole or not at all. Names
+follow Blender 5.3's native splats (``radiance:base`` is ``radiance_base`` here, for file systems that refuse colons).
+The displayed colour is ``0.5 + 0.28209479 * coefficient``, in sRGB.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from perpetua_protocol.errors import ProtocolError
+from perpetua_protocol.take import Matrix16, Take, Vec3
+
+FORMAT = "perpetua-4d-cache"
+VERSION = 1
+SH_C0 = 0.28209479177387814
+ATTRIBUTES = ("position", "rotation", "scale", "radiance_base")
+
+
+class DamagedCache(ProtocolError):
+    """A cache that lacks a file, or holds one that is not what ``meta.json`` says."""
+
+    code = "cache"
+
+
+class FileRecord(msgspec.Struct, frozen=True):
+    """An array file of the cache."""
+
+    sha256: str
+    bytes: int
+
+
+class CameraRecord(msgspec.Struct, frozen=True):
+    """A camera as Blender needs it. matrix_world row by row; width and height in pixels."""
+
+    name: str
+    role: str
+    matrix_world: Matrix16
+    horizontal_fov_degrees: float
+    width: int
+    height: int
+
+
+class BodyRecord(msgspec.Struct, frozen=True):
+    """An object: its name, its material's preset and model, and the box [m] it fills at rest."""
+
+    name: str
+    material: str
+    model: str
+    lower: Vec3
+    upper: Vec3
+
+
+class RoundRecord(msgspec.Struct, frozen=True):
+    """A finished round. Its arrays hold frames ``start`` to ``start + frames - 1`` of the take."""
+
+    index: int
+    start: int
+    frames: int
+    folder: str
+    digest: str
+    """Of the state the next round starts from."""
+    seconds: float
+    """Time the round took to bake; 0 when it came from an earlier bake's stages."""
+
+
+class CacheMeta(msgspec.Struct, frozen=True):
+    """``meta.json``."""
+
+    name: str
+    fps: float
+    rounds: list[RoundRecord]
+    cameras: list[CameraRecord]
+    bodies: list[BodyRecord]
+    background: int
+    """Number of splats that never move."""
+    foreground: int
+    """Number of splats that do."""
+    particles: int
+    particle_spacing: float
+    """m"""
+    lower: Vec3
+    """Corner of the simulation's bounds, m."""
+    upper: Vec3
+    files: dict[str, FileRecord]
+    """By path relative to the cache's folder, with forward slashes."""
+    take: Take
+    backend: str
+    """Version of the program that baked it."""
+    format: str = FORMAT
+    version: int = VERSION
+
+    @property
+    def frames(self) -> int:
+        """Frames in the cache, the picture's included."""
+        return sum(r.frames for r in self.rounds)
+
+
+class Cache:
+    """A cache opened for reading; arrays are mapped, not read."""
+
+    def __init__(self, folder: Path) -> None:
+        """Raises ``DamagedCache`` if ``folder`` holds no cache of this version."""
+        self.folder = Path(folder)
+        self.meta = read_meta(self.folder)
+        self._maps: dict[str, NDArray[np.float32]] = {}
+
+    def array(self, name: str) -> NDArray[np.float32]:
+        """The array at ``name``, such as ``"round_001/position.npy"``, mapped read-only."""
+        if name not in self._maps:
+            record = self.meta.files.get(name)
+            path = self.folder / name
+            if record is None or not path.is_file() or path.stat().st_size != record.bytes:
+                raise DamagedCache(
+                    f"The cache at {self.folder} lacks {name} or it is cut short; bake that round again."
+                )
+            self._maps[name] = np.load(path, mmap_mode="r", allow_pickle=False)
+        return self._maps[name]
+
+    def background(self) -> dict[str, NDArray[np.float32]]:
+        """The splats that never move, by attribute name."""
+        return {a: self.array(f"background/{a}.npy") for a in ATTRIBUTES}
+
+    def frame(self, number: int) -> dict[str, NDArray[np.float32]]:
+        """Attributes of the moving splats at a frame of the take; outside the baked range the nearest frame."""
+        round_, local = self.locate(number)
+        animated: dict[str, Any] = {
+            a: self.array(f"{round_.folder}/{a}.npy")[local] for a in ("position", "rotation", "scale")
+        }
+        animated["radiance_base"] = self.array(f"{round_.folder}/radiance_base.npy")
+        return animated
+
+    def locate(self, number: int) -> tuple[RoundRecord, int]:
+        """The round a frame belongs to and the frame's place in that round's arrays."""
+        number = min(max(number, 0), self.meta.frames - 1)
+        for record in self.meta.rounds:
+            if number < record.start + record.frames:
+                return record, number - record.start
+        raise DamagedCache(f"The cache at {self.folder} has no round for frame {number}; bake it again.")
+
+    def close(self) -> None:
+        """Let go of the mapped files (Windows cannot delete a mapped file)."""
+        self._maps.clear()
+
+
+def read_meta(folder: Path) -> CacheMeta:
+    """Read ``meta.json``. Raises ``DamagedCache`` with what is wrong."""
+    try:
+        meta = msgspec.json.decode((folder / "meta.json").read_bytes(), type=CacheMeta)
+    except FileNotFoundError as error:
+        raise DamagedCache(f"There is no cache at {folder}; bake the take first.") from error
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise DamagedCache(
+            f"The cache at {folder} is not readable ({error}); delete it and bake again."
+        ) from error
+    if meta.format != FORMAT or meta.version != VERSION:
+        raise DamagedCache(
+            f"The cache at {folder} has format {meta.format} {meta.version}, this program reads {FORMAT} {VERSION}; bake again."
+        )
+    return meta

@@ -1,0 +1,62 @@
+"""The errors both sides of the wire know.
+
+    ProtocolError
+    ├── InvalidTake            the take cannot be baked as it is described
+    ├── InvalidMessage         a frame or header that does not follow PROTOCOL.md
+    ├── VersionMismatch        the other side speaks another version
+    ├── BackendUnreachable     nobody answers at the address, or it stopped answering
+    ├── TransferFailed         a file arrived damaged or not at all
+    ├── JobConflict            the same job id was sent with other parameters
+    └── JobFailed              the job ended in an error; carries the backend's sentence
+
+Every message is one sentence or two that name what is wrong and what to do: panels and the command line show it as
+it is.
+"""
+
+
+class ProtocolError(Exception):
+    """Base of everything that can go wrong between a client and a backend."""
+
+    code = "protocol_error"
+
+
+class InvalidTake(ProtocolError):
+    """The take cannot be baked as it is described."""
+
+    code = "invalid_take"
+
+
+class InvalidMessage(ProtocolError):
+    """A header or frame does not follow the protocol."""
+
+    code = "invalid_message"
+
+
+class VersionMismatch(ProtocolError):
+    """The other side speaks another version of the protocol."""
+
+    code = "version_mismatch"
+
+
+class BackendUnreachable(ProtocolError):
+    """No backend answers."""
+
+    code = "backend_unreachable"
+
+
+class TransferFailed(ProtocolError):
+    """A file did not arrive whole."""
+
+    code = "transfer_failed"
+
+
+class JobConflict(ProtocolError):
+    """A job id was reused with other parameters."""
+
+    code = "job_conflict"
+
+
+class JobFailed(ProtocolError):
+    """The job ended in an error on the backend."""
+
+    code = "job_failed"

@@ -1,0 +1,279 @@
+"""What a take is: the picture, its objects, the cameras and the rounds of forces an artist plays.
+
+One description serves three places: the message a bake is asked with, the ``take.yaml`` a technical director
+writes by hand, and the record kept beside a finished cache. All quantities are SI (metres, kilograms, seconds,
+newtons) in Blender's axes: right-handed, Z up, gravity along -Z, the support plane at z = 0.
+
+Frames are counted from the picture: frame 0 is the picture itself, and round ``r`` of ``n`` frames advances the
+scene by ``n`` frames from where the round before it ended. A frame number may be fractional in a key.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import Literal
+
+import msgspec
+
+from perpetua_protocol.errors import InvalidTake
+
+TAKE_VERSION = 1
+
+Vec3 = tuple[float, float, float]
+Matrix16 = tuple[
+    float, float, float, float,
+    float, float, float, float,
+    float, float, float, float,
+    float, float, float, float,
+]  # fmt: skip
+
+
+class ScalarTrack(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A number keyed over time: linear between keys, constant outside them."""
+
+    frames: tuple[float, ...]
+    values: tuple[float, ...]
+
+
+class VectorTrack(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A vector keyed over time: linear between keys, constant outside them."""
+
+    frames: tuple[float, ...]
+    values: tuple[Vec3, ...]
+
+
+Scalar = float | ScalarTrack
+Vector = Vec3 | VectorTrack
+
+
+class Wind(msgspec.Struct, frozen=True, tag="wind", tag_field="type", forbid_unknown_fields=True):
+    """Moving air that drags matter along: acceleration ``drag * falloff * (speed * direction - v)``."""
+
+    name: str
+    direction: Vector = (1.0, 0.0, 0.0)
+    """Where the air goes; normalised when sampled."""
+    speed: Scalar = 5.0
+    """Air speed, m/s."""
+    drag: float = 2.0
+    """How quickly matter takes up the air's velocity, 1/s."""
+    location: Vector = (0.0, 0.0, 0.0)
+    """Centre of the region the wind fills, m."""
+    reach: float | None = None
+    """Radius of that region, m, with a smooth edge; None blows everywhere."""
+    start: float | None = None
+    """First frame it acts in; None is the round's first."""
+    end: float | None = None
+    """Frame it stops at; None is the round's last."""
+    targets: tuple[str, ...] = ()
+    """Names of the objects it acts on; empty is all."""
+
+
+class Push(msgspec.Struct, frozen=True, tag="push", tag_field="type", forbid_unknown_fields=True):
+    """A force in newtons spread over the matter inside a ball, for a window of time."""
+
+    name: str
+    location: Vector
+    """Centre of the ball, m."""
+    direction: Vector
+    """Direction of the force; normalised when sampled."""
+    force: Scalar
+    """Total force over the ball, N."""
+    reach: float = 0.03
+    """Radius of the ball, m; the force falls smoothly to zero at its edge."""
+    start: float | None = None
+    end: float | None = None
+    targets: tuple[str, ...] = ()
+
+
+Action = Wind | Push
+
+
+class Click(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A point in the picture, pixels from its top left corner."""
+
+    x: float
+    y: float
+    inside: bool = True
+    """True marks the object, False marks what is not the object."""
+
+
+class MaterialSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A named preset and what the artist changes of it. None keeps the preset's value."""
+
+    preset: str = "clay"
+    density: float | None = None
+    """kg/m^3"""
+    youngs_modulus: float | None = None
+    """Pa"""
+    poisson_ratio: float | None = None
+    yield_stress: float | None = None
+    """von Mises yield stress of an elasto-plastic solid, Pa"""
+    viscosity: float | None = None
+    """Dynamic viscosity of a liquid, Pa s"""
+    friction_angle: float | None = None
+    """Internal friction of sand, degrees"""
+    friction: float | None = None
+    """Coulomb friction against the support"""
+
+
+class ObjectSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """An object of the picture that will move."""
+
+    name: str
+    clicks: tuple[Click, ...] = ()
+    box: tuple[float, float, float, float] | None = None
+    """x0, y0, x1, y1 in pixels around the object."""
+    material: MaterialSpec = MaterialSpec()
+    height: float | None = None
+    """Real height of the object as seen, m; None guesses from the material."""
+    resting: bool = True
+    """False for an object that hangs in the air in the picture."""
+
+
+class CameraSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A view. Without a matrix it stands on an orbit around the object, starting from the picture's camera."""
+
+    name: str
+    role: Literal["front", "side"] = "side"
+    orbit_degrees: float = 0.0
+    """Angle around the vertical through the object; positive is to the picture's right."""
+    matrix_world: Matrix16 | None = None
+    """Blender's camera matrix, row by row (camera looks along its -Z, +Y up); None uses the orbit."""
+    horizontal_fov_degrees: float | None = None
+    """None takes the picture's."""
+
+
+class SceneSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What the artist knows of how the picture was taken. None lets the program guess."""
+
+    horizontal_fov_degrees: float | None = None
+    """None reads the picture's EXIF focal length, or takes 40 degrees."""
+    horizon_y: float | None = None
+    """Picture row of the horizon, pixels; may lie outside the picture."""
+    table_edge_y: float | None = None
+    """Picture row where the table ends and the backdrop begins, pixels."""
+    camera_pitch_degrees: float | None = None
+    """How far the camera looks down; overrides the horizon."""
+    particle_spacing: float | None = None
+    """Distance between particles, m; None aims at the quality's particle count."""
+
+
+class RefinerSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Which video refiner corrects the rendered videos, by its registered name, and its options."""
+
+    name: str = "none"
+    options: dict[str, bool | int | float | str] = {}
+
+
+class Quality(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How much to spend. The defaults bake a round in about a minute on two cores."""
+
+    width: int = 320
+    """Width of the videos the loop renders and refines, pixels; height follows the picture's shape."""
+    particles: int = 6000
+    """Particles to aim at over all objects."""
+    splat_width: int = 640
+    """Picture width the splats carry; finer splats are kept when the picture is larger."""
+    sub_gaussians: int = 1
+    """Interior sub-gaussians per particle (K of the visual-physical particle)."""
+    optimise_renders: int = 300
+    """Rendered frames the backward pass may spend on each of its two passes."""
+    max_substeps: int | None = None
+    """Cap on substeps per frame; None lets the stability rule choose."""
+
+
+class Round(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A stretch of the take: how long, and which forces act."""
+
+    frames: int
+    actions: tuple[Action, ...] = ()
+    name: str = ""
+
+
+class Take(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Everything a bake needs besides the picture's pixels."""
+
+    name: str
+    picture: str
+    """Path of the picture; in ``take.yaml`` relative to that file."""
+    objects: tuple[ObjectSpec, ...]
+    rounds: tuple[Round, ...] = ()
+    cameras: tuple[CameraSpec, ...] = (
+        CameraSpec("front", "front"),
+        CameraSpec("left", "side", -25.0),
+        CameraSpec("right", "side", 25.0),
+    )
+    gravity: Vector = (0.0, 0.0, -9.81)
+    """m/s^2"""
+    fps: float = 24.0
+    scene: SceneSettings = SceneSettings()
+    refiner: RefinerSpec = RefinerSpec()
+    quality: Quality = Quality()
+    seed: int = 0
+    version: int = TAKE_VERSION
+
+    def round_start(self, index: int) -> int:
+        """Frame that round ``index`` (0-based) starts from."""
+        return sum(r.frames for r in self.rounds[:index])
+
+
+def validate(take: Take) -> None:
+    """Check what the types cannot say. Raises ``InvalidTake`` with a sentence that names the value and the remedy."""
+    for problem in _problems(take):
+        raise InvalidTake(problem)
+
+
+def _problems(take: Take) -> Iterator[str]:
+    if take.version != TAKE_VERSION:
+        yield (
+            f"The take has version {take.version}, this program reads version {TAKE_VERSION}; "
+            "install the matching version."
+        )
+    if not take.picture:
+        yield "The take names no picture; set `picture` to the path of an image."
+    if not take.objects:
+        yield "The take has no object; click or box at least one object in the picture."
+    names = [o.name for o in take.objects]
+    if len(set(names)) != len(names):
+        yield f"Two objects share a name ({', '.join(names)}); give each its own."
+    for thing in take.objects:
+        if thing.box is None and not any(click.inside for click in thing.clicks):
+            yield f"Object '{thing.name}' has neither a click inside it nor a box; click it in the picture."
+        if thing.height is not None and not _positive(thing.height):
+            yield f"Object '{thing.name}' has height {thing.height} m; it must be above zero."
+    if sum(c.role == "front" for c in take.cameras) != 1:
+        yield "A take needs exactly one camera with the role 'front'; change the roles of the cameras."
+    if len({c.name for c in take.cameras}) != len(take.cameras):
+        yield "Two cameras share a name; give each its own."
+    if not _positive(take.fps):
+        yield f"The frame rate is {take.fps}; it must be above zero."
+    if take.quality.width < 32 or take.quality.particles < 50 or take.quality.splat_width < 64:
+        yield "The quality is too low to bake; use a width of 32, 50 particles and a splat width of 64 at least."
+    for index, turn in enumerate(take.rounds, 1):
+        if not 1 <= turn.frames <= 100_000:
+            yield f"Round {index} has {turn.frames} frames; it needs at least one."
+        for action in turn.actions:
+            yield from _action_problems(action, index, names)
+
+
+def _action_problems(action: Action, index: int, objects: list[str]) -> Iterator[str]:
+    where = f"{type(action).__name__} '{action.name}' in round {index}"
+    if action.reach is not None and not _positive(action.reach):
+        yield f"{where} has no reach ({action.reach} m), so it would touch nothing; give it a radius above zero."
+    if action.start is not None and action.end is not None and action.end <= action.start:
+        yield f"{where} ends at frame {action.end:g}, not after its start at {action.start:g}; move its end later."
+    for target in action.targets:
+        if target not in objects:
+            yield f"{where} acts on '{target}', which is no object of this take ({', '.join(objects)})."
+    for field in action.__struct_fields__:
+        value = getattr(action, field)
+        if isinstance(value, ScalarTrack | VectorTrack):
+            if not value.frames or len(value.frames) != len(value.values):
+                yield f"{where}: the keys of its {field} need as many values as frames, and at least one."
+            if any(b <= a for a, b in zip(value.frames, value.frames[1:], strict=False)):
+                yield f"{where}: the keys of its {field} must be in order of time."
+
+
+def _positive(value: float) -> bool:
+    return math.isfinite(value) and value > 0
