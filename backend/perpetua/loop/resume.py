@@ -1,0 +1,110 @@
+"""Stages that are written whole or not at all, and found again by what went into them.
+
+A stage's folder is named by the digest of its inputs: the settings that matter to it and the digests of the stages it
+builds on. If the folder is there, the stage is done. A run that was killed, or that asks for the same thing again, therefore goes
+on at the first stage that is missing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from perpetua import __version__
+from perpetua.errors import CacheError
+
+MANIFEST = "stage.json"
+
+
+class StageManifest(msgspec.Struct, frozen=True):
+    """What a finished stage left: its inputs, and every file's size and digest."""
+
+    name: str
+    inputs: dict[str, Any]
+    files: dict[str, tuple[int, str]]
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A finished stage: its key (digest of its inputs), the folder of its output, and whether it was found rather than made."""
+
+    key: str
+    folder: Path
+    found: bool
+
+    def path(self, name: str) -> Path:
+        """A file of the output."""
+        return self.folder / name
+
+    def content_digest(self) -> str:
+        """sha256 over the digests of all its files: equal bytes, equal digest."""
+        manifest = _read_manifest(self.folder)
+        lines = "".join(f"{name} {digest}\n" for name, (_, digest) in sorted(manifest.files.items()))
+        return hashlib.sha256(lines.encode()).hexdigest()
+
+
+@dataclass(frozen=True)
+class StageStore:
+    """Finished stages under ``root``."""
+
+    root: Path
+
+    def run(self, name: str, inputs: dict[str, Any], make: Callable[[Path], None]) -> Stage:
+        """The stage ``name`` for these inputs: found, or made by ``make(folder)`` in a folder that appears when it is whole.
+
+        Inputs may hold anything msgspec can encode, and other stages (by their key). Raises ``CacheError`` if a finished
+        stage has lost a file.
+        """
+        record = {k: v.key if isinstance(v, Stage) else v for k, v in inputs.items()}
+        key = digest_of({"stage": name, "version": __version__, "inputs": record})
+        folder = self.root / f"{name}-{key[:20]}"
+        if (folder / MANIFEST).is_file():
+            _check(folder)
+            return Stage(key, folder, found=True)
+        work = self.root / f".{name}-{key[:20]}-{uuid.uuid4().hex[:8]}"
+        work.mkdir(parents=True)
+        try:
+            make(work)
+            files = {
+                path.relative_to(work).as_posix(): (path.stat().st_size, file_digest(path))
+                for path in sorted(work.rglob("*"))
+                if path.is_file()
+            }
+            manifest = StageManifest(name, msgspec.to_builtins(record), files)
+            (work / MANIFEST).write_bytes(msgspec.json.encode(manifest))
+            if folder.exists():  # a folder without its manifest is the debris of a crash
+                shutil.rmtree(folder)
+            os.replace(work, folder)
+        finally:
+            shutil.rmtree(work, ignore_errors=True)
+        return Stage(key, folder, found=False)
+
+
+def digest_of(value: Any) -> str:
+    """sha256 of a value's canonical JSON."""
+    return hashlib.sha256(msgspec.json.encode(value, order="deterministic")).hexdigest()
+
+
+def file_digest(path: Path) -> str:
+    """sha256 of a file's bytes."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _read_manifest(folder: Path) -> StageManifest:
+    return msgspec.json.decode((folder / MANIFEST).read_bytes(), type=StageManifest)
+
+
+def _check(folder: Path) -> None:
+    for name, (size, _) in _read_manifest(folder).files.items():
+        path = folder / name
+        if not path.is_file() or path.stat().st_size != size:
+            raise CacheError(f"The finished stage {folder} has lost {name}; delete that folder and bake again.")

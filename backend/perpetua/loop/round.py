@@ -1,0 +1,49 @@
+"""One round, as the paper's figure draws it.
+
+    forces ─> simulate ─> render front ─> refine ─> optimise ─┐
+                                                              v
+    next round <─ write back <─ optimise <─ refine <─ render sides
+                      │
+                      └─> cache
+
+The simulator proposes motion; a video model says how it should look; the difference moves the particles; and the moved particles, with
+their velocities and deformation, are where the next round's forces begin.
+
+Every line below is a stage (``stages.py``): its output is a folder on disk that exists whole or not at all and is named by what went into it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from perpetua.loop.resume import Stage
+from perpetua.loop.stages import Studio
+
+
+@dataclass(frozen=True)
+class PlayedRound:
+    """The stages a round leaves behind: the simulator's own motion, the correction of it, and the next round's start."""
+
+    coarse: Stage
+    corrected: Stage
+    end: Stage
+
+
+def play_round(studio: Studio, index: int, start: Stage, memory: Stage) -> tuple[PlayedRound, Stage]:
+    """Play round ``index`` (1-based) from the state in ``start``. Returns its stages and the refiner's memory after it."""
+    studio = studio.for_round(index)
+    memory = studio.prepare_refiner(start, memory)
+
+    coarse = studio.simulate(start)
+    front = studio.render(coarse, None, studio.front)
+    refined = [studio.refine(front, studio.front, start, memory)]
+    corrected = studio.optimise(coarse, [studio.front], refined, None)
+
+    sides = [studio.render(coarse, corrected, camera) for camera in studio.sides]
+    refined += [
+        studio.refine(side, camera, start, memory) for side, camera in zip(sides, studio.sides, strict=True)
+    ]
+    corrected = studio.optimise(coarse, [studio.front, *studio.sides], refined, corrected)
+
+    end = studio.write_back(coarse, corrected)
+    return PlayedRound(coarse, corrected, end), memory
