@@ -7,6 +7,9 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
 from perpetua.errors import RenderError
 from perpetua.render.numba_backend.bin import RECORD, bin_tiles, sort_by_depth
 from perpetua.render.numba_backend.composite import GROUP, composite_forward
@@ -14,8 +17,6 @@ from perpetua.render.numba_backend.composite_backward import MOMENTS, composite_
 from perpetua.render.numba_backend.lanes import TILE, F
 from perpetua.render.numba_backend.project import NOT_FINITE, project_backward, project_forward
 from perpetua.render.numba_backend.threads import parallel_ranges, thread_count
-from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 GAUSSIANS_A_RANGE = 8192
 _RANGES_A_THREAD = (

@@ -20,6 +20,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
+
 from perpetua.render.numba_backend.bin import EXTENT_Y, LOG2_OPACITY, OPACITY, XX, XY, YY, X, Y
 from perpetua.render.numba_backend.compile import kernel
 from perpetua.render.numba_backend.composite import GROUP, MIN_EXPECTED_ALPHA
@@ -128,8 +129,8 @@ def composite_backward(
                 records[g, YY],
                 records[g, LOG2_OPACITY],
             )
-            y0 = max(0, int(math.ceil(mean_y - extent - centre_y)))
-            y1 = min(rows, int(math.floor(mean_y + extent - centre_y)) + 1)
+            y0 = max(0, math.ceil(mean_y - extent - centre_y))
+            y1 = min(rows, math.floor(mean_y + extent - centre_y) + 1)
             c0, c1, c2, c3 = features[g, 0], features[g, 1], features[g, 2], features[g, 3]
             this = np.int32(s)
             dx0 = records[g, X] - centre_x

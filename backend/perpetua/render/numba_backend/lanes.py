@@ -16,6 +16,7 @@ from numba import types
 from numba.core.typing.templates import Signature
 from numba.extending import intrinsic
 from numba.np.arrayobj import make_array
+
 from perpetua.render.numba_backend.compile import inlined
 
 F = np.float32
@@ -35,8 +36,7 @@ MIN_TRANSMITTANCE = F(1e-4)  # a pixel is finished before the Gaussian that woul
 UNSEEN_EXPONENT = F(-20)
 
 
-@intrinsic
-def float_bits(typing_context: Any, value: Any) -> Any:
+def _float_bits(typing_context: Any, value: Any) -> Any:
     """The 32 bits of a float32 as an int32."""
 
     def generate(context: Any, builder: Any, signature: Signature, args: Any) -> Any:
@@ -45,8 +45,7 @@ def float_bits(typing_context: Any, value: Any) -> Any:
     return types.int32(types.float32), generate
 
 
-@intrinsic
-def bits_float(typing_context: Any, value: Any) -> Any:
+def _bits_float(typing_context: Any, value: Any) -> Any:
     """The float32 that has the 32 bits of an int32."""
 
     def generate(context: Any, builder: Any, signature: Signature, args: Any) -> Any:
@@ -55,8 +54,7 @@ def bits_float(typing_context: Any, value: Any) -> Any:
     return types.float32(types.int32), generate
 
 
-@intrinsic
-def prefetch(typing_context: Any, array: Any, row: Any) -> Any:
+def _prefetch(typing_context: Any, array: Any, row: Any) -> Any:
     """Ask the processor to bring the start of `array[row]` into its cache."""
 
     def generate(context: Any, builder: Any, signature: Signature, args: Any) -> Any:
@@ -75,6 +73,10 @@ def prefetch(typing_context: Any, array: Any, row: Any) -> Any:
 
     return types.void(array, types.int64), generate
 
+
+float_bits: Any = intrinsic(_float_bits)
+bits_float: Any = intrinsic(_bits_float)
+prefetch: Any = intrinsic(_prefetch)
 
 # 1.5 * 2**23: adding it to x and taking it away again rounds x to an integer, which is then in the low mantissa bits.
 _ROUNDER = F(12582912.0)

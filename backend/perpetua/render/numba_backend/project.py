@@ -26,6 +26,7 @@ import math
 from typing import Any
 
 import numpy as np
+
 from perpetua.render.numba_backend.compile import inlined, kernel
 from perpetua.render.numba_backend.lanes import HALF, MIN_ALPHA, ONE, TWO, ZERO, F, is_finite
 

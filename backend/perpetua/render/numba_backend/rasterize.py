@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import torch
+from torch import Tensor
+
+from perpetua.errors import RenderError
 from perpetua.render.api import RasterizationInputs
 from perpetua.render.numba_backend.autograd import Composite, Lens, Project, tiles_of
 from perpetua.render.numba_backend.lanes import TILE
-from torch import Tensor
 
 # Row and column of each entry of a symmetric matrix's upper triangle, the order the kernels keep.
 _TRIANGLE = ([0, 0, 0, 1, 1, 2], [0, 1, 2, 1, 2, 2])
@@ -16,6 +18,8 @@ _TRIANGLE = ([0, 0, 0, 1, 1, 2], [0, 1, 2, 1, 2, 2])
 
 def rasterize_on_cpu(given: RasterizationInputs) -> tuple[Tensor, Tensor, dict[str, Any]]:
     """Render checked inputs; see `perpetua.render.rasterization` for what comes out."""
+    if given.sh_degree is not None:
+        raise RenderError("sh_degree is not supported on the CPU; give colors [N, 3]")
     none = torch.empty(0)
     if given.covars is None:
         shape = (given.quats, given.scales, torch.empty(0, 6))

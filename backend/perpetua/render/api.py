@@ -1,0 +1,63 @@
+"""What a renderer is: something that takes `RasterizationInputs` and returns an image, its alpha and what it met.
+
+`perpetua.render.rasterization` checks what it is given once and hands it to the renderer of the tensors' device, so a
+renderer may rely on shapes, types and options. Adding a renderer is one file and one line in `rasterize.py`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
+
+from torch import Tensor
+
+RenderMode = Literal["RGB", "D", "ED", "RGB+D", "RGB+ED"]
+RENDER_MODES: tuple[RenderMode, ...] = ("RGB", "D", "ED", "RGB+D", "RGB+ED")
+
+
+@dataclass(frozen=True)
+class RasterizationInputs:
+    """One call of `rasterization`, checked: N Gaussians, C cameras; float32 tensors on one device."""
+
+    means: Tensor
+    """[N, 3] m, world."""
+    quats: Tensor
+    """[N, 4] wxyz, any length but zero; not used when covars is given."""
+    scales: Tensor
+    """[N, 3] m, standard deviations along the Gaussian's axes; not used when covars is given."""
+    opacities: Tensor
+    """[N] in [0, 1]."""
+    colors: Tensor
+    """[N, D] or [C, N, D] values of any kind; with sh_degree [N, K, 3] or [C, N, K, 3] coefficients."""
+    viewmats: Tensor
+    """[C, 4, 4] world to camera, OpenCV (x right, y down, z forward)."""
+    Ks: Tensor
+    """[C, 3, 3] pixels, the centre of the first pixel is (0.5, 0.5)."""
+    width: int
+    height: int
+    near_plane: float
+    """m along the optical axis; what is nearer is not drawn."""
+    far_plane: float
+    radius_clip: float
+    """pixels; Gaussians whose radius is not larger are not drawn."""
+    eps2d: float
+    """pixels^2, added to the image variance so that nothing is thinner than a pixel."""
+    sh_degree: int | None
+    backgrounds: Tensor | None
+    """[C, D] (3 with sh_degree), behind the colours; the depth has none."""
+    render_mode: RenderMode
+    covars: Tensor | None
+    """[N, 3, 3] m^2 in place of quats and scales; the upper triangle is read."""
+    channel_chunk: int
+    """Most channels composited at once; bounds memory, not the result."""
+
+
+class Renderer(Protocol):
+    """Draws Gaussians: differentiable in means, quats, scales, covars, opacities, colors and backgrounds.
+
+    Returns `image` [C, H, W, channels] (colour channels, then depth in m, as the mode says), `alpha` [C, H, W, 1] and
+    a dictionary with at least `means2d` [C, N, 2] pixels (in the graph), `radii` [C, N, 2] int32 pixels (0: not seen),
+    `depths` [C, N] m and `conics` [C, N, 3].
+    """
+
+    def __call__(self, given: RasterizationInputs) -> tuple[Tensor, Tensor, dict[str, Any]]: ...

@@ -1,0 +1,85 @@
+"""The one way to draw Gaussians: `rasterization`, with the meaning of gsplat 1.5.3's function of that name."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import Tensor
+
+from perpetua.errors import RenderError
+from perpetua.render.api import RasterizationInputs, Renderer, RenderMode
+from perpetua.render.checks import check_inputs, check_options
+
+
+def renderer_for(device_type: str) -> Renderer:
+    """The renderer of a kind of device; imported when first asked for. Raises RenderError if there is none."""
+    if device_type == "cpu":
+        from perpetua.render.numba_backend.rasterize import rasterize_on_cpu
+
+        return rasterize_on_cpu
+    if device_type == "cuda":
+        from perpetua.render.gsplat_backend import rasterize_on_cuda
+
+        return rasterize_on_cuda
+    raise RenderError(f"there is no renderer for tensors on '{device_type}'; move them to the CPU or to CUDA")
+
+
+def rasterization(
+    means: Tensor,  # [N, 3]
+    quats: Tensor | None,  # [N, 4]
+    scales: Tensor | None,  # [N, 3]
+    opacities: Tensor,  # [N]
+    colors: Tensor,  # [(C,) N, D] or [(C,) N, K, 3]
+    viewmats: Tensor,  # [C, 4, 4]
+    Ks: Tensor,  # [C, 3, 3]
+    width: int,
+    height: int,
+    *,
+    near_plane: float = 0.01,
+    far_plane: float = 1e10,
+    radius_clip: float = 0.0,
+    eps2d: float = 0.3,
+    sh_degree: int | None = None,
+    backgrounds: Tensor | None = None,  # [C, D]
+    render_mode: RenderMode = "RGB",
+    covars: Tensor | None = None,  # [N, 3, 3]
+    channel_chunk: int = 32,
+    **gsplat_options: Any,
+) -> tuple[Tensor, Tensor, dict[str, Any]]:
+    """Draw N Gaussians through C pinhole cameras.
+
+    CUDA tensors go to gsplat, CPU tensors to the numba kernels. Differentiable in means, quats, scales, covars,
+    opacities, colors and backgrounds. Units, shapes and conventions: `RasterizationInputs`. `channel_chunk` bounds the
+    channels composited at once (memory, not result). Other options of gsplat are accepted at the values that mean
+    what happens here and refused by name otherwise.
+
+    Returns:
+        image [C, H, W, X]: "RGB" gives the D colour channels, "D" accumulated depth sum(w z), "ED" expected depth
+        sum(w z) / sum(w) in m, "RGB+D" and "RGB+ED" colours then depth. alpha [C, H, W, 1]. meta: see `Renderer`.
+
+    Raises:
+        RenderError: for shapes, types, values or options that cannot be drawn, and for Gaussians that are not finite.
+    """
+    check_options(gsplat_options)
+    given = RasterizationInputs(
+        means=means,
+        quats=means.new_empty(0, 4) if quats is None else quats,
+        scales=means.new_empty(0, 3) if scales is None else scales,
+        opacities=opacities,
+        colors=colors,
+        viewmats=viewmats,
+        Ks=Ks,
+        width=int(width),
+        height=int(height),
+        near_plane=float(near_plane),
+        far_plane=float(far_plane),
+        radius_clip=float(radius_clip),
+        eps2d=float(eps2d),
+        sh_degree=sh_degree,
+        backgrounds=backgrounds,
+        render_mode=render_mode,
+        covars=covars,
+        channel_chunk=int(channel_chunk),
+    )
+    check_inputs(given)
+    return renderer_for(means.device.type)(given)
