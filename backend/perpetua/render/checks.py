@@ -70,6 +70,8 @@ def check_inputs(given: RasterizationInputs) -> None:
     _expect("opacities", given.opacities, (n,))
     _expect("viewmats", given.viewmats, (None, 4, 4))
     _expect("Ks", given.Ks, (c, 3, 3))
+    if c == 0:
+        raise RenderError("viewmats has no cameras; give at least one")
     if given.sh_degree is None:
         _expect("colors", given.colors, (n, None), (c, n, None))
         channels = given.colors.shape[-1]

@@ -14,7 +14,8 @@ from perpetua.errors import RenderError
 from perpetua.render.numba_backend.bin import RECORD, bin_tiles, sort_by_depth
 from perpetua.render.numba_backend.composite import GROUP, composite_forward
 from perpetua.render.numba_backend.composite_backward import MOMENTS, composite_backward, sum_slots
-from perpetua.render.numba_backend.lanes import TILE, F
+from perpetua.render.numba_backend.harmonics import harmonics_backward, harmonics_forward
+from perpetua.render.numba_backend.lanes import F
 from perpetua.render.numba_backend.project import NOT_FINITE, project_backward, project_forward
 from perpetua.render.numba_backend.threads import parallel_ranges, thread_count
 
@@ -114,6 +115,33 @@ class Project(torch.autograd.Function):
         return (*gradients, None, None, None, None)
 
 
+class HarmonicColors(torch.autograd.Function):
+    """Spherical harmonics [N,K,3] of Gaussians seen from `camera` [3] -> colours [N,3]; unseen ones are black."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, means: Tensor, coefficients: Tensor, camera: Tensor, radii: Tensor, degree: int
+    ) -> Tensor:
+        colors = torch.empty(means.shape[0], 3)
+        given = (array(means), array(coefficients), array(camera), degree, array(radii), colors.numpy())
+        parallel_ranges(harmonics_forward, means.shape[0], GAUSSIANS_A_RANGE, *given)
+        ctx.save_for_backward(means, coefficients, camera, radii, colors)
+        ctx.degree = degree
+        return colors
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad_colors: Tensor) -> Any:
+        means, coefficients, camera, radii, colors = ctx.saved_tensors
+        grad_means, grad_coefficients = torch.zeros(means.shape), torch.zeros(coefficients.shape)
+        given = (array(means), array(coefficients), array(camera), ctx.degree, array(radii), array(colors))
+        results = (grad_means.numpy(), grad_coefficients.numpy())
+        parallel_ranges(
+            harmonics_backward, means.shape[0], GAUSSIANS_A_RANGE, *given, array(grad_colors), *results
+        )
+        return grad_means, grad_coefficients, None, None, None
+
+
 class Composite(torch.autograd.Function):
     """Projected Gaussians of one camera -> image [H,W,D (+1 with depths)], alpha [H,W,1].
 
@@ -205,8 +233,3 @@ class Composite(torch.autograd.Function):
             grad_background,
             *(None,) * 5,
         )
-
-
-def tiles_of(width: int, height: int) -> tuple[int, int]:
-    """Tiles across and down an image."""
-    return -(-width // TILE), -(-height // TILE)

@@ -19,6 +19,9 @@ from typing import Any
 
 import numba
 
+# As Any: mypy does not see the settings, which numba makes at run time.
+numba_config: Any = numba.config
+
 # Contraction into fused multiply-add and no NaN/infinity/signed-zero rules. Not "reassoc": `exp2` (lanes.py)
 # relies on the order of an addition and a subtraction, and sums must not depend on the vector width.
 _FASTMATH = {"contract", "nnan", "ninf", "nsz", "arcp"}
@@ -60,14 +63,14 @@ def kernel(function: Callable[..., Any]) -> Any:
     other users of numba in the process keep theirs.
     """
     folder = _writable_cache_folder()
-    before = numba.config.CACHE_DIR
-    numba.config.CACHE_DIR = folder or ""
+    before = numba_config.CACHE_DIR
+    numba_config.CACHE_DIR = folder or ""
     try:
         return numba.njit(nogil=True, cache=folder is not None, error_model="numpy", fastmath=_FASTMATH)(
             function
         )
     finally:
-        numba.config.CACHE_DIR = before
+        numba_config.CACHE_DIR = before
 
 
 def inlined(function: Callable[..., Any]) -> Any:

@@ -165,9 +165,10 @@ def project_forward(
             continue
 
         # alpha falls to 1/255 at this many standard deviations (StopThePop, Radl et al. 2024, section B.2).
-        sigmas = min(_MAX_SIGMAS, math.sqrt(TWO * math.log(opacity / MIN_ALPHA)))
+        sigmas: Any = min(_MAX_SIGMAS, math.sqrt(TWO * math.log(opacity / MIN_ALPHA)))
         ex, ey = sigmas * math.sqrt(sxx), sigmas * math.sqrt(syy)
-        rx, ry = min(_MAX_RADIUS, math.ceil(ex)), min(_MAX_RADIUS, math.ceil(ey))
+        rx: Any = min(_MAX_RADIUS, math.ceil(ex))
+        ry: Any = min(_MAX_RADIUS, math.ceil(ey))
         if rx <= radius_clip and ry <= radius_clip:
             continue
         px, py = fx * x * iz + cx, fy * y * iz + cy

@@ -7,9 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from perpetua.errors import RenderError
 from perpetua.render.api import RasterizationInputs
-from perpetua.render.numba_backend.autograd import Composite, Lens, Project, tiles_of
+from perpetua.render.numba_backend.autograd import Composite, HarmonicColors, Lens, Project
 from perpetua.render.numba_backend.lanes import TILE
 
 # Row and column of each entry of a symmetric matrix's upper triangle, the order the kernels keep.
@@ -18,9 +17,6 @@ _TRIANGLE = ([0, 0, 0, 1, 1, 2], [0, 1, 2, 1, 2, 2])
 
 def rasterize_on_cpu(given: RasterizationInputs) -> tuple[Tensor, Tensor, dict[str, Any]]:
     """Render checked inputs; see `perpetua.render.rasterization` for what comes out."""
-    if given.sh_degree is not None:
-        raise RenderError("sh_degree is not supported on the CPU; give colors [N, 3]")
-    none = torch.empty(0)
     if given.covars is None:
         shape = (given.quats, given.scales, torch.empty(0, 6))
     else:
@@ -29,47 +25,76 @@ def rasterize_on_cpu(given: RasterizationInputs) -> tuple[Tensor, Tensor, dict[s
     means2d, depths, conics, radii, extents = Project.apply(
         given.means, *shape, given.opacities.detach(), given.viewmats, given.Ks, lens
     )
-    colors = given.colors
-    with_color = given.render_mode.startswith("RGB")
-    with_depth = given.render_mode.endswith("D")
-    images, alphas = [], []
-    for c in range(given.viewmats.shape[0]):
-        if with_color:
-            camera_colors = colors if colors.dim() == 2 else colors[c]
-        else:
-            camera_colors = torch.empty(given.means.shape[0], 0)
-        background = none if given.backgrounds is None or not with_color else given.backgrounds[c]
-        image, alpha = Composite.apply(
-            means2d[c],
-            conics[c],
-            given.opacities,
-            camera_colors,
-            depths[c] if with_depth else none,
-            depths[c].detach(),
-            background,
-            radii[c],
-            extents[c],
-            given.width,
-            given.height,
-            given.render_mode.endswith("ED"),
-        )
-        images.append(image)
-        alphas.append(alpha)
-    tiles_x, tiles_y = tiles_of(given.width, given.height)
+    cameras = given.viewmats.shape[0]
+    frames = [
+        _composite(given, c, means2d[c], conics[c], depths[c], radii[c], extents[c]) for c in range(cameras)
+    ]
     meta = {
         "means2d": means2d,
         "radii": radii,
         "depths": depths,
         "conics": conics,
-        "opacities": given.opacities.expand(given.viewmats.shape[0], -1),
+        "opacities": given.opacities.expand(cameras, -1),
         "width": given.width,
         "height": given.height,
         "tile_size": TILE,
-        "tile_width": tiles_x,
-        "tile_height": tiles_y,
-        "n_cameras": given.viewmats.shape[0],
+        "tile_width": -(-given.width // TILE),
+        "tile_height": -(-given.height // TILE),
+        "n_cameras": cameras,
     }
-    return _stack(images), _stack(alphas), meta
+    return _stack([image for image, _ in frames]), _stack([alpha for _, alpha in frames]), meta
+
+
+def _colors_of(given: RasterizationInputs, camera: int, radii: Tensor) -> Tensor:
+    """[N, D] colours of one camera, D = 0 when only depth is drawn."""
+    if not given.render_mode.startswith("RGB"):
+        return torch.empty(given.means.shape[0], 0)
+    if given.sh_degree is None:
+        return given.colors if given.colors.dim() == 2 else given.colors[camera]
+    coefficients = given.colors if given.colors.dim() == 3 else given.colors[camera]
+    rigid = given.viewmats[camera]
+    position = -rigid[:3, :3].T @ rigid[:3, 3]
+    return HarmonicColors.apply(given.means, coefficients, position, radii, given.sh_degree)
+
+
+def _composite(
+    given: RasterizationInputs,
+    camera: int,
+    means2d: Tensor,
+    conics: Tensor,
+    depths: Tensor,
+    radii: Tensor,
+    extents: Tensor,
+) -> tuple[Tensor, Tensor]:
+    """Image [H, W, X] and alpha [H, W, 1] of one camera, `channel_chunk` channels at a time."""
+    none = torch.empty(0)
+    colors = _colors_of(given, camera, radii)
+    with_depth = given.render_mode.endswith("D")
+    channels, chunk = colors.shape[1], given.channel_chunk
+    background = none if given.backgrounds is None else given.backgrounds[camera, :channels]
+    # The depth is the last channel and goes with the last chunk, or alone when that one is full.
+    begins = list(range(0, channels + int(with_depth), chunk))
+    images, alphas = [], []
+    for begin in begins:
+        end = min(begin + chunk, channels)
+        depth_here = with_depth and begin == begins[-1]
+        image, alpha = Composite.apply(
+            means2d,
+            conics,
+            given.opacities,
+            colors if (begin, end) == (0, channels) else colors[:, begin:end],
+            depths if depth_here else none,
+            depths.detach(),
+            background[begin:end],
+            radii,
+            extents,
+            given.width,
+            given.height,
+            given.render_mode.endswith("ED") and depth_here,
+        )
+        images.append(image)
+        alphas.append(alpha)
+    return (images[0] if len(images) == 1 else torch.cat(images, -1)), alphas[0]
 
 
 def _stack(images: list[Tensor]) -> Tensor:
