@@ -1,1 +1,11 @@
-"""The backward pass: refined videos move particles and colours, and the correction is written back to the physics."""
+"""Refined videos -> corrected motion and colours, and from there back into the physics.
+
+correct.py      the backward pass: optimise(...) finds a Correction by comparing renders with the refined videos
+motion.py         how particles may be displaced: a smooth field per soft body, one pose per rigid body, at time knots
+views.py          what the pass compares with: targets, backdrops, colour differences between videos
+loss.py           how it compares: image pyramid, robust differences, SSIM, and what keeps motion plausible
+knots.py          the cubic in time through the knots
+rigid.py          rigid motions from displacements
+apply.py        apply_correction(...): the corrected trajectory and splats
+write_back.py   write_back(...): the corrected state that the next round's forces begin from
+"""

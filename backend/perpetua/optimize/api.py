@@ -13,11 +13,13 @@ from perpetua.scene.cameras import Camera
 
 @dataclass(frozen=True)
 class ViewTarget:
-    """A refined video: what the corrected scene should look like from ``camera``. video: [T+1, H, W, 3] in [0, 1]."""
+    """A refined video: what the corrected scene should look like from ``camera``. video: [T+1, H, W, 3] in [0, 1].
+    alpha: [T+1, H, W], coverage by objects in that video, where it is known."""
 
     camera: Camera
     video: NDArray[np.float32]
     weight: float = 1.0
+    alpha: NDArray[np.float32] | None = None
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,11 @@ class Correction:
     sh: NDArray[np.float32]
     loss: float = float("nan")
     renders: int = 0
+
+    @property
+    def moves_nothing(self) -> bool:
+        """Whether it leaves all particles where the simulator put them."""
+        return not self.displacement.any()
 
     def save(self, path: Path) -> None:
         np.savez(

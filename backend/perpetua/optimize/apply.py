@@ -1,0 +1,79 @@
+"""Applying a correction: the trajectory and splats as the refined videos say they should be."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from perpetua.optimize.api import Correction
+from perpetua.optimize.knots import value_weights
+from perpetua.optimize.rigid import PoseCorrection
+from perpetua.scene.gaussians import Gaussians
+from perpetua.scene.gradient import displacement_gradient
+from perpetua.scene.scene import Scene
+from perpetua.scene.trajectory import Trajectory
+
+LEAST_STRETCH, MOST_STRETCH = 0.5, 2.0
+"""Bounds of what a correction may stretch matter by: beyond them its gradient is noise between particles, not deformation."""
+
+
+def apply_correction(
+    scene: Scene, trajectory: Trajectory, correction: Correction
+) -> tuple[Trajectory, Gaussians]:
+    """The corrected trajectory, and the foreground at rest with its corrected colours.
+
+    Soft matter moves by the displacement u between the knots and deforms by F <- (I + grad u) F; a rigid body makes one
+    motion a frame. Nothing goes below the support plane. A correction that moves nothing gives ``trajectory`` itself.
+    """
+    foreground = replace(scene.foreground, sh=torch.from_numpy(correction.sh))
+    if correction.moves_nothing:
+        return trajectory, foreground
+    positions, F = trajectory.positions.copy(), trajectory.F.copy()
+    weights = value_weights(correction.knots, np.arange(trajectory.frames))
+    soft = ~rigid_particles(scene)
+    poses = rigid_corrections(scene, trajectory, correction)
+    for frame in range(1, trajectory.frames):
+        before = trajectory.positions[frame].astype(np.float64)
+        after = before + np.einsum("q,qpi->pi", weights[frame], correction.displacement)
+        after[soft, 2] = np.maximum(after[soft, 2], np.minimum(before[soft, 2], 0.0))
+        if soft.any():
+            stretch = deformation(before[soft], (after - before)[soft], scene.particles.body[soft])
+            F[frame, soft] = stretch @ trajectory.F[frame, soft]
+        for body, pose in poses.items():
+            mine = scene.particles.body == body
+            after[mine], turn = pose.displaced(before[mine], frame)
+            after[mine, 2] += max(0.0, min(before[mine, 2].min(), 0.0) - after[mine, 2].min())
+            F[frame, mine] = turn @ trajectory.F[frame, mine]
+        positions[frame] = after
+    return Trajectory(positions, F, trajectory.times), foreground
+
+
+def deformation(points: NDArray, displacement: NDArray, body: NDArray) -> NDArray[np.float64]:
+    """[P, 3, 3]: I + grad u, how the displacement [P, 3] m of ``points`` [P, 3] m deforms the matter around each."""
+    stretch = np.eye(3) + displacement_gradient(points, displacement, body)
+    wild = np.abs(stretch - np.eye(3)).sum((1, 2)) > 1 - LEAST_STRETCH  # only these can leave the bounds
+    if wild.any():
+        U, values, Vt = np.linalg.svd(stretch[wild])
+        Vt[:, 2] *= np.where(np.linalg.det(U @ Vt) < 0, -1.0, 1.0)[:, None]
+        stretch[wild] = U * np.clip(values, LEAST_STRETCH, MOST_STRETCH)[:, None, :] @ Vt
+    return stretch
+
+
+def rigid_particles(scene: Scene) -> NDArray[np.bool_]:
+    """[P]: whether a particle belongs to a rigid body."""
+    rigid = np.array([body.material.is_rigid for body in scene.bodies], dtype=bool)
+    return rigid[scene.particles.body]
+
+
+def rigid_corrections(
+    scene: Scene, trajectory: Trajectory, correction: Correction
+) -> dict[int, PoseCorrection]:
+    """The pose correction of every rigid body, by its index."""
+    return {
+        index: PoseCorrection.of(correction, trajectory, np.flatnonzero(scene.particles.body == index))
+        for index, body in enumerate(scene.bodies)
+        if body.material.is_rigid
+    }

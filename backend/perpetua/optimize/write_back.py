@@ -1,0 +1,102 @@
+"""Writing a correction back into the physics: the state that the next round's forces begin from.
+
+Positions alone are not a state. What makes the next round go on from the *corrected* motion is that velocities, the
+elastic deformation and the affine velocities agree with it; a restart with F = I instead loses centimetres in ten frames.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.spatial.transform import Rotation
+
+from perpetua.optimize.api import Correction
+from perpetua.optimize.apply import deformation, rigid_corrections, rigid_particles
+from perpetua.optimize.knots import slope_weights
+from perpetua.optimize.rigid import PoseCorrection
+from perpetua.scene.gradient import displacement_gradient
+from perpetua.scene.particles import RigidPose, State
+from perpetua.scene.scene import Scene
+from perpetua.scene.trajectory import Trajectory
+
+
+def write_back(
+    end: State,
+    trajectory: Trajectory,
+    corrected: Trajectory,
+    correction: Correction,
+    scene: Scene,
+    fps: float,
+) -> State:
+    """The corrected state at the end of a round.
+
+    ``end`` is the simulator's state at the last frame of ``trajectory``, ``corrected`` that trajectory with ``correction``
+    applied, ``fps`` in frames/s. With u the displacement at the last frame and w = du/dt from the knots' own slope:
+    positions x + u, velocities v + w, elastic and whole F <- (I + grad u) F, C <- C + grad w; a rigid body's pose and twist
+    likewise. Plastic memory is kept. A correction that moves nothing returns ``end`` itself.
+    """
+    if correction.moves_nothing:
+        return end
+    last = trajectory.frames - 1
+    particles, body = end.particles, scene.particles.body
+    slope = slope_weights(correction.knots, np.array([last]))[0]
+    rates = np.einsum("q,qpi->pi", slope, correction.displacement) * fps
+    positions = corrected.positions[last].copy()
+    velocities = particles.velocities + rates
+    elastic, affine = particles.F.copy(), particles.C.copy()
+
+    soft = ~rigid_particles(scene)
+    if soft.any():
+        before = trajectory.positions[last, soft].astype(np.float64)
+        stretch = deformation(before, positions[soft] - before, body[soft])
+        keeps_shape = soft & ~_liquid_particles(scene)
+        elastic[keeps_shape] = stretch[keeps_shape[soft]] @ particles.F[keeps_shape]
+        affine[soft] += displacement_gradient(positions[soft], rates[soft], body[soft])
+        # What the plane stops cannot move on into it.
+        grounded = soft & (positions[:, 2] <= 0) & (velocities[:, 2] < 0)
+        velocities[grounded, 2] = np.minimum(particles.velocities[grounded, 2], 0.0)
+    rigid = dict(end.rigid)
+    for index, pose in rigid_corrections(scene, trajectory, correction).items():
+        mine = body == index
+        shift = positions[mine].mean(0) - trajectory.positions[last, mine].astype(np.float64).mean(0)
+        rigid[index] = _corrected_pose(end.rigid[index], pose, shift, last, fps)
+        arm = positions[mine] - positions[mine].mean(0)
+        velocities[mine] = rigid[index].velocity + np.cross(rigid[index].angular_velocity, arm)
+    return State(
+        replace(
+            particles,
+            positions=positions,
+            velocities=velocities.astype(np.float32),
+            F=elastic.astype(np.float32),
+            C=affine.astype(np.float32),
+        ),
+        corrected.F[last].copy(),
+        rigid,
+        end.time,
+    )
+
+
+def _corrected_pose(
+    pose: RigidPose, correction: PoseCorrection, shift: NDArray, frame: int, fps: float
+) -> RigidPose:
+    """A rigid body's pose and twist with the correction's turn, the ``shift`` [3] m made, and their rates added.
+
+    The turn is about the centroid of the body's particles, which is its centre of mass, for they fill it evenly.
+    """
+    turn, _ = correction.at(frame)
+    spin, velocity = correction.rates_at(frame)
+    now = Rotation.from_matrix(turn) * Rotation.from_quat(pose.quaternion, scalar_first=True)
+    return RigidPose(
+        pose.position + shift,
+        now.as_quat(canonical=True, scalar_first=True),
+        pose.velocity + velocity * fps,
+        turn @ pose.angular_velocity + spin * fps,
+    )
+
+
+def _liquid_particles(scene: Scene) -> NDArray[np.bool_]:
+    """[P]: a liquid's elastic memory is its volume only, to a percent that no video shows; it is left as simulated."""
+    liquid = np.array([body.material.model == "liquid" for body in scene.bodies], dtype=bool)
+    return liquid[scene.particles.body]
