@@ -1,1 +1,7 @@
-"""Refiners: a rendered video goes in, the video as it should look comes out."""
+"""Rendered videos -> videos as they should look.
+
+api.py        what a refiner takes and gives
+none.py       changes nothing: the loop is then a simulator
+teacher.py    shows another simulation: a refiner whose truth is known, to measure the loop by
+check.py      what every refined video must be
+"""
