@@ -2,14 +2,15 @@
 
     cache/
       meta.json              CacheMeta, exchanged atomically after every finished round
-      background/            splats that never move: position [B,3], scale [B,3], rotation [B,4] wxyz, radiance_base [B,4]
-      round_000/             frame 0, the picture; then round_001/ for the first round, and so on
+      background-1f0c.../    splats that never move: position [B,3], scale [B,3], rotation [B,4] wxyz, radiance_base [B,4]
+      round_000-93ab.../     frame 0, the picture; then round_001-.../ for the first round, and so on
         position.npy         [T, N, 3] float32, m, Blender's axes
         rotation.npy         [T, N, 4] float32, wxyz
         scale.npy            [T, N, 3] float32, m, standard deviations
         radiance_base.npy    [N, 4] float32: degree-0 SH coefficients of the colour, and opacity in [0, 1]
 
-Every array is an ``.npy`` file that playback maps into memory; a round's folder appears whole or not at all. Names
+Every array is an ``.npy`` file that playback maps into memory. A folder is named by the digest of what it came from and
+appears whole or not at all, so a new bake never touches what an earlier one left. Attribute names
 follow Blender 5.3's native splats (``radiance:base`` is ``radiance_base`` here, for file systems that refuse colons).
 The displayed colour is ``0.5 + 0.28209479 * coefficient``, in sRGB.
 """
@@ -74,7 +75,9 @@ class RoundRecord(msgspec.Struct, frozen=True):
     frames: int
     folder: str
     digest: str
-    """Of the state the next round starts from."""
+    """Of everything the round came from."""
+    state_sha256: str
+    """Of the state the next round starts from: equal for equal bakes on the same machine."""
     seconds: float
     """Time the round took to bake; 0 when it came from an earlier bake's stages."""
 
@@ -102,6 +105,7 @@ class CacheMeta(msgspec.Struct, frozen=True):
     take: Take
     backend: str
     """Version of the program that baked it."""
+    background_folder: str = "background"
     format: str = FORMAT
     version: int = VERSION
 
@@ -134,7 +138,7 @@ class Cache:
 
     def background(self) -> dict[str, NDArray[np.float32]]:
         """The splats that never move, by attribute name."""
-        return {a: self.array(f"background/{a}.npy") for a in ATTRIBUTES}
+        return {a: self.array(f"{self.meta.background_folder}/{a}.npy") for a in ATTRIBUTES}
 
     def frame(self, number: int) -> dict[str, NDArray[np.float32]]:
         """Attributes of the moving splats at a frame of the take; outside the baked range the nearest frame."""

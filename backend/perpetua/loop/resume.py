@@ -19,7 +19,6 @@ from typing import Any
 import msgspec
 
 from perpetua import __version__
-from perpetua.errors import CacheError
 
 MANIFEST = "stage.json"
 
@@ -60,14 +59,13 @@ class StageStore:
     def run(self, name: str, inputs: dict[str, Any], make: Callable[[Path], None]) -> Stage:
         """The stage ``name`` for these inputs: found, or made by ``make(folder)`` in a folder that appears when it is whole.
 
-        Inputs may hold anything msgspec can encode, and other stages (by their key). Raises ``CacheError`` if a finished
-        stage has lost a file.
+        Inputs may hold anything msgspec can encode, and other stages (by their key). A finished stage that has lost a file
+        is made again.
         """
         record = {k: v.key if isinstance(v, Stage) else v for k, v in inputs.items()}
         key = digest_of({"stage": name, "version": __version__, "inputs": record})
         folder = self.root / f"{name}-{key[:20]}"
-        if (folder / MANIFEST).is_file():
-            _check(folder)
+        if _is_whole(folder):
             return Stage(key, folder, found=True)
         work = self.root / f".{name}-{key[:20]}-{uuid.uuid4().hex[:8]}"
         work.mkdir(parents=True)
@@ -80,7 +78,7 @@ class StageStore:
             }
             manifest = StageManifest(name, msgspec.to_builtins(record), files)
             (work / MANIFEST).write_bytes(msgspec.json.encode(manifest))
-            if folder.exists():  # a folder without its manifest is the debris of a crash
+            if folder.exists():  # it has lost a file; what went into it is known, so it can be made again
                 shutil.rmtree(folder)
             os.replace(work, folder)
         finally:
@@ -103,8 +101,12 @@ def _read_manifest(folder: Path) -> StageManifest:
     return msgspec.json.decode((folder / MANIFEST).read_bytes(), type=StageManifest)
 
 
-def _check(folder: Path) -> None:
-    for name, (size, _) in _read_manifest(folder).files.items():
-        path = folder / name
-        if not path.is_file() or path.stat().st_size != size:
-            raise CacheError(f"The finished stage {folder} has lost {name}; delete that folder and bake again.")
+def _is_whole(folder: Path) -> bool:
+    """Whether a stage's manifest and every file it names are there, at their sizes."""
+    if not (folder / MANIFEST).is_file():
+        return False
+    files = _read_manifest(folder).files
+    return all(
+        (folder / name).is_file() and (folder / name).stat().st_size == size
+        for name, (size, _) in files.items()
+    )

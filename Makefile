@@ -1,0 +1,63 @@
+# Perpetua: `make demo` plays the main job, `make test` runs the tests. Both set up what they need first.
+# A machine without a GPU can spare itself the CUDA download:  make setup TORCH_INDEX=<index of CPU builds>
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+PICTURE ?=
+CLICK ?=
+MATERIAL ?=
+OUT ?= out/demo
+TORCH_INDEX ?=
+
+PIP_FLAGS = --disable-pip-version-check --progress-bar off
+BACKEND = .venv/bin
+BLENDER = .venv-blender/bin
+export OMP_WAIT_POLICY = PASSIVE
+
+.PHONY: demo setup test test-slow test-blender check format extension lock clean
+
+demo: setup
+	$(BACKEND)/perpetua demo $(if $(PICTURE),--picture "$(PICTURE)") $(if $(CLICK),--click "$(CLICK)") \
+		$(if $(MATERIAL),--material "$(MATERIAL)") --out "$(OUT)"
+
+setup: .venv/.installed .venv-blender/.installed
+
+# torch first and by its pin, so that nothing after it pulls another build; then exactly what the lock file names.
+.venv/.installed: requirements/backend.txt pyproject.toml protocol/pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11) and "Perpetua needs Python 3.11, this is " + sys.version.split()[0] + "; run: make PYTHON=/path/to/python3.11")'
+	$(PYTHON) -m venv .venv
+	$(BACKEND)/python -m pip install $(PIP_FLAGS) -q $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) $(shell grep -h '^torch==' requirements/backend.txt)
+	$(BACKEND)/python -m pip install $(PIP_FLAGS) -q --no-deps -r requirements/backend.txt
+	$(BACKEND)/python -m pip install $(PIP_FLAGS) -q --no-deps --no-build-isolation -e ./protocol -e .
+	@touch $@
+
+.venv-blender/.installed: requirements/blender.txt protocol/pyproject.toml
+	$(PYTHON) -m venv .venv-blender
+	$(BLENDER)/python -m pip install $(PIP_FLAGS) -q --no-deps -r requirements/blender.txt
+	$(BLENDER)/python -m pip install $(PIP_FLAGS) -q --no-deps --no-build-isolation -e ./protocol
+	@touch $@
+
+test: setup
+	$(BACKEND)/python -m pytest -q
+	$(BLENDER)/python -m pytest -q tests/blender
+
+test-slow: setup
+	$(BACKEND)/python -m pytest -q -m slow
+
+test-blender: setup
+	$(BLENDER)/python -m pytest -q tests/blender
+
+check: setup
+	$(BACKEND)/ruff check .
+	$(BACKEND)/ruff format --check .
+	$(BACKEND)/mypy backend protocol
+	$(BACKEND)/lint-imports
+
+format: setup
+	$(BACKEND)/ruff check --fix .
+	$(BACKEND)/ruff format .
+
+extension: setup
+	$(BLENDER)/python scripts/build_extension.py
+
+clean:
+	rm -rf .venv .venv-blender build dist out

@@ -1,0 +1,120 @@
+"""Writes the 4D cache round by round.
+
+A folder's name carries the digest of what it came from, so it is written once, appears whole, and is never touched again;
+``meta.json`` is exchanged atomically for one that names it. The ``meta.json`` of the bake before is kept as
+``meta.previous.json`` until the new bake is finished, and put back if it fails with less to show.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+import numpy as np
+
+from perpetua.cache.arrays import Arrays
+from perpetua_protocol.cache import CacheMeta, DamagedCache, FileRecord, RoundRecord, read_meta
+
+META = "meta.json"
+PREVIOUS = "meta.previous.json"
+
+
+class CacheWriter:
+    """Builds the cache at ``folder`` towards ``meta``, which names no rounds and no files yet."""
+
+    def __init__(self, folder: Path, meta: CacheMeta) -> None:
+        self.folder = folder
+        self.meta = meta
+        folder.mkdir(parents=True, exist_ok=True)
+        for debris in folder.glob(".part-*"):
+            shutil.rmtree(debris)
+        if (folder / META).exists() and not (folder / PREVIOUS).exists():
+            os.replace(_copy(folder / META), folder / PREVIOUS)
+
+    def add_background(self, digest: str, arrays: Callable[[], Arrays]) -> None:
+        """Write the splats that never move, unless they are there."""
+        folder = f"background-{digest[:16]}"
+        files = self._write(folder, arrays)
+        self.meta = msgspec.structs.replace(
+            self.meta, background_folder=folder, files={**self.meta.files, **files}
+        )
+
+    def add_round(self, record: RoundRecord, arrays: Callable[[], Arrays]) -> None:
+        """Write a round's arrays, unless they are there, and publish it. ``record.folder`` is given by its digest."""
+        record = msgspec.structs.replace(record, folder=f"round_{record.index:03d}-{record.digest[:16]}")
+        files = self._write(record.folder, arrays)
+        self.meta = msgspec.structs.replace(
+            self.meta, rounds=[*self.meta.rounds, record], files={**self.meta.files, **files}
+        )
+        self._publish()
+
+    def finish(self) -> None:
+        """The bake is whole: forget the one before, and remove folders that nothing names any more."""
+        (self.folder / PREVIOUS).unlink(missing_ok=True)
+        keep = {r.folder for r in self.meta.rounds} | {self.meta.background_folder}
+        for entry in self.folder.iterdir():
+            if entry.is_dir() and entry.name not in keep:
+                shutil.rmtree(entry)
+
+    def abandon(self) -> None:
+        """The bake failed or was cancelled: the bake before comes back if it had more rounds than this one."""
+        previous = self.folder / PREVIOUS
+        if not previous.exists():
+            return
+        try:
+            more = len(msgspec.json.decode(previous.read_bytes(), type=CacheMeta).rounds) > len(
+                self.meta.rounds
+            )
+        except msgspec.MsgspecError:
+            more = False  # an earlier program's cache, which this one could not play anyway
+        if more:
+            os.replace(previous, self.folder / META)
+        else:
+            previous.unlink()
+
+    def _write(self, name: str, arrays: Callable[[], Arrays]) -> dict[str, FileRecord]:
+        target = self.folder / name
+        if not target.is_dir():
+            work = self.folder / f".part-{uuid.uuid4().hex[:8]}"
+            work.mkdir()
+            try:
+                for attribute, array in arrays().items():
+                    np.save(work / f"{attribute}.npy", array)
+                os.replace(work, target)
+            finally:
+                shutil.rmtree(work, ignore_errors=True)
+        return {f"{name}/{path.name}": file_record(path) for path in sorted(target.iterdir())}
+
+    def _publish(self) -> None:
+        work = self.folder / f".meta-{uuid.uuid4().hex[:8]}.json"
+        work.write_bytes(msgspec.json.format(msgspec.json.encode(self.meta), indent=1))
+        os.replace(work, self.folder / META)
+
+
+def file_record(path: Path) -> FileRecord:
+    """Size and sha256 of a file."""
+    with path.open("rb") as file:
+        return FileRecord(hashlib.file_digest(file, "sha256").hexdigest(), path.stat().st_size)
+
+
+def verify(folder: Path) -> CacheMeta:
+    """Check every file's size and digest. Raises ``DamagedCache`` naming the first that is wrong."""
+    meta = read_meta(folder)
+    for name, record in meta.files.items():
+        path = folder / name
+        if not path.is_file() or file_record(path) != record:
+            raise DamagedCache(
+                f"The cache at {folder} has a damaged or missing {name}; bake that round again."
+            )
+    return meta
+
+
+def _copy(path: Path) -> Path:
+    copy = path.with_name(f".meta-{uuid.uuid4().hex[:8]}.json")
+    shutil.copyfile(path, copy)
+    return copy

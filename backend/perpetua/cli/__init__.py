@@ -1,0 +1,5 @@
+"""The command line: ``perpetua demo | serve | run | export | doctor | bench``. Each command is a module of this folder."""
+
+from perpetua.cli.main import main
+
+__all__ = ["main"]

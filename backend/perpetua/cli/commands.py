@@ -1,0 +1,126 @@
+"""The commands and their options. Whatever is heavy is imported by the command that needs it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Literal
+
+import tyro
+
+from perpetua.paths import default_store
+
+Positional = tyro.conf.Positional
+
+
+def demo(
+    picture: Path | None = None,
+    click: str | None = None,
+    material: str | None = None,
+    out: Path = Path("out/demo"),
+) -> int:
+    """Play the whole path once, through the Blender add-on: picture, click, two rounds of forces, bake, render.
+
+    Args:
+        picture: An image; the project's own clay ball if not given.
+        click: A pixel inside the object, as "x,y"; needed with a picture of your own.
+        material: A material preset; guessed from the known pictures, else clay.
+        out: Where scene.blend, the cache, the videos and the contact sheet go.
+    """
+    from perpetua.demo.play import play_demo
+
+    return play_demo(picture, click, material, out)
+
+
+def serve(
+    store: Path | None = None,
+    address: str = "127.0.0.1",
+    connection_file: Path | None = None,
+    parent_pid: int | None = None,
+) -> int:
+    """Run a backend that the Blender add-on and other clients connect to, until it is stopped.
+
+    Args:
+        store: Folder for jobs and finished stages.
+        address: Network address to listen on; loopback unless you mean otherwise.
+        connection_file: Where to write the address and keys that a client needs.
+        parent_pid: End when the process with this id ends.
+    """
+    from perpetua.server import serve as run_server
+
+    run_server(
+        store or default_store(), address=address, connection_file=connection_file, parent_pid=parent_pid
+    )
+    return 0
+
+
+def run(
+    take: Positional[Path],
+    out: Path | None = None,
+    rounds: int | None = None,
+    store: Path | None = None,
+    videos: bool = True,
+) -> int:
+    """Bake a take file without Blender: cache, videos and a table. Run again to go on where it stopped.
+
+    Args:
+        take: A take.yaml.
+        out: Where the cache and videos go; a folder beside the take by default.
+        rounds: Bake only this many rounds; 0 reconstructs the picture only.
+        store: Folder for finished stages.
+        videos: Render each round from each camera to MP4.
+    """
+    from perpetua.cli.run import run_take
+
+    return run_take(take, out, rounds, store or default_store(), videos)
+
+
+def doctor(json: bool = False) -> int:
+    """Say what this machine can do, and what each missing extra would bring.
+
+    Args:
+        json: Print the findings as JSON.
+    """
+    from perpetua.cli.doctor import report
+
+    return report(json)
+
+
+def export(
+    cache: Positional[Path],
+    video: Path | None = None,
+    verify: bool = False,
+) -> int:
+    """Turn a cache into open formats.
+
+    Args:
+        cache: The folder of a cache.
+        video: Folder for one MP4 per round and camera.
+        verify: Check every file of the cache against its digest.
+    """
+    from perpetua.cli.export import export_cache
+
+    return export_cache(cache, video, verify)
+
+
+def bench(what: Positional[Literal["raster"]], json: bool = False) -> int:
+    """Measure speed on this machine.
+
+    Args:
+        what: What to measure.
+        json: Print the figures as JSON.
+    """
+    from perpetua.render.bench import run as bench_raster
+
+    bench_raster(json=json)
+    return 0
+
+
+COMMANDS: dict[str, Callable[..., Any]] = {
+    "demo": demo,
+    "serve": serve,
+    "run": run,
+    "export": export,
+    "doctor": doctor,
+    "bench": bench,
+}

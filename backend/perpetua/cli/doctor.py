@@ -1,0 +1,160 @@
+"""``perpetua doctor``: what this machine can do, and what each missing extra would bring."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.util
+import os
+import platform
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import msgspec
+
+from perpetua import __version__, registry
+from perpetua.cli.console import table
+from perpetua.errors import PerpetuaError
+from perpetua.paths import cache_home
+from perpetua_protocol.errors import ProtocolError
+
+GIB = 2**30
+ENOUGH_MEMORY_GIB = 6
+ENOUGH_DISK_GIB = 5
+
+
+class Finding(msgspec.Struct, frozen=True):
+    """A line of the report. state: 'ok', 'missing' (needed) or 'extra' (not there, and not needed to begin with)."""
+
+    topic: str
+    state: str
+    text: str
+
+
+CORE = (
+    "torch",
+    "genesis-world",
+    "gsplat",
+    "numba",
+    "opencv-python",
+    "imageio-ffmpeg",
+    "msgspec",
+    "pyzmq",
+    "usd-core",
+)
+
+EXTRAS = {
+    "diffusers": "refining with large video models (Wan, CogVideoX, LTX) from weights you bring",
+    "transformers": "segmenting with SAM 2.1 from weights you bring, instead of GrabCut",
+    "ray": "generating training scenes on many processes and machines",
+}
+
+
+def report(as_json: bool) -> int:
+    """Print the findings; exit code 1 if something needed is missing."""
+    findings = examine()
+    if as_json:
+        print(msgspec.json.encode(findings).decode())
+    else:
+        print(f"Perpetua {__version__}\n")
+        print(table(["", "", ""], [[f.topic, f.state, f.text] for f in findings]))
+    return int(any(f.state == "missing" for f in findings))
+
+
+def examine() -> list[Finding]:
+    """Look at everything a bake needs, and at what would make it better."""
+    return [*_machine(), *_libraries(), _cuda(), _blender(), _backend(), *_extras(), *_parts()]
+
+
+def _machine() -> list[Finding]:
+    import psutil
+
+    memory = psutil.virtual_memory().total / GIB
+    home = cache_home()
+    home.mkdir(parents=True, exist_ok=True)
+    disk = shutil.disk_usage(home).free / GIB
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return [
+        Finding("python", "ok" if sys.version_info[:2] == (3, 11) else "missing", platform.python_version()),
+        Finding("cores", "ok", str(cores)),
+        Finding(
+            "memory",
+            "ok" if memory >= ENOUGH_MEMORY_GIB else "missing",
+            f"{memory:.0f} GiB; a bake at default quality wants {ENOUGH_MEMORY_GIB}",
+        ),
+        Finding(
+            "disk",
+            "ok" if disk >= ENOUGH_DISK_GIB else "missing",
+            f"{disk:.0f} GiB free at {home}; keep {ENOUGH_DISK_GIB} for stages and caches",
+        ),
+    ]
+
+
+def _libraries() -> list[Finding]:
+    found = []
+    for name in CORE:
+        try:
+            found.append(Finding(name, "ok", importlib.metadata.version(name)))
+        except importlib.metadata.PackageNotFoundError:
+            found.append(Finding(name, "missing", "not installed; run `make setup` again"))
+    return found
+
+
+def _cuda() -> Finding:
+    import torch
+
+    if torch.cuda.is_available():
+        return Finding("GPU", "ok", f"{torch.cuda.get_device_name(0)}: physics and splats run on it")
+    return Finding(
+        "GPU", "extra", "none; everything runs on the CPU. A CUDA GPU brings speed and the large video models"
+    )
+
+
+def blender_python() -> Path | None:
+    """The Python that has bpy in this checkout, or None."""
+    root = Path(__file__).resolve().parents[3]
+    python = root / ".venv-blender" / ("Scripts/python.exe" if sys.platform == "win32" else "bin/python")
+    return python if python.exists() else None
+
+
+def _blender() -> Finding:
+    if python := blender_python():
+        asked = subprocess.run(
+            [str(python), "-c", "import importlib.metadata as m; print(m.version('bpy'))"],
+            capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        if asked.returncode == 0:
+            return Finding("Blender", "ok", f"bpy {asked.stdout.strip()} in {python.parents[1]}")
+    if program := shutil.which("blender"):
+        return Finding("Blender", "ok", f"{program}; install the add-on's zip in it")
+    return Finding(
+        "Blender", "extra", "none here; needed to place forces and play caches, not to bake (`perpetua run`)"
+    )
+
+
+def _backend() -> Finding:
+    from perpetua_protocol.client import Client
+
+    try:
+        with Client.connect() as client:
+            client.hello()
+        return Finding("backend", "ok", "one is running and answers")
+    except ProtocolError as error:
+        return Finding("backend", "extra", f"{error}")
+    except PerpetuaError as error:
+        return Finding("backend", "extra", f"{error}")
+
+
+def _extras() -> list[Finding]:
+    return [
+        Finding(name, "ok", f"{importlib.metadata.version(name)}: {brings}")
+        if importlib.util.find_spec(name)
+        else Finding(name, "extra", f"not installed; would bring {brings}")
+        for name, brings in EXTRAS.items()
+    ]
+
+
+def _parts() -> list[Finding]:
+    weights = "none needs weights"
+    return [Finding(kind, "ok", f"{', '.join(registry.names(kind))} ({weights})") for kind in registry.PARTS]

@@ -1,0 +1,51 @@
+"""``perpetua run take.yaml``: a bake in this process, with videos and a table at the end."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+
+from perpetua.cache.export_video import export_videos
+from perpetua.cli.console import Console, table
+from perpetua.loop.bake import BakeSummary, bake
+from perpetua.take_file import load_take
+from perpetua_protocol.errors import InvalidTake
+
+
+def run_take(path: Path, out: Path | None, rounds: int | None, store: Path, videos: bool) -> int:
+    """Bake the take file at ``path``; see the command's help for the options."""
+    take, picture = load_take(path)
+    through = len(take.rounds) if rounds is None else rounds
+    if not 0 <= through <= len(take.rounds):
+        raise InvalidTake(f"The take has {len(take.rounds)} rounds; --rounds {through} is not among them.")
+    folder = out or path.with_suffix("")
+    console = Console()
+    made = bake(take, picture, store, folder / "cache", through, console.progress)
+    summary = msgspec.convert(made, BakeSummary)
+    films = export_videos(folder / "cache", folder, console.progress.of("video")) if videos else []
+    console.close()
+    print(summary_table(summary))
+    for film in films:
+        print(film)
+    return 0
+
+
+def summary_table(summary: BakeSummary) -> str:
+    """The bake as a short table."""
+    rows = [["picture", "1", f"{summary.reconstruct_seconds:.1f}", "", ""]]
+    rows += [
+        [
+            f"round {r.index}",
+            str(r.frames),
+            f"{r.seconds:.1f}",
+            "found" if r.resumed else "baked",
+            r.state_sha256[:16],
+        ]
+        for r in summary.rounds
+    ]
+    head = (
+        f"{summary.frames} frames, {summary.particles} particles, "
+        f"{summary.foreground} + {summary.background} gaussians (objects + background)\ncache: {summary.cache}\n"
+    )
+    return head + table(["", "frames", "seconds", "stages", "state digest"], rows)

@@ -1,0 +1,199 @@
+"""Bake a take: reconstruct the picture, play the rounds, and leave a 4D cache that grows as they finish."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from perpetua import __version__, registry
+from perpetua.cache.arrays import animated_arrays, splat_arrays
+from perpetua.cache.writer import CacheWriter
+from perpetua.loop.resume import Stage, StageStore, digest_of, file_digest
+from perpetua.loop.round import PlayedRound, play_round
+from perpetua.loop.stages import Studio, refiner_of
+from perpetua.loop.views import cameras_of
+from perpetua.progress import Progress
+from perpetua.reconstruct.picture import load_picture
+from perpetua.scene import Camera, Scene, Trajectory
+from perpetua_protocol.cache import BodyRecord, CacheMeta, CameraRecord, RoundRecord
+from perpetua_protocol.take import Take, validate
+
+
+class RoundSummary(msgspec.Struct, frozen=True):
+    """A line of the bake's table."""
+
+    index: int
+    frames: int
+    seconds: float
+    resumed: bool
+    """Whether every stage was found from an earlier bake."""
+    state_sha256: str
+
+
+class BakeSummary(msgspec.Struct, frozen=True):
+    """What a bake made."""
+
+    cache: str
+    frames: int
+    particles: int
+    foreground: int
+    background: int
+    reconstruct_seconds: float
+    rounds: list[RoundSummary]
+
+
+def bake(
+    take: Take, picture: Path, store: Path, output: Path, through_round: int, progress: Progress
+) -> dict[str, Any]:
+    """Play ``take`` through its first ``through_round`` rounds (0 reconstructs only) into the cache folder ``output``.
+
+    Stages live under ``store``; those that an earlier bake left are used again. Returns a ``BakeSummary`` as a dict.
+    Raises ``ProtocolError`` or ``PerpetuaError`` with a sentence for the artist; what was in ``output`` before stays playable.
+    """
+    validate(take)
+    refiner = refiner_of(take)
+    engine = registry.load("engine", "genesis")()
+    stages = StageStore(store / "stages")
+
+    clock = time.monotonic()
+    scene_stage = reconstruct(take, picture, stages, progress.of("reconstruct"))
+    scene = Scene.load(scene_stage.folder)
+    reconstruct_seconds = time.monotonic() - clock
+
+    front, sides = cameras_of(take, scene, take.quality.width)
+    studio = Studio(stages, take, scene, scene_stage, front, sides, engine, refiner, progress)
+    writer = CacheWriter(output, _meta(take, scene, [front, *sides]))
+    try:
+        summaries = _play(studio, writer, through_round)
+    except BaseException:
+        writer.abandon()
+        raise
+    writer.finish()
+    counts = (len(scene.particles), len(scene.foreground), len(scene.background))
+    summary = BakeSummary(str(output), writer.meta.frames, *counts, round(reconstruct_seconds, 2), summaries)
+    return msgspec.to_builtins(summary)
+
+
+def reconstruct(take: Take, picture: Path, stages: StageStore, progress: Progress) -> Stage:
+    """The picture's scene, as a stage."""
+    loaded = load_picture(picture)
+
+    def make(folder: Path) -> None:
+        scene = registry.load("reconstructor", "embedded")().reconstruct(loaded, take, progress)
+        scene.save(folder)
+
+    quality = take.quality
+    inputs = {
+        "picture": file_digest(picture),
+        "objects": take.objects,
+        "scene": take.scene,
+        "quality": [quality.particles, quality.splat_width, quality.sub_gaussians],
+        "seed": take.seed,
+    }
+    return stages.run("reconstruct", inputs, make)
+
+
+def _play(studio: Studio, writer: CacheWriter, through_round: int) -> list[RoundSummary]:
+    listen = studio.progress.of("cache")
+    start, memory = studio.opening()
+    writer.add_background(studio.scene_stage.key, lambda: splat_arrays(studio.scene.background))
+    _publish(writer, studio, 0, 1, start, start, 0.0, _rest_trajectory(studio.scene), listen)
+
+    summaries = []
+    for index in range(1, through_round + 1):
+        clock = time.monotonic()
+        played, memory = play_round(studio, index, start, memory)
+        seconds = time.monotonic() - clock
+        found = all(stage.found for stage in (played.coarse, played.corrected, played.end))
+        frames = studio.take.rounds[index - 1].frames
+        _publish(writer, studio, index, frames, start, played.end, 0.0 if found else seconds, played, listen)
+        summaries.append(RoundSummary(index, frames, round(seconds, 2), found, played.end.content_digest()))
+        start = played.end
+    return summaries
+
+
+def _publish(
+    writer: CacheWriter,
+    studio: Studio,
+    index: int,
+    frames: int,
+    start: Stage,
+    end: Stage,
+    seconds: float,
+    played: PlayedRound | Trajectory,
+    progress: Progress,
+) -> None:
+    def arrays() -> dict[str, np.ndarray]:
+        if isinstance(played, Trajectory):
+            trajectory, foreground, first = played, studio.scene.foreground, 0
+        else:
+            trajectory, foreground = studio.played(played.coarse, played.corrected)
+            first = 1  # frame 0 of a round is the last of the one before
+        return animated_arrays(foreground, studio.scene.binding, trajectory, first, progress)
+
+    record = RoundRecord(
+        index=index,
+        start=0 if index == 0 else studio.take.round_start(index - 1) + 1,
+        frames=frames,
+        folder="",
+        digest=digest_of([start.key, end.key]),
+        state_sha256=end.content_digest(),
+        seconds=round(seconds, 2),
+    )
+    writer.add_round(record, arrays)
+
+
+def _rest_trajectory(scene: Scene) -> Trajectory:
+    state = scene.rest_state()
+    return Trajectory(state.particles.positions[None], state.total_F[None], np.zeros(1))
+
+
+def _meta(take: Take, scene: Scene, cameras: list[Camera]) -> CacheMeta:
+    lower, upper = (f(scene.particles.positions, axis=0) for f in (np.min, np.max))
+    return CacheMeta(
+        name=take.name,
+        fps=take.fps,
+        rounds=[],
+        cameras=[_camera_record(replace(c, name=c.name)) for c in cameras],
+        bodies=[
+            BodyRecord(
+                body.name,
+                body.material.preset,
+                body.material.model,
+                _vec(body.vertices.min(0)),
+                _vec(body.vertices.max(0)),
+            )
+            for body in scene.bodies
+        ],
+        background=len(scene.background),
+        foreground=len(scene.foreground),
+        particles=len(scene.particles),
+        particle_spacing=scene.spacing,
+        lower=_vec(lower),
+        upper=_vec(upper),
+        files={},
+        take=take,
+        backend=__version__,
+    )
+
+
+def _camera_record(camera: Camera) -> CameraRecord:
+    matrix = tuple(float(v) for v in camera.matrix_world.ravel())
+    return CameraRecord(
+        camera.name,
+        camera.role,
+        matrix,  # type: ignore[arg-type]
+        camera.horizontal_fov_degrees,
+        camera.width,
+        camera.height,
+    )
+
+
+def _vec(values: np.ndarray) -> tuple[float, float, float]:
+    x, y, z = (float(v) for v in values)
+    return x, y, z

@@ -1,0 +1,23 @@
+"""Folders of this user that the program may write to."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+
+def cache_home() -> Path:
+    """The user's cache folder for this program; ``PERPETUA_HOME`` overrides it."""
+    if chosen := os.environ.get("PERPETUA_HOME"):
+        return Path(chosen).expanduser()
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Caches" / "perpetua"
+    if sys.platform == "win32":
+        return Path(os.environ.get("LOCALAPPDATA", str(Path.home()))) / "perpetua"
+    return Path(os.environ.get("XDG_CACHE_HOME", str(Path.home() / ".cache"))) / "perpetua"
+
+
+def default_store() -> Path:
+    """Where jobs and finished stages are kept unless told otherwise."""
+    return cache_home() / "store"

@@ -1,0 +1,97 @@
+"""take.yaml: read, written, and refused with a sentence."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from perpetua.take_file import load_take, save_take
+from perpetua_protocol.errors import InvalidTake
+from perpetua_protocol.take import (
+    CameraSpec,
+    Click,
+    ObjectSpec,
+    Push,
+    Round,
+    ScalarTrack,
+    Take,
+    VectorTrack,
+    Wind,
+    validate,
+)
+
+TAKE = Take(
+    name="t",
+    picture="pictures/p.png",
+    objects=(ObjectSpec("ball", (Click(1, 2),)),),
+    rounds=(
+        Round(
+            12,
+            (
+                Wind("breeze", speed=ScalarTrack((0, 12), (0.0, 3.0)), targets=("ball",)),
+                Push("poke", (0, 0, 0.1), VectorTrack((0, 1), ((1, 0, 0), (0, 1, 0))), 2.0),
+            ),
+        ),
+    ),
+)
+
+
+def test_a_take_survives_the_file(tmp_path):
+    save_take(TAKE, tmp_path / "take.yaml")
+    take, picture = load_take(tmp_path / "take.yaml")
+    assert take == TAKE
+    assert picture == (tmp_path / "pictures" / "p.png").resolve()
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("{", "not readable YAML"),
+        ("name: t", "missing required field `picture`"),
+        ("name: t\npicture: p\nobjects: []\nwind: 3", "unknown field `wind`"),
+        ("name: t\npicture: p\nobjects: []", "no object"),
+        ("name: t\npicture: p\nobjects: [{name: a}]", "neither a click"),
+    ],
+)
+def test_a_bad_file_is_refused(tmp_path, text, sentence):
+    (tmp_path / "take.yaml").write_text(text)
+    with pytest.raises(InvalidTake, match=sentence):
+        load_take(tmp_path / "take.yaml")
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(InvalidTake, match=r"no take at .*nowhere\.yaml"):
+        load_take(tmp_path / "nowhere.yaml")
+
+
+def changed(**changes: object) -> Take:
+    return msgspec.structs.replace(TAKE, **changes)
+
+
+@pytest.mark.parametrize(
+    ("take", "sentence"),
+    [
+        (changed(rounds=(Round(4, (Push("p", (0, 0, 0), (1, 0, 0), 1.0, reach=0.0),)),)), "no reach"),
+        (changed(rounds=(Round(4, (Wind("w", reach=float("nan")),)),)), "no reach"),
+        (changed(rounds=(Round(4, (Wind("w", start=3, end=3),)),)), "not after its start"),
+        (changed(rounds=(Round(4, (Wind("w", targets=("cube",)),)),)), "'cube', which is no object"),
+        (changed(rounds=(Round(4, (Wind("w", speed=ScalarTrack((0, 1), (1.0,))),)),)), "as many values"),
+        (
+            changed(rounds=(Round(4, (Wind("w", speed=ScalarTrack((2, 1), (1.0, 2.0))),)),)),
+            "in order of time",
+        ),
+        (changed(rounds=(Round(0),)), "0 frames"),
+        (changed(cameras=(CameraSpec("a"),)), "exactly one camera"),
+        (changed(cameras=(CameraSpec("a", "front"), CameraSpec("a"))), "share a name"),
+        (changed(fps=0), "frame rate"),
+        (changed(version=2), "version 2"),
+        (changed(objects=(*TAKE.objects, *TAKE.objects)), "share a name"),
+    ],
+)
+def test_what_cannot_be_baked_is_named(take, sentence):
+    with pytest.raises(InvalidTake, match=sentence):
+        validate(take)
+
+
+def test_a_good_take_passes():
+    validate(TAKE)
