@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 import torch
+
 from perpetua.render import rasterization
 
 MEAN_DIFFERENCE = 1e-6

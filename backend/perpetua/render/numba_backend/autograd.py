@@ -145,7 +145,7 @@ class HarmonicColors(torch.autograd.Function):
 class Composite(torch.autograd.Function):
     """Projected Gaussians of one camera -> image [H,W,D (+1 with depths)], alpha [H,W,1].
 
-    `colors` [N,D] (D may be 0), `depths` [N] or empty for none, `background` [D]. With `expected_depth` the depth
+    `colors` [N,D] (D may be 0), `depths` [N] or None, `background` [D]. With `expected_depth` the depth
     channel is divided by alpha.
     """
 
@@ -156,7 +156,7 @@ class Composite(torch.autograd.Function):
         conics: Tensor,
         opacities: Tensor,
         colors: Tensor,
-        depths: Tensor,
+        depths: Tensor | None,
         depth_of_order: Tensor,
         background: Tensor,
         radii: Tensor,
@@ -165,7 +165,7 @@ class Composite(torch.autograd.Function):
         height: int,
         expected_depth: bool,
     ) -> tuple[Tensor, Tensor]:
-        channels = colors.shape[1] + (1 if depths.shape[0] else 0)
+        channels = colors.shape[1] + (0 if depths is None else 1)
         planes = -(-channels // GROUP) * GROUP
         order = sort_by_depth(array(radii), array(depth_of_order).view(np.int32))
         records = np.empty((len(order), RECORD), np.float32)
@@ -173,7 +173,8 @@ class Composite(torch.autograd.Function):
         first_slot = np.empty(len(order) + 1, np.int64)
         tile_start, pairs = bin_tiles(
             order,
-            *(array(t) for t in (means2d, conics, extents, opacities, colors, depths)),
+            *(array(t) for t in (means2d, conics, extents, opacities, colors)),
+            np.empty(0, np.float32) if depths is None else array(depths),
             width,
             height,
             records,
@@ -191,7 +192,7 @@ class Composite(torch.autograd.Function):
         _over_tiles(composite_forward, len(tile_start) - 1, *tiles, *pixels)
         ctx.save_for_backward(conics, background, image, alpha)
         ctx.stages = (order, first_slot, tiles, transmittance, last)
-        ctx.sizes = (means2d.shape[0], colors.shape[1], depths.shape[0])
+        ctx.sizes = (means2d.shape[0], colors.shape[1], depths is not None)
         return image, alpha
 
     @staticmethod
@@ -200,12 +201,12 @@ class Composite(torch.autograd.Function):
         conics, background, image, alpha = ctx.saved_tensors
         order, first_slot, tiles, transmittance, last = ctx.stages
         records, features, tile_start, pairs = tiles[:4]
-        count, channels, depth_count = ctx.sizes
+        count, channels, with_depth = ctx.sizes
         slots = np.empty((len(pairs), MOMENTS + features.shape[1]), np.float32)
         pixels = (array(image), array(alpha)[..., 0], transmittance, last)
         incoming = (array(grad_image), array(grad_alpha)[..., 0], slots)
         _over_tiles(composite_backward, len(tile_start) - 1, *tiles, *pixels, *incoming)
-        shapes = ((count, 2), (count, 3), (count, channels), (depth_count,), (count,))
+        shapes = ((count, 2), (count, 3), (count, channels), (count if with_depth else 0,), (count,))
         grad_means2d, grad_conics, grad_colors, grad_depths, grad_opacities = (torch.zeros(s) for s in shapes)
         outputs = (grad_means2d, grad_conics, grad_colors, grad_depths, grad_opacities)
         parallel_ranges(
@@ -228,7 +229,7 @@ class Composite(torch.autograd.Function):
             grad_conics,
             grad_opacities,
             grad_colors,
-            grad_depths,
+            grad_depths if with_depth else None,
             None,
             grad_background,
             *(None,) * 5,

@@ -67,11 +67,10 @@ def _composite(
     extents: Tensor,
 ) -> tuple[Tensor, Tensor]:
     """Image [H, W, X] and alpha [H, W, 1] of one camera, `channel_chunk` channels at a time."""
-    none = torch.empty(0)
     colors = _colors_of(given, camera, radii)
     with_depth = given.render_mode.endswith("D")
     channels, chunk = colors.shape[1], given.channel_chunk
-    background = none if given.backgrounds is None else given.backgrounds[camera, :channels]
+    background = torch.empty(0) if given.backgrounds is None else given.backgrounds[camera, :channels]
     # The depth is the last channel and goes with the last chunk, or alone when that one is full.
     begins = list(range(0, channels + int(with_depth), chunk))
     images, alphas = [], []
@@ -83,7 +82,7 @@ def _composite(
             conics,
             given.opacities,
             colors if (begin, end) == (0, channels) else colors[:, begin:end],
-            depths if depth_here else none,
+            depths if depth_here else None,
             depths.detach(),
             background[begin:end],
             radii,
