@@ -6,12 +6,13 @@ square root of the stiffness, and above some 1e6 Pa a body of ten centimetres sh
 
 from __future__ import annotations
 
+import re
 from typing import Literal
 
 import msgspec
-from perpetua_protocol.take import MaterialSpec
 
 from perpetua.errors import MaterialError
+from perpetua_protocol.take import MaterialSpec
 
 Model = Literal["elastic", "plastic", "snow", "sand", "liquid", "rigid"]
 
@@ -101,3 +102,24 @@ def resolve(spec: MaterialSpec) -> Material:
                 f"Material '{spec.preset}' has {name} {getattr(material, name):g}; it cannot be negative."
             )
     return material
+
+
+NICKNAMES = {
+    "doh": "clay",
+    "plasticine": "clay",
+    "dumpling": "dough",
+    "bread": "dough",
+    "pudding": "jelly",
+    "jello": "jelly",
+}
+"""Everyday words for the presets."""
+
+
+def guess(words: str) -> str | None:
+    """The preset that a file's name speaks of, such as "jam" for ``strawberry_jam.png``; None if it speaks of none."""
+    for word in re.split(r"[^a-z]+", words.lower()):
+        if word in PRESETS:
+            return word
+        if word in NICKNAMES:
+            return NICKNAMES[word]
+    return None

@@ -1,0 +1,1 @@
+"""``perpetua demo``: the whole path once, the way an artist walks it, through a headless Blender."""
