@@ -22,9 +22,11 @@ import numba
 # As Any: mypy does not see the settings, which numba makes at run time.
 numba_config: Any = numba.config
 
-# Contraction into fused multiply-add and no NaN/infinity/signed-zero rules. Not "reassoc": `exp2` (lanes.py)
-# relies on the order of an addition and a subtraction, and sums must not depend on the vector width.
-_FASTMATH = {"contract", "nnan", "ninf", "nsz", "arcp"}
+# Contraction into fused multiply-add, and no rules for signed zeros. Not "reassoc": `exp2` (lanes.py) relies on the
+# order of an addition and a subtraction, and sums must not depend on the vector width.
+_FINITE_OR_NOT = {"contract", "nsz", "arcp"}
+# The inner loops also assume that nothing is NaN or infinite, which the projection has made sure of.
+_FINITE = _FINITE_OR_NOT | {"nnan", "ninf"}
 
 
 def cache_folder() -> Path:
@@ -56,8 +58,8 @@ def _writable_cache_folder() -> str | None:
     return str(folder)
 
 
-def kernel(function: Callable[..., Any]) -> Any:
-    """Compile `function` on first call as a kernel that releases the GIL, cached on disk.
+def _compile(function: Callable[..., Any], fastmath: set[str]) -> Any:
+    """Compile on first call, cached on disk.
 
     numba decides where to cache when a function is decorated, so its setting is changed for that moment only and
     other users of numba in the process keep theirs.
@@ -66,13 +68,23 @@ def kernel(function: Callable[..., Any]) -> Any:
     before = numba_config.CACHE_DIR
     numba_config.CACHE_DIR = folder or ""
     try:
-        return numba.njit(nogil=True, cache=folder is not None, error_model="numpy", fastmath=_FASTMATH)(
+        return numba.njit(nogil=True, cache=folder is not None, error_model="numpy", fastmath=fastmath)(
             function
         )
     finally:
         numba_config.CACHE_DIR = before
 
 
+def kernel(function: Callable[..., Any]) -> Any:
+    """A kernel that releases the GIL and is given finite numbers only."""
+    return _compile(function, _FINITE)
+
+
+def careful_kernel(function: Callable[..., Any]) -> Any:
+    """A kernel that releases the GIL and may meet, and test for, NaN and infinity."""
+    return _compile(function, _FINITE_OR_NOT)
+
+
 def inlined(function: Callable[..., Any]) -> Any:
-    """Compile `function` as a part of the kernels that call it."""
-    return numba.njit(inline="always", nogil=True, error_model="numpy", fastmath=_FASTMATH)(function)
+    """A part of the kernels that call it, compiled by their rules."""
+    return numba.njit(inline="always", nogil=True, error_model="numpy", fastmath=_FINITE_OR_NOT)(function)

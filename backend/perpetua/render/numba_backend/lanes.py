@@ -101,9 +101,3 @@ def exp2(x: Any) -> Any:
     y = y * f + _P1
     y = y * f + ONE
     return bits_float(float_bits(y) + (float_bits(shifted) << np.int32(23)))
-
-
-@inlined
-def is_finite(x: Any) -> Any:
-    """Whether a float32 is neither infinite nor NaN, by its bits: fast-math may assume away a comparison."""
-    return (float_bits(x) & np.int32(0x7F800000)) != np.int32(0x7F800000)

@@ -27,8 +27,8 @@ from typing import Any
 
 import numpy as np
 
-from perpetua.render.numba_backend.compile import inlined, kernel
-from perpetua.render.numba_backend.lanes import HALF, MIN_ALPHA, ONE, TWO, ZERO, F, is_finite
+from perpetua.render.numba_backend.compile import careful_kernel, inlined, kernel
+from perpetua.render.numba_backend.lanes import HALF, MIN_ALPHA, ONE, TWO, ZERO, F
 
 # The linearisation point may lie this fraction of half the image outside of it (gsplat: 0.3 * tan(fov / 2)).
 _BORDER = F(0.3)
@@ -86,7 +86,7 @@ def _symmetric_times(c: Any, i: Any, a: Any) -> Any:
     )
 
 
-@kernel
+@careful_kernel
 def project_forward(
     begin: int,
     end: int,
@@ -124,7 +124,7 @@ def project_forward(
 
         opacity = opacities[i]
         x, y, z = _to_camera(V, means[i, 0], means[i, 1], means[i, 2])
-        if not (is_finite(x) and is_finite(y) and is_finite(z) and is_finite(opacity)):
+        if not (math.isfinite(x) and math.isfinite(y) and math.isfinite(z) and math.isfinite(opacity)):
             radii[i, 0] = NOT_FINITE
             continue
         if z < near or z > far or opacity < MIN_ALPHA:
@@ -158,7 +158,7 @@ def project_forward(
             unblurred = pp * qq - pq * pq
         sxx, syy = pp + eps2d, qq + eps2d
         det = unblurred + eps2d * (pp + qq) + eps2d * eps2d
-        if not (is_finite(det) and is_finite(sxx) and is_finite(syy)):
+        if not (math.isfinite(det) and math.isfinite(sxx) and math.isfinite(syy)):
             radii[i, 0] = NOT_FINITE
             continue
         if det <= ZERO or sxx <= ZERO or syy <= ZERO:

@@ -13,6 +13,8 @@ from typing import Any
 
 import torch
 
+from perpetua.errors import RenderError
+
 _lock = Lock()
 _pool: ThreadPoolExecutor | None = None
 _threads: int | None = None
@@ -29,7 +31,7 @@ def set_threads(count: int | None) -> None:
     """Use `count` threads from now on (None: decide from torch's setting and the machine)."""
     global _threads, _pool
     if count is not None and count < 1:
-        raise ValueError(f"the renderer needs at least one thread, not {count}")
+        raise RenderError(f"the renderer needs at least one thread, not {count}")
     with _lock:
         _threads = count
         if _pool is not None:

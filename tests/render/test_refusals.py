@@ -1,0 +1,98 @@
+"""What cannot be drawn is refused with a sentence that names it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+
+from perpetua.errors import RenderError
+from perpetua.render import rasterization
+from perpetua.render.rasterize import renderer_for
+
+
+def arguments(**changes: Any) -> dict[str, Any]:
+    """A valid call with some arguments changed."""
+    valid = {
+        "means": torch.tensor([[0.0, 0, 3], [0.1, 0, 4]]),
+        "quats": torch.tensor([[1.0, 0, 0, 0]]).repeat(2, 1),
+        "scales": torch.full((2, 3), 0.1),
+        "opacities": torch.full((2,), 0.5),
+        "colors": torch.rand(2, 3),
+        "viewmats": torch.eye(4)[None],
+        "Ks": torch.tensor([[[30.0, 0, 8], [0, 30.0, 8], [0, 0, 1]]]),
+        "width": 16,
+        "height": 16,
+    }
+    return {**valid, **changes}
+
+
+def test_the_valid_call_is_valid() -> None:
+    rasterization(**arguments())
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"means": torch.zeros(2, 2)}, r"means must have shape \[any, 3\], not \[2, 2\]"),
+        ({"quats": torch.zeros(3, 4)}, r"quats must have shape \[2, 4\]"),
+        ({"quats": None}, r"quats must have shape \[2, 4\], not \[0, 4\]"),
+        ({"scales": torch.zeros(2)}, "scales must have shape"),
+        ({"opacities": torch.zeros(2, 1)}, r"opacities must have shape \[2\]"),
+        ({"colors": torch.zeros(3, 3)}, r"colors must have shape \[2, any\] or \[1, 2, any\]"),
+        ({"colors": torch.zeros(2, 0)}, "no channels"),
+        ({"colors": torch.zeros(2, 3, 3), "sh_degree": 1}, "needs 4 coefficients"),
+        ({"colors": torch.zeros(2, 25, 3), "sh_degree": 4}, "sh_degree must be 0 to 3"),
+        ({"covars": torch.zeros(2, 6)}, r"covars must have shape \[2, 3, 3\]"),
+        ({"viewmats": torch.eye(4)}, "viewmats must have shape"),
+        ({"viewmats": torch.zeros(0, 4, 4), "Ks": torch.zeros(0, 3, 3)}, "no cameras"),
+        ({"Ks": torch.eye(3).repeat(2, 1, 1)}, r"Ks must have shape \[1, 3, 3\]"),
+        ({"Ks": -torch.eye(3)[None]}, "focal lengths"),
+        ({"Ks": torch.tensor([[[30.0, 1, 8], [0, 30.0, 8], [0, 0, 1]]])}, "skew"),
+        ({"backgrounds": torch.zeros(3)}, r"backgrounds must have shape \[1, 3\]"),
+        ({"means": torch.zeros(2, 3, dtype=torch.float64)}, r"means is torch.float64.*call .float\(\)"),
+        ({"width": 0}, "at least one pixel"),
+        ({"near_plane": 0.0}, "0 < near < far"),
+        ({"eps2d": -1.0}, "eps2d"),
+        ({"channel_chunk": 0}, "channel_chunk"),
+        ({"render_mode": "RGBD"}, "render_mode must be one of RGB, D, ED"),
+        ({"viewmats": torch.eye(4)[None].requires_grad_(True)}, "viewmats and Ks get no gradient"),
+        ({"camera_model": "fisheye"}, "camera_model='fisheye' is not supported"),
+        ({"rasterize_mode": "antialiased"}, "rasterize_mode='antialiased' is not supported"),
+        ({"absgrad": True}, "absgrad=True is not supported"),
+        ({"radial_coeffs": torch.zeros(1, 6)}, "radial_coeffs"),
+        ({"colour": 1}, "no option 'colour'"),
+    ],
+)
+def test_refusal(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(RenderError, match=message):
+        rasterization(**arguments(**changes))
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+@pytest.mark.parametrize("name", ["means", "scales", "opacities", "quats"])
+def test_gaussians_that_are_not_finite_are_named(name: str, value: float) -> None:
+    broken = arguments()
+    broken[name] = broken[name].clone()
+    broken[name][1] = value
+    with pytest.raises(RenderError, match="1 Gaussians cannot be projected, the first is number 1"):
+        rasterization(**broken)
+
+
+def test_zero_quaternion_is_named() -> None:
+    with pytest.raises(RenderError, match="quaternion is zero"):
+        rasterization(**arguments(quats=torch.zeros(2, 4)))
+
+
+def test_options_at_gsplats_values_change_nothing() -> None:
+    plain, _, _ = rasterization(**arguments(colors=torch.ones(2, 3)))
+    same, _, _ = rasterization(
+        **arguments(colors=torch.ones(2, 3)), packed=False, tile_size=16, absgrad=False
+    )
+    assert torch.equal(plain, same)
+
+
+def test_unknown_device_is_named() -> None:
+    with pytest.raises(RenderError, match="no renderer for tensors on 'meta'"):
+        renderer_for("meta")
