@@ -27,5 +27,9 @@ def test_slopes_are_the_derivatives_of_the_values() -> None:
 @pytest.mark.parametrize("frames", [4, 12, 30])
 def test_constant_acceleration_is_exact(frames: int) -> None:
     knots, at = knot_frames(frames), np.arange(frames + 1)
-    np.testing.assert_allclose(value_weights(knots, at) @ knots.astype(float) ** 2, at**2, rtol=1e-5, atol=1e-4)
-    np.testing.assert_allclose(slope_weights(knots, at) @ knots.astype(float) ** 2, 2 * at, rtol=1e-5, atol=1e-4)
+    np.testing.assert_allclose(
+        value_weights(knots, at) @ knots.astype(float) ** 2, at**2, rtol=1e-5, atol=1e-4
+    )
+    np.testing.assert_allclose(
+        slope_weights(knots, at) @ knots.astype(float) ** 2, 2 * at, rtol=1e-5, atol=1e-4
+    )

@@ -1,0 +1,178 @@
+"""How a correction may move particles: smooth fields for soft bodies, one pose for rigid ones, both at time knots.
+
+A splat's picture pulls only on the particle it hangs on, and half of the particles carry no splat at all. So a soft body
+is moved through a basis that ranges from the whole body to a small neighbourhood: shifts, stretches, shears and bends of
+all of it first (a polynomial of degree two), then bumps around nodes spread through it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from perpetua.optimize.api import Correction
+from perpetua.optimize.apply import rigid_corrections
+from perpetua.optimize.knots import knot_frames, value_weights
+from perpetua.scene.scene import Body, Scene
+from perpetua.scene.trajectory import Trajectory
+
+NODES = {"elastic": 32, "plastic": 48, "snow": 64, "sand": 64, "liquid": 64}
+"""Most bumps a body gets, by model: what holds together bends smoothly, what flows may part."""
+PARTICLES_PER_NODE = 12
+"""At least so many particles share a bump, so that small bodies are not freer than their particles."""
+BUMP_SHARE = 0.5
+"""A bump's greatest value; under one, so that the whole-body terms are tried first."""
+
+
+@dataclass(frozen=True)
+class SoftMotion:
+    """A soft body. particles: [p] int64.  basis: [p, M].  coefficients: [Q - 1, M, 3] m, one set a knot after the first.
+    start: [Q - 1, p, 3] m, the correction it goes on from."""
+
+    particles: Tensor
+    basis: Tensor
+    coefficients: Tensor
+    start: Tensor
+
+    def at_knots(self) -> Tensor:
+        """[Q, p, 3] m; zero at the first knot."""
+        later = self.start + self.basis @ self.coefficients
+        return torch.cat([torch.zeros_like(later[:1]), later])
+
+
+@dataclass(frozen=True)
+class RigidMotion:
+    """A rigid body. particles: [p] int64.  radius: m.  turns: [Q - 1, 3], rotation vectors times the radius, m.
+    shifts: [Q - 1, 3] m."""
+
+    particles: Tensor
+    radius: float
+    turns: Tensor
+    shifts: Tensor
+
+    def pose(self, weights: Tensor) -> tuple[Tensor, Tensor]:
+        """Rotation [3, 3] and shift [3] m from the weights [Q] of the knots."""
+        x, y, z = (weights[1:] @ self.turns / self.radius).unbind()
+        zero = torch.zeros_like(x)
+        skew = torch.stack([zero, -z, y, z, zero, -x, -y, x, zero]).view(3, 3)
+        return torch.linalg.matrix_exp(skew), weights[1:] @ self.shifts
+
+    def displacement(self, weights: Tensor, positions: Tensor) -> tuple[Tensor, Tensor]:
+        """[p, 3] m at the body's ``positions`` [p, 3] m, and the turn [3, 3]."""
+        turn, shift = self.pose(weights)
+        centre = positions.mean(0)
+        return (positions - centre) @ turn.T + centre + shift - positions, turn
+
+
+class Motion:
+    """The displacement of all particles of a round, as parameters an optimiser can move."""
+
+    def __init__(self, scene: Scene, trajectory: Trajectory, start: Correction | None) -> None:
+        last = trajectory.frames - 1
+        self.knots = knot_frames(last) if start is None else start.knots
+        self.weights = torch.from_numpy(value_weights(self.knots, np.arange(trajectory.frames))).float()
+        self.count = len(scene.particles)
+        self.soft: list[SoftMotion] = []
+        self.rigid: list[RigidMotion] = []
+        poses = {} if start is None else rigid_corrections(scene, trajectory, start)
+        later = len(self.knots) - 1
+        for index, body in enumerate(scene.bodies):
+            mine = np.flatnonzero(scene.particles.body == index)
+            points = trajectory.positions[0, mine].astype(np.float64)
+            if len(mine) == 0:
+                continue
+            if body.material.is_rigid:
+                radius = max(float(np.linalg.norm(points - points.mean(0), axis=1).max()), 1e-6)
+                turns, shifts = np.zeros((2, later, 3))
+                if index in poses:
+                    turns, shifts = poses[index].turns[1:], poses[index].shifts[1:]
+                self.rigid.append(
+                    RigidMotion(
+                        torch.from_numpy(mine), radius, _parameter(turns * radius), _parameter(shifts)
+                    )
+                )
+            else:
+                basis = smooth_basis(points, body)
+                before = np.zeros((later, len(mine), 3)) if start is None else start.displacement[1:, mine]
+                self.soft.append(
+                    SoftMotion(
+                        torch.from_numpy(mine),
+                        torch.from_numpy(basis).float(),
+                        _parameter(np.zeros((later, basis.shape[1], 3))),
+                        torch.as_tensor(before, dtype=torch.float32),
+                    )
+                )
+
+    def parameters(self) -> list[Tensor]:
+        """All that the optimiser moves; every one in metres, so that one rate suits them all."""
+        return [m.coefficients for m in self.soft] + [p for m in self.rigid for p in (m.turns, m.shifts)]
+
+    def displacement(self, frame: int, positions: Tensor) -> tuple[Tensor, list[Tensor]]:
+        """[P, 3] m at the simulated ``positions`` [P, 3] m of a frame, and the turn [3, 3] of every rigid body."""
+        moved = torch.zeros_like(positions)
+        weights = self.weights[frame]
+        turns = []
+        for soft in self.soft:
+            u = torch.einsum("q,qpi->pi", weights, soft.at_knots())
+            moved = moved.index_copy(0, soft.particles, u)
+        for rigid in self.rigid:
+            u, turn = rigid.displacement(weights, positions[rigid.particles])
+            moved = moved.index_copy(0, rigid.particles, u)
+            turns.append(turn)
+        return moved, turns
+
+    @torch.no_grad()
+    def at_knots(self, trajectory: Trajectory) -> NDArray[np.float32]:
+        """[Q, P, 3] m, as a ``Correction`` keeps it."""
+        from perpetua.optimize.rigid import positions_at
+
+        displacement = np.zeros((len(self.knots), self.count, 3), np.float32)
+        for soft in self.soft:
+            displacement[:, soft.particles.numpy()] = soft.at_knots().numpy()
+        for q, knot in enumerate(self.knots[1:], 1):
+            simulated = torch.from_numpy(positions_at(trajectory, float(knot))).float()
+            weights = torch.eye(len(self.knots))[q]
+            for rigid in self.rigid:
+                u, _ = rigid.displacement(weights, simulated[rigid.particles])
+                displacement[q, rigid.particles.numpy()] = u.numpy()
+        return displacement
+
+
+def _parameter(values: NDArray) -> Tensor:
+    return torch.tensor(values, dtype=torch.float32, requires_grad=True)
+
+
+def smooth_basis(points: NDArray, body: Body) -> NDArray[np.float64]:
+    """[p, M] over a body's ``points`` [p, 3] m: 1, x, y, z and their products, and Gaussian bumps around spread nodes.
+
+    Every column is at most about one in size, so a coefficient is about the metres it moves matter by.
+    """
+    centred = points - points.mean(0)
+    x, y, z = (centred / max(np.abs(centred).max(), 1e-9)).T
+    columns = [np.ones_like(x)]
+    if len(points) >= PARTICLES_PER_NODE:
+        columns += [x, y, z, x * x, y * y, z * z, x * y, y * z, z * x]
+    nodes = spread_nodes(points, min(NODES[body.material.model], len(points) // PARTICLES_PER_NODE))
+    if len(nodes) > 1:
+        between = np.linalg.norm(nodes[:, None] - nodes[None], axis=-1)
+        np.fill_diagonal(between, np.inf)
+        width = 0.8 * float(between.min(1).mean())  # neighbouring bumps overlap into a smooth whole
+        squared = ((points[:, None] - nodes[None]) ** 2).sum(-1)
+        columns += list(BUMP_SHARE * np.exp(-0.5 * squared / width**2).T)
+    return np.stack(columns, 1)
+
+
+def spread_nodes(points: NDArray, count: int) -> NDArray[np.float64]:
+    """``count`` of the points [p, 3], each chosen farthest from those before (Gonzalez 1985)."""
+    if count < 1:
+        return points[:0]
+    chosen = [int(((points - points.mean(0)) ** 2).sum(1).argmin())]
+    nearest = np.full(len(points), np.inf)
+    while len(chosen) < count:
+        nearest = np.minimum(nearest, ((points - points[chosen[-1]]) ** 2).sum(1))
+        chosen.append(int(nearest.argmax()))
+    return points[chosen]

@@ -1,0 +1,84 @@
+"""What the backward pass compares with: refined videos, each with its backdrop and its own shift of colours."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from perpetua.errors import RefinerError
+from perpetua.optimize.api import ViewTarget
+from perpetua.render.film import Layer, render_layer
+from perpetua.scene.scene import Scene
+from perpetua.scene.trajectory import Trajectory
+
+BARE = 0.01
+"""Coverage by objects under which a pixel shows only background."""
+ENOUGH_BARE = 0.05
+"""Share of bare pixels a frame needs for its colours to be compared."""
+RIDGE = 1e-4
+"""Pull towards no colour change, in units of variance of colour: a backdrop of one colour cannot tell gain from bias."""
+FITS = 3
+"""Reweighted least squares; what differs by more than ``OUTLIER`` counts ever less."""
+OUTLIER = 0.05
+"""Colour difference that is not a global change any more but something else in the picture."""
+
+
+@dataclass(frozen=True)
+class View:
+    """A refined video ready to compare with. video: [T + 1, H, W, 3], alpha: [T + 1, H, W] or None."""
+
+    target: ViewTarget
+    video: Tensor
+    alpha: Tensor | None
+    backdrop: Layer
+
+    @staticmethod
+    @torch.no_grad()
+    def of(scene: Scene, trajectory: Trajectory, target: ViewTarget) -> View:
+        """Render the backdrop once. Raises ``RefinerError`` for a video that is not of the trajectory and the camera."""
+        camera = target.camera
+        shape = (trajectory.frames, camera.height, camera.width, 3)
+        if target.video.shape != shape:
+            raise RefinerError(
+                f"The refined video of the view '{camera.name}' has shape {target.video.shape}, the round has {shape}; "
+                "a refiner must keep the number of frames and the size."
+            )
+        if not np.isfinite(target.video).all():
+            raise RefinerError(
+                f"The refined video of the view '{camera.name}' holds values that are not numbers; refine it again."
+            )
+        alpha = None if target.alpha is None else torch.from_numpy(target.alpha)
+        return View(target, torch.from_numpy(target.video), alpha, render_layer(scene.background, camera))
+
+    def wanted(self, frame: int, coverage: Tensor) -> Tensor:
+        """[H, W, 3]: the video's frame in the colours of the render.
+
+        The video's own gain and bias of each channel, as its backdrop shows them where ``coverage`` [H, W] by objects is
+        nil, are taken out; they are estimated for every frame anew and never kept.
+        """
+        video = self.video[frame]
+        bare = coverage < BARE
+        if bare.float().mean() < ENOUGH_BARE:
+            return video
+        return neutralised(video, video[bare], self.backdrop.rgb[bare])
+
+
+def neutralised(video: Tensor, seen: Tensor, known: Tensor) -> Tensor:
+    """``video`` [..., 3] after the gain and bias of each channel that best turn colours ``seen`` [n, 3] into ``known`` [n, 3]."""
+    corrected = []
+    for channel in range(3):
+        x, change = seen[:, channel].double(), (known - seen)[:, channel].double()
+        gain, bias = torch.zeros((), dtype=torch.float64), torch.zeros((), dtype=torch.float64)
+        for _ in range(FITS):
+            off = change - gain * x - bias
+            weight = 1 / (1 + (off / OUTLIER) ** 2)
+            weight = weight / weight.sum()
+            mean_x, mean_change = (weight * x).sum(), (weight * change).sum()
+            spread = (weight * (x - mean_x) ** 2).sum()
+            gain = (weight * (x - mean_x) * (change - mean_change)).sum() / (spread + RIDGE)
+            bias = mean_change - gain * mean_x
+        corrected.append(video[..., channel] * (1 + gain.float()) + bias.float())
+    return torch.stack(corrected, -1)
