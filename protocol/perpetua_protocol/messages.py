@@ -177,8 +177,6 @@ class Welcome(Message, frozen=True, tag="welcome"):
     pid: int
     refiners: tuple[str, ...]
     """Names a take's refiner may have."""
-    materials: tuple[str, ...]
-    """Presets a take's material may have."""
 
 
 class Job(Message, frozen=True, tag="job"):
