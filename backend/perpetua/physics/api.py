@@ -5,12 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
-from perpetua_protocol.take import Round, Vector
-
 from perpetua.progress import Progress
 from perpetua.scene.particles import State
 from perpetua.scene.scene import Scene
 from perpetua.scene.trajectory import Trajectory
+from perpetua_protocol.take import Round, Vector
 
 
 @dataclass(frozen=True)

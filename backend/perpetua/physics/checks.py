@@ -1,0 +1,93 @@
+"""What must hold before the first substep and after every frame; Genesis itself would clamp NaN and go on."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from perpetua.errors import SimulationError
+from perpetua.scene.particles import Particles, State
+from perpetua.scene.scene import Scene
+
+LARGEST_STRETCH = 20.0
+"""An elastic stretch beyond this, or its inverse, is an explosion: materials yield or tear far earlier."""
+
+CELLS_PER_SUBSTEP = 0.9
+"""Matter that crosses a whole cell within a substep jumps over its neighbours."""
+
+
+def check_input(scene: Scene, state: State) -> None:
+    """Shapes, finiteness and known bodies. Raises ``SimulationError``."""
+    count = len(scene.particles)
+    particles = state.particles
+    if not scene.bodies or not count:
+        raise SimulationError(
+            "The scene has no particles to simulate; choose an object in the picture first."
+        )
+    shapes = {
+        "positions": (count, 3),
+        "velocities": (count, 3),
+        "F": (count, 3, 3),
+        "C": (count, 3, 3),
+        "plastic": (count,),
+        "body": (count,),
+    }
+    for name, shape in shapes.items():
+        if getattr(particles, name).shape != shape:
+            raise SimulationError(
+                f"The state's {name} has the shape {getattr(particles, name).shape} where the scene's {count} particles need "
+                f"{shape}; it belongs to another scene."
+            )
+    if not np.array_equal(particles.body, scene.particles.body):
+        raise SimulationError("The state's particles belong to other objects than the scene's; bake again.")
+    if len(particles.body) and not 0 <= particles.body.min() <= particles.body.max() < len(scene.bodies):
+        raise SimulationError("A particle belongs to no object of the scene; bake again from the picture.")
+    for name in ("positions", "velocities", "F", "C", "plastic"):
+        bad = ~np.isfinite(getattr(particles, name)).reshape(count, -1).all(1)
+        if bad.any():
+            raise SimulationError(
+                f"The {name} of '{_name(scene, particles.body, bad)}' holds values that are not numbers; the round before must be "
+                "baked again."
+            )
+    if state.total_F.shape != (count, 3, 3) or not np.isfinite(state.total_F).all():
+        raise SimulationError(
+            "The state's total deformation is damaged; the round before must be baked again."
+        )
+
+
+def check_frame(scene: Scene, particles: Particles, dx: float, dt: float, frame: int, pushes: str) -> None:
+    """After a frame: finite, deformed within reason, slower than a cell a substep. Raises ``SimulationError`` that names the
+    object, the frame and the remedy. ``pushes`` names the actions at work, for the remedy."""
+    count = len(particles)
+    for name in ("positions", "velocities", "F"):
+        bad = ~np.isfinite(getattr(particles, name)).reshape(count, -1).all(1)
+        if bad.any():
+            raise SimulationError(
+                _exploded(scene, particles, bad, frame, pushes, "its particles are no longer at any place")
+            )
+    speed = np.linalg.norm(particles.velocities, axis=1)
+    fast = speed * dt > CELLS_PER_SUBSTEP * dx
+    if fast.any():
+        raise SimulationError(
+            _exploded(scene, particles, fast, frame, pushes, f"it reached {speed.max():.3g} m/s")
+        )
+    size = np.linalg.norm(particles.F, axis=(1, 2))
+    torn = size > LARGEST_STRETCH
+    if torn.any():
+        raise SimulationError(
+            _exploded(scene, particles, torn, frame, pushes, f"it is stretched {size.max():.3g} times")
+        )
+
+
+def _exploded(scene: Scene, particles: Particles, bad: NDArray, frame: int, pushes: str, symptom: str) -> str:
+    name = _name(scene, particles.body, bad)
+    material = next(b.material for b in scene.bodies if b.name == name)
+    weaker = f"lower the strength of {pushes}, " if pushes else ""
+    return (
+        f"'{name}' exploded in frame {frame}: {symptom}; {weaker}lower its Young's modulus "
+        f"({material.youngs_modulus:g} Pa), or allow more substeps."
+    )
+
+
+def _name(scene: Scene, body: NDArray, bad: NDArray) -> str:
+    return scene.bodies[int(np.bincount(body[bad], minlength=len(scene.bodies)).argmax())].name

@@ -1,0 +1,92 @@
+"""The box of grid cells that a simulation computes in: tight around the scene, and grown when matter needs room.
+
+Genesis loops over every cell each substep and cannot move its grid, so the box is as small as the motion allows and is
+exchanged for a larger one when particles come close to its faces. Boxes are multiples of a cell and nodes stay where they
+are when a box grows, so growing changes no bit of the result.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from perpetua.errors import SimulationError
+
+PADDING_CELLS = 3
+"""Genesis keeps particles this many cells inside its bounds."""
+
+MARGIN_CELLS = 6
+"""Particles closer than this to a face get a larger box: the padding, the kernel's reach, and one to spare."""
+
+MAX_CELLS = 8_000_000
+"""About 0.5 GB of grid; 200 cells along each axis."""
+
+ROUNDING_CELLS = 8
+"""Faces move by this many cells, so that similar scenes share compiled kernels."""
+
+
+@dataclass(frozen=True)
+class Box:
+    """Cells from ``lower`` to ``upper`` [3] of size ``dx`` m, counted from the world's origin: a node stands at i * dx."""
+
+    lower: tuple[int, int, int]
+    upper: tuple[int, int, int]
+    dx: float
+
+    @property
+    def cells(self) -> int:
+        return int(np.prod(np.subtract(self.upper, self.lower) + 1))
+
+    def holds(self, low: NDArray, high: NDArray, travel: float = 0.0) -> bool:
+        """Whether matter between the corners ``low`` and ``high`` [3] m, moving up to ``travel`` m, has room."""
+        margin = MARGIN_CELLS * self.dx + travel
+        return bool(
+            (low - margin >= np.multiply(self.lower, self.dx)).all()
+            and (high + margin <= np.multiply(self.upper, self.dx)).all()
+        )
+
+
+def box_around(low: NDArray, high: NDArray, dx: float, room: float) -> Box:
+    """Box of cells ``dx`` m around matter between the corners ``low`` and ``high`` [3] m, with ``room`` m to each side
+    and above. Below the support plane z = 0 nothing moves, so no room is spent there."""
+    margin = MARGIN_CELLS * dx + room
+    lower = np.asarray(low, np.float64) - margin
+    lower[2] = min(-(MARGIN_CELLS + 2) * dx, low[2] - MARGIN_CELLS * dx)
+    upper = np.asarray(high, np.float64) + margin
+    lo = np.floor(lower / dx / ROUNDING_CELLS) * ROUNDING_CELLS
+    hi = np.ceil(upper / dx / ROUNDING_CELLS) * ROUNDING_CELLS
+    return Box(_ints(lo), _ints(hi), dx)
+
+
+def grown(box: Box, low: NDArray, high: NDArray, travel: float, who: str, frame: int) -> Box:
+    """A larger box for matter between ``low`` and ``high`` [3] m that moves up to ``travel`` m: each face that is too
+    close moves out by half the box's extent at least. Raises ``SimulationError`` naming ``who`` beyond ``MAX_CELLS``."""
+    dx = box.dx
+    margin = MARGIN_CELLS * dx + travel
+    old_lower, old_upper = np.asarray(box.lower), np.asarray(box.upper)
+    step = (old_upper - old_lower) // 2
+    lower = np.where(
+        low - margin < old_lower * dx, np.minimum((low - margin) / dx, old_lower - step), old_lower
+    )
+    upper = np.where(
+        high + margin > old_upper * dx, np.maximum((high + margin) / dx, old_upper + step), old_upper
+    )
+    lo = np.floor(lower / ROUNDING_CELLS) * ROUNDING_CELLS
+    hi = np.ceil(upper / ROUNDING_CELLS) * ROUNDING_CELLS
+    if not np.isfinite(lo).all() or not np.isfinite(hi).all() or float(np.prod(hi - lo + 1)) > MAX_CELLS:
+        raise SimulationError(
+            f"'{who}' leaves the space that can be simulated at frame {frame} (it reaches {_far(low, high):.2g} m from "
+            "the origin); lower the force that throws it, end it earlier, or use a larger particle spacing."
+        )
+    return Box(_ints(lo), _ints(hi), dx)
+
+
+def _far(low: NDArray, high: NDArray) -> float:
+    return float(max(np.abs(low).max(), np.abs(high).max()))
+
+
+def _ints(corner: NDArray) -> tuple[int, int, int]:
+    x, y, z = (int(v) for v in corner)
+    return x, y, z
