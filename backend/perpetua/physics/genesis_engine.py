@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from perpetua.physics import checks, deformation, forces, grid, stability
+from perpetua.physics import checks, deformation, forces, grid, settle, stability
 from perpetua.physics.api import RoundPlan, Simulation
 from perpetua.progress import Progress
 from perpetua.scene.actions import sample_scalar, sample_vector
@@ -69,6 +69,11 @@ class _Run:
         particles, total = self.state.particles, self.state.total_F.astype(np.float32)
         positions, gradients = [particles.positions], [total]
         touched = np.zeros(len(self.plan.round.actions), bool)
+        if settle.needs_settling(self.scene, self.state):
+            self.progress(0.0, "settling under gravity")
+            self._make_room(particles, 0)
+            gravity = sample_vector(self.plan.gravity, self.plan.start_frame)
+            particles = settle.settled(self.world, self.scene, particles, gravity, self.dt)
         for frame in range(count):
             self.progress(frame / count, f"frame {frame + 1} of {count}")
             self._make_room(particles, frame)
