@@ -1,0 +1,30 @@
+"""Perpetua in Blender: place a force on a picture, bake a round, look, place the next.
+
+This package talks to the Perpetua backend through ``perpetua_protocol`` only. See README.md for the operators.
+"""
+
+from __future__ import annotations
+
+import bpy
+
+from . import playback, properties, splat_engine, splat_layers, splat_shader, splat_viewport
+
+CLASSES = (*properties.CLASSES, splat_engine.PerpetuaSplatEngine)
+
+
+def register() -> None:
+    for made in CLASSES:
+        bpy.utils.register_class(made)
+    bpy.types.Scene.perpetua = bpy.props.PointerProperty(type=properties.PerpetuaSettings)
+    playback.start()
+    splat_viewport.start()
+
+
+def unregister() -> None:
+    splat_viewport.stop()
+    playback.stop()
+    splat_layers.forget()
+    splat_shader.forget()
+    del bpy.types.Scene.perpetua
+    for made in reversed(CLASSES):
+        bpy.utils.unregister_class(made)

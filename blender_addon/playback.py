@@ -1,0 +1,194 @@
+"""Playing a baked cache on Blender's timeline: the frame's splats are written into a point cloud before each frame.
+
+Frame 0 of the take lies at the scene's start frame. The cache is a folder of memory-mapped arrays, so a frame costs
+one copy; background renders run the same handler, so every rendered frame is the exact one.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import bpy
+from bpy.app.handlers import persistent
+
+from perpetua_protocol.cache import Cache, CacheMeta
+from perpetua_protocol.errors import ProtocolError
+
+from . import session, splat_layers, splat_viewport
+from .errors import AddonError
+from .point_cloud import Floats, new_cloud, resize, write_attributes, write_radius
+from .splat_engine import STATIC
+
+COLLECTION = "Perpetua"
+SPLATS = "Perpetua splats"
+BACKGROUND = "Perpetua background"
+
+_caches: dict[Path, Cache] = {}
+
+
+def attach(scene: bpy.types.Scene, folder: Path) -> CacheMeta:
+    """Play the cache in ``folder`` in ``scene``: make the clouds, show the current frame, set the frame range.
+
+    Raises ``DamagedCache`` with a sentence when there is none.
+    """
+    cache = _open(folder, again=True)
+    settings = scene.perpetua
+    settings.cache_folder = stored_path(folder)
+    settings.background = _cloud(scene, settings.background, BACKGROUND, cache.meta.background)
+    settings.splats = _cloud(scene, settings.splats, SPLATS, cache.meta.foreground)
+    settings.background[STATIC] = True
+    background = cache.background()
+    _write(settings.background, background)
+    write_radius(settings.background, background["scale"])
+    show(scene)
+    write_radius(settings.splats, cache.frame(0)["scale"])
+    scene.render.fps, scene.render.fps_base = frame_rate(cache.meta.fps)
+    scene.frame_end = max(
+        scene.frame_start, scene.frame_start + settings.frame_offset + cache.meta.frames - 1
+    )
+    return cache.meta
+
+
+def show(scene: bpy.types.Scene) -> None:
+    """Write the splats of the scene's current frame. Raises ``DamagedCache``; does nothing without a cache."""
+    settings = scene.perpetua
+    if not settings.cache_folder or settings.splats is None:
+        return
+    cache = _open(resolve(settings.cache_folder))
+    frame = cache.frame(scene.frame_current - scene.frame_start - settings.frame_offset)
+    resize(settings.splats, cache.meta.foreground)
+    _write(settings.splats, frame)
+
+
+def meta(scene: bpy.types.Scene) -> CacheMeta:
+    """What the scene's cache says of itself. Raises ``AddonError`` when nothing is baked."""
+    if not scene.perpetua.cache_folder:
+        raise AddonError("Nothing is baked yet; reconstruct the picture or bake the take first.")
+    return _open(resolve(scene.perpetua.cache_folder)).meta
+
+
+def release() -> None:
+    """Let go of every mapped file."""
+    for cache in _caches.values():
+        cache.close()
+    _caches.clear()
+
+
+def stored_path(folder: Path) -> str:
+    """How a folder is stored in the .blend: relative to it (``//``) once the file has a place and lies on its drive."""
+    if not bpy.data.filepath:
+        return str(folder)
+    try:
+        return bpy.path.relpath(str(folder))
+    except ValueError:  # another drive on Windows
+        return str(folder)
+
+
+def resolve(stored: str) -> Path:
+    """The folder a stored path means."""
+    return Path(bpy.path.abspath(stored)).resolve()
+
+
+def frame_rate(fps: float) -> tuple[int, float]:
+    """Blender's ``fps`` and ``fps_base`` for a frame rate."""
+    whole = max(1, round(fps))
+    return whole, whole / fps
+
+
+def _open(folder: Path, again: bool = False) -> Cache:
+    folder = folder.resolve()
+    if again and folder in _caches:
+        _caches.pop(folder).close()
+    if folder not in _caches:
+        _caches[folder] = Cache(folder)
+    return _caches[folder]
+
+
+def _write(cloud: bpy.types.Object, frame: dict[str, Floats]) -> None:
+    values = {("radiance:base" if name == "radiance_base" else name): array for name, array in frame.items()}
+    write_attributes(cloud, values)
+    splat_viewport.mark_changed(cloud)
+
+
+def _cloud(scene: bpy.types.Scene, cloud: bpy.types.Object | None, name: str, count: int) -> bpy.types.Object:
+    """The scene's cloud with ``count`` points, made if it is missing. It shows as a box: the splats are drawn over it."""
+    if cloud is None or cloud.name not in scene.objects:
+        cloud = new_cloud(name, count, collection(scene))
+        cloud.display_type = "BOUNDS"
+        cloud.hide_select = True
+    resize(cloud, count)
+    return cloud
+
+
+def collection(scene: bpy.types.Scene) -> bpy.types.Collection:
+    """The scene's collection for everything Perpetua makes."""
+    for child in scene.collection.children_recursive:
+        if child.name.split(".")[0] == COLLECTION:
+            return child
+    made = bpy.data.collections.new(COLLECTION)
+    scene.collection.children.link(made)
+    return made
+
+
+def _show_or_tell(scene: bpy.types.Scene) -> None:
+    try:
+        show(scene)
+    except ProtocolError as error:  # a handler has no caller to raise to: the panel and the console say it
+        if session.current().sentence != str(error):
+            session.current().sentence = str(error)
+            print(f"Perpetua: {error}", flush=True)
+
+
+@persistent
+def on_frame_change(scene: bpy.types.Scene, *_: object) -> None:
+    _show_or_tell(scene)
+
+
+@persistent
+def on_load(*_: object) -> None:
+    release()
+    splat_viewport.forget()
+    splat_layers.forget()
+    session.reset()
+    for scene in bpy.data.scenes:
+        _show_or_tell(scene)
+
+
+@persistent
+def on_undo(scene: bpy.types.Scene, *_: object) -> None:
+    _show_or_tell(scene)
+
+
+@persistent
+def on_save(*_: object) -> None:
+    """Store the caches' paths relative to the .blend, so that the folder can move as a whole."""
+    for scene in bpy.data.scenes:
+        settings = scene.perpetua
+        if settings.cache_folder and not settings.cache_folder.startswith("//"):
+            settings.cache_folder = stored_path(resolve(settings.cache_folder))
+
+
+HANDLERS = {
+    "frame_change_pre": on_frame_change,
+    "load_post": on_load,
+    "undo_post": on_undo,
+    "redo_post": on_undo,
+    "save_pre": on_save,
+}
+
+
+def start() -> None:
+    """Follow the timeline from now on."""
+    for name, handler in HANDLERS.items():
+        handlers = getattr(bpy.app.handlers, name)
+        if handler not in handlers:
+            handlers.append(handler)
+
+
+def stop() -> None:
+    """Stop following the timeline and close the caches."""
+    for name, handler in HANDLERS.items():
+        handlers = getattr(bpy.app.handlers, name)
+        if handler in handlers:
+            handlers.remove(handler)
+    release()

@@ -1,0 +1,91 @@
+"""Point clouds that carry splats: made, written and read with the attribute names of Blender 5.3's native splats."""
+
+from __future__ import annotations
+
+import bpy
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float32]
+
+_FLOAT4 = "FLOAT4"
+_TYPES = {item.identifier for item in bpy.types.Attribute.bl_rna.properties["data_type"].enum_items}
+
+# name: (data type, key foreach_get and foreach_set use, numbers a point)
+LAYOUT: dict[str, tuple[str, str, int]] = {
+    "position": ("FLOAT_VECTOR", "vector", 3),
+    "rotation": ("QUATERNION", "value", 4),
+    "scale": ("FLOAT_VECTOR", "vector", 3),
+    # FLOAT_COLOR keeps four floats as they are where Blender has no FLOAT4 (4.5)
+    "radiance:base": (_FLOAT4, "value", 4) if _FLOAT4 in _TYPES else ("FLOAT_COLOR", "color", 4),
+}
+RADIUS_IN_SCALES = 2.0
+"""Radius of the plain point Blender shows for a splat, in mean standard deviations."""
+
+
+def new_cloud(name: str, count: int, collection: bpy.types.Collection) -> bpy.types.Object:
+    """An object in ``collection`` with ``count`` points and empty splat attributes."""
+    vertices = bpy.data.meshes.new(name)
+    vertices.vertices.add(count)
+    made = bpy.data.objects.new(name, vertices)
+    scene_collection = bpy.context.scene.collection
+    scene_collection.objects.link(made)  # the operator below needs it in the view layer
+    # Blender 4.5 cannot resize a point cloud; converting a mesh is its only way to make one with points
+    with bpy.context.temp_override(
+        active_object=made, object=made, selected_objects=[made], selected_editable_objects=[made]
+    ):
+        bpy.ops.object.convert(target="POINTCLOUD")
+    scene_collection.objects.unlink(made)
+    collection.objects.link(made)
+    if vertices.users == 0:
+        bpy.data.meshes.remove(vertices)
+    for attribute, (kind, _, _) in LAYOUT.items():
+        if attribute not in made.data.attributes:
+            made.data.attributes.new(attribute, kind, "POINT")
+    made.data.attributes.new("radius", "FLOAT", "POINT")
+    return made
+
+
+def resize(cloud: bpy.types.Object, count: int) -> None:
+    """Give ``cloud`` another number of points; its attributes are empty afterwards."""
+    if len(cloud.data.points) == count:
+        return
+    fresh = new_cloud(cloud.data.name, count, bpy.context.scene.collection)
+    old, cloud.data = cloud.data, fresh.data
+    bpy.data.objects.remove(fresh)
+    if old.users == 0:
+        bpy.data.pointclouds.remove(old)
+
+
+def write_attributes(cloud: bpy.types.Object, values: dict[str, Floats]) -> None:
+    """Set attributes of an object's points from arrays [N, width] named as in ``LAYOUT``."""
+    attributes = cloud.data.attributes
+    for name, array in values.items():
+        _, key, _ = LAYOUT[name]
+        attributes[name].data.foreach_set(key, np.ascontiguousarray(array, np.float32).reshape(-1))
+    cloud.data.update_tag()
+
+
+def write_radius(cloud: bpy.types.Object, scale: Floats) -> None:
+    """Set the plain points' radius from the splats' scales [N,3], m."""
+    radius = RADIUS_IN_SCALES * np.asarray(scale).mean(axis=1, dtype=np.float32)
+    cloud.data.attributes["radius"].data.foreach_set("value", radius)
+
+
+def read_attributes(data: bpy.types.PointCloud) -> dict[str, Floats]:
+    """The splat attributes of a point cloud, each [N, width]."""
+    count = len(data.points)
+    values: dict[str, Floats] = {}
+    for name, (_, key, width) in LAYOUT.items():
+        flat = np.empty(count * width, np.float32)
+        data.attributes[name].data.foreach_get(key, flat)
+        values[name] = flat.reshape(count, width)
+    return values
+
+
+def is_splats(data: bpy.types.PointCloud) -> bool:
+    """Whether a point cloud has every attribute a splat needs, of the type that ``LAYOUT`` names."""
+    attributes = data.attributes
+    return all(
+        name in attributes and attributes[name].data_type == kind for name, (kind, _, _) in LAYOUT.items()
+    )

@@ -1,0 +1,175 @@
+"""What Perpetua keeps in a scene, and so in the .blend: the picture, its objects, forces, cameras, rounds, settings."""
+
+from __future__ import annotations
+
+import bpy
+from bpy.props import (
+    BoolProperty,
+    CollectionProperty,
+    EnumProperty,
+    FloatProperty,
+    IntProperty,
+    PointerProperty,
+    StringProperty,
+)
+
+MATERIALS = (
+    ("clay", "Clay", "Keeps every dent"),
+    ("dough", "Dough", "Soft, keeps its shape after a while"),
+    ("jelly", "Jelly", "Wobbles and comes back"),
+    ("rubber", "Rubber", "Stiff and bouncy"),
+    ("snow", "Snow", "Packs and crumbles"),
+    ("sand", "Sand", "Dry grains"),
+    ("jam", "Jam", "A thick liquid"),
+    ("honey", "Honey", "A slow liquid"),
+    ("water", "Water", "A thin liquid"),
+    ("wood", "Wood", "Rigid and light"),
+    ("porcelain", "Porcelain", "Rigid and heavy"),
+)
+QUALITIES = (
+    ("preview", "Preview", "Small and quick: to see what the forces do"),
+    ("final", "Final", "The full take"),
+)
+ROLES = (
+    ("front", "Front", "The picture's own view"),
+    ("side", "Side", "A view that the round corrects as well"),
+)
+
+
+class PerpetuaClick(bpy.types.PropertyGroup):
+    """A point in the picture, pixels from its top left corner."""
+
+    x: FloatProperty(name="X", description="Pixels from the picture's left edge", min=0.0)
+    y: FloatProperty(name="Y", description="Pixels from the picture's top edge", min=0.0)
+    inside: BoolProperty(
+        name="Inside", description="On the object, or on what is not the object", default=True
+    )
+
+
+class PerpetuaThing(bpy.types.PropertyGroup):
+    """An object of the picture that will move. Its ``name`` is the group's own."""
+
+    clicks: CollectionProperty(type=PerpetuaClick)
+    material: EnumProperty(name="Material", items=MATERIALS, default="clay")
+    height: FloatProperty(
+        name="Height",
+        description="Real height of the object; 0 lets Perpetua guess from the material",
+        unit="LENGTH",
+        min=0.0,
+        soft_max=1.0,
+        precision=3,
+        default=0.0,
+    )
+    resting: BoolProperty(
+        name="Resting", description="Off for an object that hangs in the air in the picture", default=True
+    )
+
+
+class PerpetuaForce(bpy.types.PropertyGroup):
+    """A force: an empty in the scene (``object``), switched on or off."""
+
+    object: PointerProperty(type=bpy.types.Object)
+    enabled: BoolProperty(name="On", default=True)
+
+
+class PerpetuaCamera(bpy.types.PropertyGroup):
+    """A view of the take: a camera object and its role."""
+
+    object: PointerProperty(type=bpy.types.Object)
+    role: EnumProperty(name="Role", items=ROLES, default="side")
+
+
+class PerpetuaRound(bpy.types.PropertyGroup):
+    """A stretch of the take."""
+
+    frames: IntProperty(name="Frames", min=1, max=100_000, default=36)
+
+
+class PerpetuaSettings(bpy.types.PropertyGroup):
+    """Everything of a scene's take. Pixels count from the picture's top left corner; 0 means that Perpetua guesses."""
+
+    take_name: StringProperty(name="Take", description="Name of the take and of its cache", default="take")
+    picture: StringProperty(name="Picture", description="The picture to play on", subtype="FILE_PATH")
+    horizontal_fov: FloatProperty(
+        name="Field of View",
+        description="Horizontal field of view of the picture, degrees; 0 reads it from the file or takes 40",
+        min=0.0,
+        max=170.0,
+    )
+    pitch: FloatProperty(
+        name="Looks Down",
+        description="How far the picture's camera looks down, degrees; 0 uses the horizon, or a guess",
+        min=0.0,
+        max=89.0,
+    )
+    use_horizon: BoolProperty(name="Horizon", description="Say where the picture's horizon is")
+    horizon_y: FloatProperty(
+        name="Horizon Row", description="Picture row of the horizon; may lie outside the picture"
+    )
+    table_edge_y: FloatProperty(
+        name="Table Edge Row",
+        description="Picture row where the table ends; 0 lets Perpetua find it",
+        min=0.0,
+    )
+    gravity_from_scene: BoolProperty(
+        name="Scene Gravity", description="Use the scene's gravity", default=True
+    )
+
+    things: CollectionProperty(type=PerpetuaThing)
+    thing_index: IntProperty()
+    forces: CollectionProperty(type=PerpetuaForce)
+    force_index: IntProperty()
+    cameras: CollectionProperty(type=PerpetuaCamera)
+    camera_index: IntProperty()
+    rounds: CollectionProperty(type=PerpetuaRound)
+    round_index: IntProperty()
+
+    quality: EnumProperty(name="Quality", items=QUALITIES, default="preview")
+    particles: IntProperty(
+        name="Particles", description="Particles to aim at; 0 takes the quality's", min=0, soft_max=100_000
+    )
+    video_width: IntProperty(
+        name="Video Width",
+        description="Width the loop works at, pixels; 0 takes the quality's",
+        min=0,
+        max=4096,
+    )
+    splat_width: IntProperty(
+        name="Splat Width",
+        description="Picture width the splats carry, pixels; 0 takes the quality's",
+        min=0,
+        max=8192,
+    )
+    optimise_renders: IntProperty(
+        name="Correction Renders",
+        description="Rendered frames the correction may spend on each pass; 0 takes the quality's",
+        min=0,
+    )
+    refiner: StringProperty(
+        name="Refiner", description="Video refiner of the backend, or none", default="none"
+    )
+    seed: IntProperty(name="Seed", min=0)
+
+    cache_folder: StringProperty(name="Cache", description="Folder of the baked take", subtype="DIR_PATH")
+    frame_offset: IntProperty(name="Offset", description="Frames the playback is moved by")
+    density: FloatProperty(
+        name="Density",
+        description="Part of the splats the viewport draws (renders draw all)",
+        min=0.01,
+        max=1.0,
+        default=1.0,
+        subtype="FACTOR",
+    )
+    show_splats: BoolProperty(name="Splats in Viewport", default=True)
+    splats: PointerProperty(type=bpy.types.Object)
+    background: PointerProperty(type=bpy.types.Object)
+
+
+CLASSES = (
+    PerpetuaClick,
+    PerpetuaThing,
+    PerpetuaForce,
+    PerpetuaCamera,
+    PerpetuaRound,
+    PerpetuaSettings,
+)

@@ -1,0 +1,46 @@
+"""What the add-on knows of a running bake: a plain object, so that undo and loading a file cannot break it.
+
+It holds no Blender data, only names and numbers; the panel reads it, ``bake`` changes it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass
+class Session:
+    """State the panel shows.
+
+    sentence: the last error, or what just happened. stage, text, overall: where the bake is, overall in [0, 1].
+    eta_s: seconds left, None while unknown. rounds_ready: rounds whose files have arrived.
+    """
+
+    sentence: str = ""
+    baking: bool = False
+    stage: str = ""
+    text: str = ""
+    overall: float = 0.0
+    eta_s: float | None = None
+    elapsed_s: float = 0.0
+    rounds_ready: int = -1
+
+
+_current = Session()
+
+
+def current() -> Session:
+    """The one session of this Blender."""
+    return _current
+
+
+def reset() -> None:
+    """Forget everything (another file was opened)."""
+    global _current
+    _current = Session()
+
+
+def clock(seconds: float) -> str:
+    """Seconds as ``1:05``."""
+    whole = max(0, round(seconds))
+    return f"{whole // 60}:{whole % 60:02d}"

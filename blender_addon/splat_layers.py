@@ -1,0 +1,137 @@
+"""Drawing splats into images on the GPU module, with the static layer drawn once for each view.
+
+The background of a take is most of its splats and never moves. Its layer (colour and depth) is kept for each view,
+and only the moving splats are drawn for each frame, hidden where the background is nearer.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import gpu
+import numpy as np
+from mathutils import Matrix
+
+from .splat_data import TEXELS, Floats, back_to_front
+from .splat_shader import layer_shader, quad_batch, set_view
+
+TEXTURE_WIDTH = 4096
+"""Texels in a row of the data texture; a multiple of TEXELS."""
+OCCLUSION_TOLERANCE_M = 0.004
+"""A moving splat this far behind the static layer still shows: both are soft, and bodies touch the table."""
+KEPT_LAYERS = 8
+"""Static layers kept, one for each view drawn lately."""
+
+
+@dataclass(frozen=True)
+class View:
+    """A camera and an image size. matrix: world to camera [4,4] (looking along -z). projection: [4,4] OpenGL."""
+
+    matrix: Matrix
+    projection: Matrix
+    width: int
+    height: int
+
+    def key(self) -> bytes:
+        """Equal for views that draw the same."""
+        return np.array(
+            [*self.matrix, *self.projection, (self.width, self.height, 0, 0)], np.float32
+        ).tobytes()
+
+
+@dataclass(frozen=True)
+class Layer:
+    """image: [H,W,4] sRGB colour times alpha, first row at the bottom. depth: [H,W] m along the view, inf where empty."""
+
+    image: Floats
+    depth: Floats
+
+
+_kept: OrderedDict[tuple[bytes, int], Layer] = OrderedDict()
+
+
+def static_layer(digest: int, view: View, splats: Callable[[], Floats]) -> Layer:
+    """The layer of the splats that do not move.
+
+    digest: of the splats; a layer drawn before for the same digest and view is returned again. splats: called for
+    the packed splats [N,16] when there is none.
+    """
+    key = (view.key(), digest)
+    if key not in _kept:
+        _kept[key] = draw_layer(splats(), view)
+        while len(_kept) > KEPT_LAYERS:
+            _kept.popitem(last=False)
+    _kept.move_to_end(key)
+    return _kept[key]
+
+
+def draw_layer(packed: Floats, view: View, behind: Layer | None = None) -> Layer:
+    """Draw packed splats [N,16]; with ``behind`` they are hidden where that layer is nearer.
+
+    Needs an active GPU context: inside a render engine, or in Blender's window.
+    """
+    width, height = view.width, view.height
+    if not len(packed):
+        return Layer(np.zeros((height, width, 4), np.float32), np.full((height, width), np.inf, np.float32))
+    shader = layer_shader()
+    # named, because a texture that Python lets go of is unbound at once
+    splats = splat_texture(packed, view.matrix)
+    occluder = _occluder_texture(behind)
+    colour = gpu.types.GPUTexture((width, height), format="RGBA32F")
+    depth = gpu.types.GPUTexture((width, height), format="RGBA32F")
+    target = gpu.types.GPUFrameBuffer(color_slots=[colour, depth])
+    with target.bind():
+        gpu.state.viewport_set(0, 0, width, height)
+        target.clear(color=(0.0, 0.0, 0.0, 0.0))
+        gpu.state.blend_set("ALPHA_PREMULT")
+        gpu.state.depth_test_set("NONE")
+        gpu.state.depth_mask_set(False)
+        shader.bind()
+        tolerance = 0.0 if behind is None else OCCLUSION_TOLERANCE_M
+        set_view(shader, view.matrix, view.projection, width, height, tolerance)
+        shader.uniform_sampler("splats", splats)
+        shader.uniform_sampler("occluder", occluder)
+        quad_batch(shader).draw_instanced(shader, instance_count=len(packed))
+        image = _read(target, width, height, 0)
+        weighted = _read(target, width, height, 1)
+        gpu.state.blend_set("NONE")
+    seen = weighted[..., 3] > 0
+    nearest = np.full((height, width), np.inf, np.float32)
+    nearest[seen] = weighted[..., 0][seen] / weighted[..., 3][seen]
+    return Layer(image, nearest)
+
+
+def splat_texture(packed: Floats, matrix: Matrix) -> gpu.types.GPUTexture:
+    """The data texture of packed splats [N,16], in the order they are blended in for a view matrix."""
+    ordered = packed[back_to_front(packed, np.array(matrix))]
+    rows = max(1, -(-len(ordered) * TEXELS // TEXTURE_WIDTH))
+    data = np.zeros(rows * TEXTURE_WIDTH * 4, np.float32)
+    data[: ordered.size] = ordered.reshape(-1)
+    return gpu.types.GPUTexture(
+        (TEXTURE_WIDTH, rows), format="RGBA32F", data=gpu.types.Buffer("FLOAT", data.size, data)
+    )
+
+
+def _occluder_texture(behind: Layer | None) -> gpu.types.GPUTexture:
+    if behind is None:
+        data = np.zeros((1, 1, 2), np.float32)
+    else:
+        data = np.stack([np.minimum(behind.depth, 1e9), behind.image[..., 3]], -1)
+    height, width = data.shape[:2]
+    return gpu.types.GPUTexture(
+        (width, height), format="RG32F", data=gpu.types.Buffer("FLOAT", data.size, data.ravel())
+    )
+
+
+def _read(target: gpu.types.GPUFrameBuffer, width: int, height: int, slot: int) -> Floats:
+    """A colour attachment as [H,W,4], first row at the bottom."""
+    pixels = target.read_color(0, 0, width, height, 4, slot, "FLOAT")
+    pixels.dimensions = width * height * 4
+    return np.array(pixels, np.float32).reshape(height, width, 4)
+
+
+def forget() -> None:
+    """Let go of the kept layers."""
+    _kept.clear()

@@ -1,0 +1,157 @@
+"""The shader that draws anisotropic Gaussian splats as blended quads, back to front.
+
+Projection and alpha follow 3D Gaussian Splatting (Kerbl et al. 2023) as gsplat computes them, which is how the
+backend fits its splats: 0.3 px^2 added to the image covariance, alpha at most 0.999 and dropped below 1/255, the
+perspective linearised no further out than 1.3 times the field of view.
+"""
+
+from __future__ import annotations
+
+import gpu
+from gpu_extras.batch import batch_for_shader
+from mathutils import Matrix
+
+VERTEX = """
+vec4 texel(int i) { int w = textureSize(splats, 0).x; return texelFetch(splats, ivec2(i % w, i / w), 0); }
+
+void main() {
+  int first = (gl_InstanceID) * 4;
+  vec4 place = texel(first), low = texel(first + 1), high = texel(first + 2), colour = texel(first + 3);
+  vec4 world = vec4(place.xyz, 1.0);
+  vec4 eye = vec4(dot(view_x, world), dot(view_y, world), dot(view_z, world), 1.0);
+  bool perspective = lens_z.z > 0.5;
+  vec4 clip = vec4(
+    dot(lens_x.xyz, vec3(eye.x, eye.z, 1.0)),
+    dot(lens_y.xyz, vec3(eye.y, eye.z, 1.0)),
+    dot(lens_z.xy, vec2(eye.z, 1.0)),
+    perspective ? -eye.z : 1.0);
+  gl_Position = vec4(2.0, 2.0, 2.0, 1.0);  // outside: nothing is drawn
+  tint = vec4(colour.rgb, place.w);
+  offset = vec2(0.0);
+  eye_depth = -eye.z;
+  if (place.w < 1.0 / 255.0) return;
+  if (perspective && eye.z > -0.01) return;
+
+  mat3 spread_world = mat3(low.x, low.y, low.z, low.y, low.w, high.x, low.z, high.x, high.y);
+  mat3 turn = transpose(mat3(view_x.xyz, view_y.xyz, view_z.xyz));
+  mat3 sigma = turn * spread_world * transpose(turn);
+  float fx = lens_x.x * 0.5 * frame.x, fy = lens_y.x * 0.5 * frame.y;
+  vec3 du = vec3(fx, 0.0, 0.0), dv = vec3(0.0, fy, 0.0);
+  if (perspective) {
+    float near = -1.0 / eye.z;
+    vec2 edge = 1.3 / vec2(lens_x.x, lens_y.x);
+    vec2 slope = clamp(eye.xy * near, -edge, edge);
+    du = vec3(fx * near, 0.0, fx * slope.x * near);
+    dv = vec3(0.0, fy * near, fy * slope.y * near);
+  }
+  float a = dot(du, sigma * du) + 0.3, b = dot(du, sigma * dv), c = dot(dv, sigma * dv) + 0.3;
+  float middle = 0.5 * (a + c), spread = sqrt(max(0.0, middle * middle - (a * c - b * b)));
+  float longer = middle + spread, shorter = max(middle - spread, 0.1);
+  vec2 axis = abs(b) > 1e-6 ? normalize(vec2(b, longer - a)) : (a >= c ? vec2(1.0, 0.0) : vec2(0.0, 1.0));
+  float reach = sqrt(2.0 * log(255.0 * place.w));  // where alpha falls to 1/255
+  offset = quad * reach;
+  vec2 pixels = offset.x * sqrt(longer) * axis + offset.y * sqrt(shorter) * vec2(-axis.y, axis.x);
+  gl_Position = vec4(clip.xy / clip.w + pixels * 2.0 / frame.xy, clip.z / clip.w, 1.0);
+}
+"""
+
+FRAGMENT = """
+vec3 srgb_to_linear(vec3 c) {
+  return mix(pow((max(c, 0.0) + 0.055) / 1.055, vec3(2.4)), c / 12.92, lessThanEqual(c, vec3(0.04045)));
+}
+
+void main() {
+  float alpha = min(0.999, tint.a * exp(-0.5 * dot(offset, offset)));
+  if (alpha < 1.0 / 255.0) discard;
+#ifdef LAYER
+  if (frame.z > 0.0) {
+    vec2 behind = texelFetch(occluder, ivec2(gl_FragCoord.xy), 0).rg;  // depth, alpha of the static layer
+    alpha *= 1.0 - behind.g * smoothstep(frame.z, 2.0 * frame.z, eye_depth - behind.r);
+  }
+  colour = vec4(tint.rgb * alpha, alpha);
+  depth = vec4(eye_depth * alpha, 0.0, 0.0, alpha);
+#else
+  colour = vec4(srgb_to_linear(tint.rgb) * alpha, alpha);
+#endif
+}
+"""
+
+_shaders: dict[str, gpu.types.GPUShader] = {}
+
+
+def layer_shader() -> gpu.types.GPUShader:
+    """Draws into a layer: slot 0 sRGB colour times alpha, slot 1 depth times alpha [m].
+
+    A ``tolerance`` above 0 [m] hides what lies that far behind ``occluder``."""
+    if "layer" not in _shaders:
+        info = _description()
+        info.define("LAYER")
+        info.sampler(1, "FLOAT_2D", "occluder")
+        info.fragment_out(0, "VEC4", "colour")
+        info.fragment_out(1, "VEC4", "depth")
+        _shaders["layer"] = gpu.shader.create_from_info(info)
+    return _shaders["layer"]
+
+
+def viewport_shader() -> gpu.types.GPUShader:
+    """Draws into the 3D viewport, in linear colours, which the viewport shows as sRGB."""
+    if "viewport" not in _shaders:
+        info = _description()
+        info.fragment_out(0, "VEC4", "colour")
+        _shaders["viewport"] = gpu.shader.create_from_info(info)
+    return _shaders["viewport"]
+
+
+def quad_batch(shader: gpu.types.GPUShader) -> gpu.types.GPUBatch:
+    """The quad every splat is an instance of."""
+    return batch_for_shader(shader, "TRI_STRIP", {"quad": [(-1, -1), (1, -1), (-1, 1), (1, 1)]})
+
+
+def set_view(
+    shader: gpu.types.GPUShader,
+    view: Matrix,
+    projection: Matrix,
+    width: int,
+    height: int,
+    tolerance: float = 0.0,
+) -> None:
+    """Give a bound shader its camera: world to camera [4,4], OpenGL projection [4,4], image size in pixels.
+
+    tolerance: see ``layer_shader``, m.
+    """
+    for row, name in zip(view, ("view_x", "view_y", "view_z"), strict=False):
+        shader.uniform_float(name, row)
+    p = projection  # its other entries are 0, or -1 for perspective
+    shader.uniform_float("lens_x", (p[0][0], p[0][2], p[0][3], 0.0))
+    shader.uniform_float("lens_y", (p[1][1], p[1][2], p[1][3], 0.0))
+    shader.uniform_float("lens_z", (p[2][2], p[2][3], 1.0 if p[3][3] == 0.0 else 0.0, 0.0))
+    shader.uniform_float("frame", (width, height, tolerance, 0.0))
+
+
+def forget() -> None:
+    """Let go of the compiled shaders."""
+    _shaders.clear()
+
+
+def _description() -> gpu.types.GPUShaderCreateInfo:
+    info = gpu.types.GPUShaderCreateInfo()
+    for row in (
+        "view_x",
+        "view_y",
+        "view_z",
+        "lens_x",
+        "lens_y",
+        "lens_z",
+    ):  # rows: it all has to fit into 128 bytes
+        info.push_constant("VEC4", row)
+    info.push_constant("VEC4", "frame")  # width, height [px], tolerance [m], unused
+    info.sampler(0, "FLOAT_2D", "splats")
+    info.vertex_in(0, "VEC2", "quad")
+    between = gpu.types.GPUStageInterfaceInfo("perpetua_splat")
+    between.smooth("VEC2", "offset")
+    between.flat("VEC4", "tint")
+    between.flat("FLOAT", "eye_depth")
+    info.vertex_out(between)
+    info.vertex_source(VERTEX)
+    info.fragment_source(FRAGMENT)
+    return info

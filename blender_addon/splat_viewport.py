@@ -1,0 +1,134 @@
+"""Splats in the 3D viewport: a draw handler that blends them over what Blender drew, hidden behind meshes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import bpy
+import gpu
+import numpy as np
+from mathutils import Matrix
+
+from .point_cloud import is_splats, read_attributes
+from .splat_data import Floats, pack
+from .splat_layers import splat_texture
+from .splat_shader import quad_batch, set_view, viewport_shader
+
+THIN_SEED = 7
+"""Which splats a density below 1 keeps; fixed, so that they do not flicker."""
+
+
+@dataclass
+class Packed:
+    """A cloud's packed splats [N,16] and what they were made from."""
+
+    made_from: tuple[int, bytes, float]
+    splats: Floats
+
+
+@dataclass
+class Ordered:
+    """The texture of everything in a scene, in the blending order of one view."""
+
+    made_from: tuple[bytes, tuple[tuple[int, bytes, float], ...]]
+    texture: gpu.types.GPUTexture
+
+
+_handle: object | None = None
+_versions: dict[int, int] = {}
+_packed: dict[int, Packed] = {}
+_ordered: dict[int, Ordered] = {}
+
+
+def mark_changed(cloud: bpy.types.Object) -> None:
+    """The splats of a cloud were written: draw them anew."""
+    _versions[cloud.session_uid] = _versions.get(cloud.session_uid, 0) + 1
+
+
+def draw_scene(context: bpy.types.Context) -> None:
+    """Draw the scene's splat clouds into the active viewport."""
+    settings = context.scene.perpetua
+    region, view3d = context.region, context.region_data
+    if region is None or view3d is None:
+        return
+    clouds = [_packed_cloud(cloud, settings.density) for cloud in _visible_clouds(settings)]
+    count = sum(len(cloud.splats) for cloud in clouds)
+    if count == 0:
+        return
+    shader = viewport_shader()
+    gpu.state.blend_set("ALPHA_PREMULT")
+    gpu.state.depth_test_set("LESS_EQUAL")
+    gpu.state.depth_mask_set(False)
+    shader.bind()
+    set_view(shader, view3d.view_matrix, view3d.window_matrix, region.width, region.height)
+    shader.uniform_sampler("splats", _texture(context.scene, clouds, view3d.view_matrix))
+    quad_batch(shader).draw_instanced(shader, instance_count=count)
+    gpu.state.blend_set("NONE")
+    gpu.state.depth_test_set("NONE")
+
+
+def _visible_clouds(settings: bpy.types.PropertyGroup) -> list[bpy.types.Object]:
+    return [
+        cloud
+        for cloud in (settings.background, settings.splats)
+        if cloud is not None and cloud.type == "POINTCLOUD" and cloud.visible_get() and is_splats(cloud.data)
+    ]
+
+
+def _packed_cloud(cloud: bpy.types.Object, density: float) -> Packed:
+    matrix = np.array(cloud.matrix_world)
+    made_from = (_versions.get(cloud.session_uid, 0), matrix.tobytes(), round(density, 4))
+    kept = _packed.get(cloud.session_uid)
+    if kept is None or kept.made_from != made_from:
+        a = read_attributes(cloud.data)
+        splats = pack(a["position"], a["rotation"], a["scale"], a["radiance:base"], matrix)
+        if density < 1.0:
+            splats = splats[np.random.default_rng(THIN_SEED).random(len(splats)) < density]
+        _packed[cloud.session_uid] = kept = Packed(made_from, splats)
+    return kept
+
+
+def _texture(scene: bpy.types.Scene, clouds: list[Packed], view: Matrix) -> gpu.types.GPUTexture:
+    made_from = (np.array(view, np.float32).tobytes(), tuple(cloud.made_from for cloud in clouds))
+    kept = _ordered.get(scene.session_uid)
+    if kept is None or kept.made_from != made_from:
+        splats = np.concatenate([cloud.splats for cloud in clouds])
+        _ordered[scene.session_uid] = kept = Ordered(made_from, splat_texture(splats, view))
+    return kept.texture
+
+
+def _on_draw() -> None:
+    context = bpy.context
+    shading = context.space_data.shading if context.space_data else None
+    if not context.scene.perpetua.show_splats:
+        return
+    if (
+        shading is not None
+        and shading.type == "RENDERED"
+        and context.scene.render.engine == "PERPETUA_SPLATS"
+    ):
+        return  # the engine's own view_draw has drawn them
+    draw_scene(context)
+
+
+def start() -> None:
+    """Draw splats in every 3D viewport from now on."""
+    global _handle
+    if _handle is None:
+        _handle = bpy.types.SpaceView3D.draw_handler_add(_on_draw, (), "WINDOW", "POST_VIEW")
+
+
+def stop() -> None:
+    """Stop drawing and let go of what was kept."""
+    global _handle
+    if _handle is not None:
+        bpy.types.SpaceView3D.draw_handler_remove(_handle, "WINDOW")
+        _handle = None
+    forget()
+
+
+def forget() -> None:
+    """Let go of everything kept between drawings (the file changes)."""
+    _versions.clear()
+    _packed.clear()
+    _ordered.clear()

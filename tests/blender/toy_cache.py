@@ -1,0 +1,85 @@
+"""A tiny 4D cache written by hand, as PROTOCOL.md and ``perpetua_protocol.cache`` describe it."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import msgspec
+import numpy as np
+
+from perpetua_protocol.cache import SH_C0, BodyRecord, CacheMeta, CameraRecord, FileRecord, RoundRecord
+from perpetua_protocol.take import Click, ObjectSpec, Take
+
+IDENTITY = (1.0, 0, 0, 0, 0, 1.0, 0, 0, 0, 0, 1.0, 0, 0, 0, 0, 1.0)
+# A Blender camera at (0, -1, 0) that looks along +y with z up.
+LOOKS_ALONG_Y = (1.0, 0, 0, 0, 0, 0, -1.0, -1.0, 0, 1.0, 0, 0, 0, 0, 0, 1.0)
+
+
+def radiance(srgb: np.ndarray, opacity: float | np.ndarray) -> np.ndarray:
+    """[N,3] sRGB colours in [0, 1] -> [N,4] as a cache keeps them."""
+    base = np.empty((len(srgb), 4), np.float32)
+    base[:, :3] = (np.asarray(srgb) - 0.5) / SH_C0
+    base[:, 3] = opacity
+    return base
+
+
+def write_cache(
+    folder: Path, background: int = 40, foreground: int = 25, rounds: tuple[int, ...] = (4, 3), seed: int = 0
+) -> Path:
+    """Frame 0 and ``rounds``; every number is drawn from ``seed``."""
+    rng = np.random.default_rng(seed)
+
+    def splats(frames: int | None, count: int) -> dict[str, np.ndarray]:
+        shape = (count,) if frames is None else (frames, count)
+        rotation = rng.normal(size=(*shape, 4))
+        rotation /= np.linalg.norm(rotation, axis=-1, keepdims=True)
+        return {
+            "position": rng.uniform(-0.1, 0.1, (*shape, 3)).astype(np.float32),
+            "rotation": rotation.astype(np.float32),
+            "scale": rng.uniform(0.002, 0.01, (*shape, 3)).astype(np.float32),
+            "radiance_base": radiance(rng.uniform(0, 1, (count, 3)), rng.uniform(0.2, 0.95, count)),
+        }
+
+    arrays = {f"background/{k}.npy": v for k, v in splats(None, background).items()}
+    records, start = [], 0
+    for index, frames in enumerate((1, *rounds)):
+        arrays |= {f"round_{index:03d}/{k}.npy": v for k, v in splats(frames, foreground).items()}
+        records.append(RoundRecord(index, start, frames, f"round_{index:03d}", "d" * 64, "5" * 64, 1.5))
+        start += frames
+    return write_arrays(folder, arrays, records, background, foreground)
+
+
+def write_arrays(
+    folder: Path, arrays: dict[str, np.ndarray], records: list[RoundRecord], background: int, foreground: int
+) -> Path:
+    """The arrays and a ``meta.json`` that names them."""
+    files = {}
+    for name, array in arrays.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        np.save(path, array)
+        data = path.read_bytes()
+        files[name] = FileRecord(hashlib.sha256(data).hexdigest(), len(data))
+    meta = CacheMeta(
+        name=folder.name,
+        fps=24.0,
+        rounds=records,
+        cameras=[
+            CameraRecord("front", "front", LOOKS_ALONG_Y, 40.0, 64, 36),
+            CameraRecord("left", "side", LOOKS_ALONG_Y, 40.0, 64, 36),
+            CameraRecord("right", "side", LOOKS_ALONG_Y, 40.0, 64, 36),
+        ],
+        bodies=[BodyRecord("ball", "clay", "plastic", (-0.05, -0.05, 0.0), (0.05, 0.05, 0.1))],
+        background=background,
+        foreground=foreground,
+        particles=foreground,
+        particle_spacing=0.004,
+        lower=(-0.5, -0.5, 0.0),
+        upper=(0.5, 0.5, 0.5),
+        files=files,
+        take=Take("toy", "ball.png", (ObjectSpec("ball", (Click(32, 18),)),)),
+        backend="0.1.0",
+    )
+    (folder / "meta.json").write_bytes(msgspec.json.encode(meta))
+    return folder
