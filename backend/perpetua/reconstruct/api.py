@@ -8,10 +8,10 @@ from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from perpetua_protocol.take import ObjectSpec, Take
 
 from perpetua.progress import Progress
 from perpetua.scene.scene import Scene
+from perpetua_protocol.take import ObjectSpec, Take
 
 
 @dataclass(frozen=True)

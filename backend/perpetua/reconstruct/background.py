@@ -1,0 +1,170 @@
+"""The world behind the objects as splats: objects painted over, the picture continued beyond its borders, on a stage.
+
+Three layers: the picture's own pixels, finest where it has detail; its continuation for side views, coarser; and a coarse
+layer just behind both that closes what is left open between splats.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from perpetua.reconstruct.cells import Cells, cover
+from perpetua.reconstruct.discs import tangent_discs
+from perpetua.reconstruct.inpaint import paint_over
+from perpetua.reconstruct.regions import disc
+from perpetua.reconstruct.stage import Stage
+from perpetua.scene.gaussians import Gaussians
+
+Array = NDArray[np.float64]
+Image = NDArray[np.float32]
+
+PICTURE_BUDGET = 150_000
+"""Most splats for the picture's own pixels, at a width of 640."""
+CONTINUATION_BUDGET = 45_000
+CONTINUATION_CELL = 3
+"""Side of the continuation's smallest cells, in the picture's cells."""
+UNDERLAY_CELL = 8
+"""Side of the closing layer's cells, in the picture's cells."""
+UNDERLAY_SIGMA = 0.7
+"""Standard deviation of the closing layer's splats in its cells: wide, so that it is opaque everywhere."""
+UNDERLAY_BEHIND = 0.004
+"""How far behind the closing layer lies, in camera heights."""
+HOLE_MARGIN = 3
+"""Cells around an object's matte that are painted over too: its soft edge and the darkest contact shadow."""
+
+
+@dataclass(frozen=True)
+class Background:
+    """splats: all layers.  own: [N] bool, those that carry the picture's own pixels.  pixels: [N, 2], where in the picture
+    (full size) each splat is seen.  sides: [N] pixels."""
+
+    splats: Gaussians
+    own: NDArray[np.bool_]
+    pixels: Array
+    sides: Array
+
+
+def build_background(
+    rgb: NDArray[np.uint8], matte: NDArray[np.float32], stage: Stage, centre: Array, splat_width: int
+) -> Background:
+    """The background of a picture [H, W, 3] whose objects cover ``matte`` [H, W]; ``centre`` [3] m is where cameras orbit."""
+    height, width = matte.shape
+    columns = min(splat_width, width)
+    rows = max(2, round(height * columns / width))
+    step = np.array([width / columns, height / rows])  # pixels a cell
+    small = cv2.resize(rgb, (columns, rows), interpolation=cv2.INTER_AREA).astype(np.float32) / 255.0
+    covered = cv2.resize(matte, (columns, rows), interpolation=cv2.INTER_AREA)
+    hole = cv2.dilate((covered > 0.01).astype(np.uint8), disc(HOLE_MARGIN)) > 0
+    edge = stage.edge_row / step[1]
+    picture = paint_over(small, hole, edge)
+    picture = np.where(
+        (covered > 0.01)[..., None] | hole[..., None] & (covered > 0.01)[..., None], picture, small
+    )
+
+    x0, y0, x1, y1 = stage.borders(centre)
+    unit = UNDERLAY_CELL * CONTINUATION_CELL
+    left, top = (int(np.ceil(-value / s / unit)) * unit for value, s in ((x0, step[0]), (y0, step[1])))
+    right = int(np.ceil((x1 - width) / step[0] / unit)) * unit
+    bottom = int(np.ceil((y1 - height) / step[1] / unit)) * unit
+    canvas = continued(picture, left, top, right, bottom)
+    offset = np.array([left, top])
+
+    budget = max(2_000, round(PICTURE_BUDGET * columns * rows / (640 * 352)))
+    parts: list[tuple[Gaussians, bool, Array, Array]] = []
+    everywhere = np.ones((rows, columns), bool)
+    for cells in _split_at_edge(picture, everywhere, edge, budget):
+        pixels = cells.centres * step
+        parts.append(
+            (
+                _discs(stage, pixels, cells.sides[:, None] * step, _mean_colors(picture, cells)),
+                True,
+                pixels,
+                cells.sides * step[0],
+            )
+        )
+
+    coarse = _reduced(canvas, CONTINUATION_CELL)
+    beyond = np.ones(coarse.shape[:2], bool)
+    c = CONTINUATION_CELL
+    beyond[-(-top // c) : (top + rows) // c, -(-left // c) : (left + columns) // c] = False
+    for cells in _split_at_edge(coarse, beyond, (edge + top) / c, CONTINUATION_BUDGET):
+        pixels = (cells.centres * c - offset) * step
+        sides = cells.sides[:, None] * c * step
+        parts.append((_discs(stage, pixels, sides, _mean_colors(coarse, cells)), False, pixels, sides[:, 0]))
+
+    soft = _reduced(cv2.GaussianBlur(canvas, (0, 0), UNDERLAY_CELL / 2), UNDERLAY_CELL)
+    ys, xs = np.nonzero(np.ones(soft.shape[:2], bool))
+    pixels = ((np.stack([xs, ys], 1) + 0.5) * UNDERLAY_CELL - offset) * step
+    sides = np.broadcast_to(UNDERLAY_CELL * step, pixels.shape)
+    layer = _discs(stage, pixels, sides, soft[ys, xs], UNDERLAY_BEHIND, UNDERLAY_SIGMA)
+    parts.append((layer, False, pixels, sides[:, 0]))
+    return Background(
+        Gaussians.cat([p[0] for p in parts]),
+        np.concatenate([np.full(len(p[0]), p[1]) for p in parts]),
+        np.concatenate([p[2] for p in parts]),
+        np.concatenate([p[3] for p in parts]),
+    )
+
+
+def continued(picture: Image, left: int, top: int, right: int, bottom: int) -> Image:
+    """The picture [H, W, 3] continued beyond its borders by its mirror image, ever softer the farther out."""
+    canvas = np.pad(picture, ((top, bottom), (left, right), (0, 0)), mode="reflect")
+    height, width = picture.shape[:2]
+    y, x = np.mgrid[: canvas.shape[0], : canvas.shape[1]]
+    out_x = np.maximum(left - x, x - (left + width - 1)).clip(0)
+    out_y = np.maximum(top - y, y - (top + height - 1)).clip(0)
+    away = np.hypot(out_x, out_y).astype(np.float32) / (0.25 * width)
+    result = canvas
+    for sigma, start in ((2.0, 0.1), (5.0, 0.7)):
+        blurred = cv2.GaussianBlur(canvas, (0, 0), sigma * width / 640)
+        share = np.clip((away - start) / 0.6, 0.0, 1.0)[..., None]
+        result = share * blurred + (1 - share) * result
+    return result.astype(np.float32)
+
+
+def _split_at_edge(image: Image, where: NDArray[np.bool_], edge: float, budget: int) -> list[Cells]:
+    """Cells of the backdrop and of the table apart, so that none straddles the line where they meet."""
+    row = round(float(np.clip(edge, 0, len(image))))
+    above, below = where.copy(), where.copy()
+    above[row:], below[:row] = False, False
+    total = max(1, where.sum())
+    return [cover(image, part, round(budget * part.sum() / total)) for part in (above, below) if part.any()]
+
+
+def _mean_colors(image: Image, cells: Cells) -> Array:
+    """[N, 3] mean colour under each cell (exact, by summed areas)."""
+    table = cv2.integral(image, sdepth=cv2.CV_64F)
+    low = np.round(cells.centres - cells.sides[:, None] / 2).astype(int)
+    high = np.round(cells.centres + cells.sides[:, None] / 2).astype(int)
+    (x0, y0), (x1, y1) = low.T, high.T
+    return (table[y1, x1] - table[y0, x1] - table[y1, x0] + table[y0, x0]) / (cells.sides**2)[:, None]
+
+
+def _reduced(image: Image, factor: int) -> Image:
+    size = (max(1, image.shape[1] // factor), max(1, image.shape[0] // factor))
+    return cv2.resize(image[: size[1] * factor, : size[0] * factor], size, interpolation=cv2.INTER_AREA)
+
+
+def _discs(
+    stage: Stage, pixels: Array, sides: Array, colors: Array, behind: float = 0.0, sigma: float | None = None
+) -> Gaussians:
+    """Discs on the stage that cover cells of ``sides`` [N, 2] pixels around ``pixels`` [N, 2]."""
+    table = stage.on_table(pixels)
+    u, v = np.array([0.5, 0.0]), np.array([0.0, 0.5])
+    along_u = stage.points(pixels + u * sides, table, behind) - stage.points(
+        pixels - u * sides, table, behind
+    )
+    along_v = stage.points(pixels + v * sides, table, behind) - stage.points(
+        pixels - v * sides, table, behind
+    )
+    means = stage.points(pixels, table, behind)
+    fine = np.isfinite(means).all(1) & np.isfinite(along_u).all(1) & np.isfinite(along_v).all(1)
+    # A cell at the edge may see its lower plane only in its own half; its disc then stays where its centre is.
+    along_u, along_v, means = (np.where(fine[:, None], value, 0.0) for value in (along_u, along_v, means))
+    if sigma is None:
+        return tangent_discs(means, along_u, along_v, colors)
+    return tangent_discs(means, along_u, along_v, colors, sigma)
