@@ -185,12 +185,12 @@ class Composite(torch.autograd.Function):
         behind[: background.shape[0]] = array(background)
         image = torch.empty(height, width, channels)
         alpha = torch.empty(height, width, 1)
-        transmittance = np.empty((height, width), np.float32)
-        last = np.empty((height, width), np.int32)
+        transmittance = np.empty(height * width, np.float32)
+        last = np.empty(height * width, np.float32)
         tiles = (records, features, tile_start, pairs, width, height, behind, expected_depth)
-        pixels = (image.numpy(), alpha.numpy()[..., 0], transmittance, last)
+        pixels = (image.numpy().reshape(-1), alpha.numpy().reshape(-1), transmittance, last)
         _over_tiles(composite_forward, len(tile_start) - 1, *tiles, *pixels)
-        ctx.save_for_backward(conics, background, image, alpha)
+        ctx.save_for_backward(conics, background, image)
         ctx.stages = (order, first_slot, tiles, transmittance, last)
         ctx.sizes = (means2d.shape[0], colors.shape[1], depths is not None)
         return image, alpha
@@ -198,13 +198,13 @@ class Composite(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad_image: Tensor, grad_alpha: Tensor) -> Any:
-        conics, background, image, alpha = ctx.saved_tensors
+        conics, background, image = ctx.saved_tensors
         order, first_slot, tiles, transmittance, last = ctx.stages
         records, features, tile_start, pairs = tiles[:4]
         count, channels, with_depth = ctx.sizes
         slots = np.empty((len(pairs), MOMENTS + features.shape[1]), np.float32)
-        pixels = (array(image), array(alpha)[..., 0], transmittance, last)
-        incoming = (array(grad_image), array(grad_alpha)[..., 0], slots)
+        pixels = (array(image).reshape(-1), transmittance, last)
+        incoming = (array(grad_image).reshape(-1), array(grad_alpha).reshape(-1), slots)
         _over_tiles(composite_backward, len(tile_start) - 1, *tiles, *pixels, *incoming)
         shapes = ((count, 2), (count, 3), (count, channels), (count if with_depth else 0,), (count,))
         grad_means2d, grad_conics, grad_colors, grad_depths, grad_opacities = (torch.zeros(s) for s in shapes)
@@ -223,7 +223,9 @@ class Composite(torch.autograd.Function):
         grad_background = None
         if ctx.needs_input_grad[6]:
             colour = grad_image[..., : background.shape[0]]
-            grad_background = (colour * torch.from_numpy(transmittance)[..., None]).sum((0, 1))
+            grad_background = (
+                colour * torch.from_numpy(transmittance).reshape(grad_image.shape[:2])[..., None]
+            ).sum((0, 1))
         return (
             grad_means2d,
             grad_conics,

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from perpetua.render.numba_backend.compile import kernel
-from perpetua.render.numba_backend.lanes import HALF, LOG2E, TILE, F
+from perpetua.render.numba_backend.lanes import HALF, LOG2E, TILE, F, floor
 
 # Columns of a record: what the composite reads of a Gaussian, in depth order, in one cache line.
 X, Y, XX, XY, YY, LOG2_OPACITY, EXTENT_Y, OPACITY = range(8)
@@ -97,10 +97,10 @@ def bin_tiles(
         for c in range(rest, features.shape[1]):
             features[s, c] = F(0)
 
-        x0 = max(0, math.floor((x - ex) * per_tile))
-        x1 = min(tiles_x, math.floor((x + ex) * per_tile) + 1)
-        y0 = max(0, math.floor((y - ey) * per_tile))
-        y1 = min(tiles_y, math.floor((y + ey) * per_tile) + 1)
+        x0 = max(0, floor((x - ex) * per_tile))
+        x1 = min(tiles_x, floor((x + ex) * per_tile) + 1)
+        y0 = max(0, floor((y - ey) * per_tile))
+        y1 = min(tiles_y, floor((y + ey) * per_tile) + 1)
         boxes[s, 0], boxes[s, 1], boxes[s, 2], boxes[s, 3] = x0, x1, y0, y1
         first_slot[s] = slots
         for ty in range(y0, y1):

@@ -15,12 +15,12 @@ T is negative once the pixel is finished, and for lanes outside of the image.
 
 from __future__ import annotations
 
-import math
+from typing import Any
 
 import numpy as np
 
 from perpetua.render.numba_backend.bin import EXTENT_Y, LOG2_OPACITY, XX, XY, YY, X, Y
-from perpetua.render.numba_backend.compile import kernel
+from perpetua.render.numba_backend.compile import inlined, kernel
 from perpetua.render.numba_backend.lanes import (
     HALF,
     LANES,
@@ -32,9 +32,10 @@ from perpetua.render.numba_backend.lanes import (
     UNSEEN_EXPONENT,
     ZERO,
     F,
-    bits_float,
+    add_scaled_lanes,
+    ceiling,
     exp2,
-    float_bits,
+    floor,
     prefetch,
 )
 
@@ -43,11 +44,33 @@ MIN_EXPECTED_ALPHA = F(1e-10)  # floor of the alpha that the depth is divided by
 _AHEAD = 6  # Gaussians between a prefetch and its use
 _FINISHED_EVERY = 32  # Gaussians between two looks at whether the whole tile is finished
 
+_ROW = F(TILE - 1)  # pixels from the first centre of a row to its last
+_DOUBT = F(0.05)  # rows this close to the threshold are looked at pixel by pixel
+
 # Plane offsets, unsigned: see lanes.py.
 _U = np.uint64
 _LAST = _U(1 * TILE)
 _WEIGHT = _U(2 * TILE)
 _C0, _C1, _C2, _C3 = _U(3 * TILE), _U(4 * TILE), _U(5 * TILE), _U(6 * TILE)
+
+
+@inlined
+def misses_row(xx: Any, linear: Any, constant: Any, dx0: Any, peak: Any) -> Any:
+    """Whether alpha stays below 1/255 along a row of a tile, by the highest point of its exponent there.
+
+    The exponent (dx xx + linear) dx + constant with xx < 0 is highest at dx = peak linear, peak = -1 / (2 xx).
+    """
+    dx = min(dx0, max(dx0 - _ROW, peak * linear))
+    return dx * (dx * xx + linear) + constant < LOG2_MIN_ALPHA - _DOUBT
+
+
+@inlined
+def _finished(state: Any, row: Any) -> Any:
+    """Whether no pixel of the row that starts at state[row] is open."""
+    most = -ONE
+    for l in range(TILE):
+        most = max(most, state[row + l])
+    return most <= ZERO
 
 
 @kernel
@@ -62,10 +85,10 @@ def composite_forward(
     height: int,
     background: np.ndarray,  # [channels]
     expected_depth: bool,  # divide the last channel by alpha
-    image: np.ndarray,  # out [height, width, channels]
-    alpha: np.ndarray,  # out [height, width]
-    transmittance: np.ndarray,  # out [height, width], T_end: 1 - alpha without its rounding
-    last: np.ndarray,  # out [height, width] int32, index into pairs of the last Gaussian seen, -1 for none
+    image: np.ndarray,  # out [height * width * channels], and below [height * width]
+    alpha: np.ndarray,  # out
+    transmittance: np.ndarray,  # out T_end: 1 - alpha without its rounding
+    last: np.ndarray,  # out place of the last Gaussian seen in its tile's list, -1 for none (exact below 2^24)
 ) -> None:
     """Composite tiles begin..end."""
     tiles_x = (width + TILE - 1) // TILE
@@ -76,33 +99,35 @@ def composite_forward(
     for tile in range(begin, end):
         left, top = (tile % tiles_x) * TILE, (tile // tiles_x) * TILE
         rows, columns = min(TILE, height - top), min(TILE, width - left)
-        state[:] = ZERO
         for y in range(TILE):
-            for l in range(TILE):
-                state[y * row_size + l] = ONE if (y < rows and l < columns) else -ONE
-                state[y * row_size + TILE + l] = bits_float(np.int32(-1))
+            o = _U(y * row_size)
+            for l in range(LANES):
+                state[o + l] = ONE if (y < rows and np.int64(l) < columns) else -ONE
+                state[o + _LAST + l] = -ONE
+            for j in range(_WEIGHT, _U(row_size)):
+                state[o + j] = ZERO
         first, stop = tile_start[tile], tile_start[tile + 1]
         centre_x, centre_y = F(left) + HALF, F(top) + HALF
+        low, high = 0, rows  # rows outside of these are finished
         for s in range(first, stop):
             if s + _AHEAD < stop:
                 prefetch(records, np.int64(pairs[s + _AHEAD, 0]))
                 prefetch(features, np.int64(pairs[s + _AHEAD, 0]))
             g = pairs[s, 0]
             mean_y, extent = records[g, Y], records[g, EXTENT_Y]
-            xx, xy, yy, log2_opacity = (
-                records[g, XX],
-                records[g, XY],
-                records[g, YY],
-                records[g, LOG2_OPACITY],
-            )
-            y0 = max(0, math.ceil(mean_y - extent - centre_y))
-            y1 = min(rows, math.floor(mean_y + extent - centre_y) + 1)
+            xx, xy, yy = records[g, XX], records[g, XY], records[g, YY]
+            log2_opacity = records[g, LOG2_OPACITY]
+            y0 = max(low, ceiling(mean_y - extent - centre_y))
+            y1 = min(high, floor(mean_y + extent - centre_y) + 1)
             c0, c1, c2, c3 = features[g, 0], features[g, 1], features[g, 2], features[g, 3]
-            this = bits_float(np.int32(s))
+            rank = F(s - first)
             dx0 = records[g, X] - centre_x
+            peak = -HALF / xx
             for y in range(y0, y1):
                 dy = mean_y - (centre_y + F(y))
                 linear, constant = xy * dy, yy * dy * dy + log2_opacity
+                if misses_row(xx, linear, constant, dx0, peak):
+                    continue
                 o = _U(y * row_size)
                 for l in range(LANES):
                     dx = dx0 - F(np.int32(l))
@@ -117,34 +142,38 @@ def composite_forward(
                     seen = alive & (t_next > MIN_TRANSMITTANCE)
                     weight = weight if seen else ZERO
                     state[o + l] = t_next if seen else (-t if alive else t)
-                    last_before = state[o + _LAST + l]
-                    state[o + _LAST + l] = this if seen else last_before
+                    state[o + _LAST + l] = max(state[o + _LAST + l], rank if seen else -ONE)
                     state[o + _WEIGHT + l] = weight
                     state[o + _C0 + l] += weight * c0
                     state[o + _C1 + l] += weight * c1
                     state[o + _C2 + l] += weight * c2
                     state[o + _C3 + l] += weight * c3
                 for c in range(GROUP, planes):
-                    value = features[g, c]
-                    plane = o + _U((3 + c) * TILE)
-                    for l in range(LANES):
-                        state[plane + l] += state[o + _WEIGHT + l] * value
+                    add_scaled_lanes(state, o + _U((3 + c) * TILE), o + _WEIGHT, features[g, c])
             if ((s - first) % _FINISHED_EVERY) == _FINISHED_EVERY - 1:
-                most = -ONE
-                for y in range(TILE):
-                    for l in range(TILE):
-                        most = max(most, state[y * row_size + l])
-                if most <= ZERO:
+                while low < high and _finished(state, low * row_size):
+                    low += 1
+                while low < high and _finished(state, (high - 1) * row_size):
+                    high -= 1
+                if low == high:
                     break
         for y in range(rows):
-            for l in range(columns):
-                t = abs(state[y * row_size + l])
-                a = ONE - t
-                alpha[top + y, left + l] = a
-                transmittance[top + y, left + l] = t
-                last[top + y, left + l] = float_bits(state[y * row_size + TILE + l])
-                for c in range(channels):
-                    value = state[y * row_size + (3 + c) * TILE + l] + t * background[c]
-                    if expected_depth and c == channels - 1:
-                        value /= max(a, MIN_EXPECTED_ALPHA)
-                    image[top + y, left + l, c] = value
+            o = _U(y * row_size)
+            pixel = _U((top + y) * width + left)
+            for l in range(_U(columns)):
+                t = abs(state[o + l])
+                state[o + l] = t
+                transmittance[pixel + l] = t
+                alpha[pixel + l] = ONE - t
+                last[pixel + l] = state[o + _LAST + l]
+            for c in range(channels):
+                plane = o + _U((3 + c) * TILE)
+                behind = background[c]
+                at = pixel * _U(channels) + _U(c)
+                if expected_depth and c == channels - 1:
+                    for l in range(_U(columns)):
+                        a = max(ONE - state[o + l], MIN_EXPECTED_ALPHA)
+                        image[at + l * _U(channels)] = (state[plane + l] + state[o + l] * behind) / a
+                else:
+                    for l in range(_U(columns)):
+                        image[at + l * _U(channels)] = state[plane + l] + state[o + l] * behind

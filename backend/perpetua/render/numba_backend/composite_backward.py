@@ -17,13 +17,11 @@ State per row, planes of 16 lanes:
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 
 from perpetua.render.numba_backend.bin import EXTENT_Y, LOG2_OPACITY, OPACITY, XX, XY, YY, X, Y
 from perpetua.render.numba_backend.compile import kernel
-from perpetua.render.numba_backend.composite import GROUP, MIN_EXPECTED_ALPHA
+from perpetua.render.numba_backend.composite import GROUP, MIN_EXPECTED_ALPHA, misses_row
 from perpetua.render.numba_backend.lanes import (
     HALF,
     LANES,
@@ -34,10 +32,13 @@ from perpetua.render.numba_backend.lanes import (
     UNSEEN_EXPONENT,
     ZERO,
     F,
-    bits_float,
+    add_product_lanes,
+    add_scaled_lanes,
+    ceiling,
     exp2,
-    float_bits,
+    floor,
     prefetch,
+    sum_lanes,
 )
 
 MOMENTS = 6  # sums over pixels: s dx, s dy, s dx^2, s dx dy, s dy^2, s
@@ -51,8 +52,6 @@ _G0, _G1, _G2, _G3 = _U(12 * TILE), _U(13 * TILE), _U(14 * TILE), _U(15 * TILE)
 _GRADIENT = 12  # planes before the gradient of the first channel
 _M0, _M1, _M2, _M3, _M4, _M5 = _U(0), _U(16), _U(32), _U(48), _U(64), _U(80)
 _M6, _M7, _M8, _M9 = _U(96), _U(112), _U(128), _U(144)
-_EIGHT, _FOUR = _U(8), _U(4)
-_1, _2, _3 = _U(1), _U(2), _U(3)
 
 
 @kernel
@@ -67,12 +66,11 @@ def composite_backward(
     height: int,
     background: np.ndarray,
     expected_depth: bool,
-    image: np.ndarray,
-    alpha: np.ndarray,
+    image: np.ndarray,  # as composite_forward left them, flat
     transmittance: np.ndarray,
     last: np.ndarray,
-    grad_image: np.ndarray,  # [height, width, channels]
-    grad_alpha: np.ndarray,  # [height, width]
+    grad_image: np.ndarray,  # [height * width * channels]
+    grad_alpha: np.ndarray,  # [height * width]
     slots: np.ndarray,  # out [P, MOMENTS + F] partial sums of each pair
 ) -> None:
     """Partial sums of the pairs of tiles begin..end."""
@@ -85,38 +83,48 @@ def composite_backward(
     for tile in range(begin, end):
         left, top = (tile % tiles_x) * TILE, (tile // tiles_x) * TILE
         rows, columns = min(TILE, height - top), min(TILE, width - left)
-        state[:] = ZERO
-        newest = -1
+        newest = -ONE
         for y in range(TILE):
-            for l in range(TILE):
-                o = y * row_size + l
-                state[o] = ONE
-                state[o + 2 * TILE] = bits_float(np.int32(-1))
-                if y < rows and l < columns:
-                    py, px = top + y, left + l
-                    t = transmittance[py, px]
-                    into_alpha = grad_alpha[py, px]
-                    from_background = ZERO
-                    for c in range(channels):
-                        g = grad_image[py, px, c]
-                        if expected_depth and c == channels - 1:
-                            # E = D / alpha: dD = dE / alpha, and alpha receives -dE E / alpha.
-                            a = alpha[py, px]
-                            g /= max(a, MIN_EXPECTED_ALPHA)
-                            if a > MIN_EXPECTED_ALPHA:
-                                into_alpha -= g * image[py, px, c]
-                        state[o + (_GRADIENT + c) * TILE] = g
-                        from_background += g * background[c]
-                    state[o] = t
-                    state[o + TILE] = t * (from_background - into_alpha)
-                    state[o + 2 * TILE] = bits_float(last[py, px])
-                    newest = max(newest, last[py, px])
+            o = _U(y * row_size)
+            for j in range(_U(row_size)):
+                state[o + j] = ZERO
+            for l in range(LANES):
+                state[o + l] = ONE
+                state[o + _LAST + l] = -ONE
+        for y in range(rows):
+            o = _U(y * row_size)
+            pixel = _U((top + y) * width + left)
+            for l in range(_U(columns)):
+                state[o + l] = transmittance[pixel + l]
+                state[o + _LAST + l] = last[pixel + l]
+                state[o + _B + l] = -grad_alpha[pixel + l]
+                newest = max(newest, last[pixel + l])
+            for c in range(channels):
+                plane = o + _U((_GRADIENT + c) * TILE)
+                behind = background[c]
+                at = pixel * _U(channels) + _U(c)
+                if expected_depth and c == channels - 1:
+                    # E = D / alpha: dD = dE / alpha, and alpha receives -dE E / alpha.
+                    for l in range(_U(columns)):
+                        a = ONE - state[o + l]
+                        grad = grad_image[at + l * _U(channels)] / max(a, MIN_EXPECTED_ALPHA)
+                        state[plane + l] = grad
+                        if a > MIN_EXPECTED_ALPHA:
+                            state[o + _B + l] += grad * image[at + l * _U(channels)]
+                else:
+                    for l in range(_U(columns)):
+                        grad = grad_image[at + l * _U(channels)]
+                        state[plane + l] = grad
+                        state[o + _B + l] += grad * behind
+            for l in range(_U(columns)):
+                state[o + _B + l] *= state[o + l]
         first, stop = tile_start[tile], tile_start[tile + 1]
         centre_x, centre_y = F(left) + HALF, F(top) + HALF
-        for s in range(max(first, newest + 1), stop):
+        newest_pair = first + np.int64(newest)
+        for s in range(newest_pair + 1, stop):
             for j in range(slots.shape[1]):
                 slots[pairs[s, 1], j] = ZERO
-        for s in range(newest, first - 1, -1):
+        for s in range(newest_pair, first - 1, -1):
             if s - _AHEAD >= first:
                 prefetch(records, np.int64(pairs[s - _AHEAD, 0]))
                 prefetch(features, np.int64(pairs[s - _AHEAD, 0]))
@@ -129,28 +137,29 @@ def composite_backward(
                 records[g, YY],
                 records[g, LOG2_OPACITY],
             )
-            y0 = max(0, math.ceil(mean_y - extent - centre_y))
-            y1 = min(rows, math.floor(mean_y + extent - centre_y) + 1)
+            y0 = max(0, ceiling(mean_y - extent - centre_y))
+            y1 = min(rows, floor(mean_y + extent - centre_y) + 1)
             c0, c1, c2, c3 = features[g, 0], features[g, 1], features[g, 2], features[g, 3]
-            this = np.int32(s)
+            rank = F(s - first)
             dx0 = records[g, X] - centre_x
+            peak = -HALF / xx
             sums[:] = ZERO
             for y in range(y0, y1):
                 dy = mean_y - (centre_y + F(y))
                 linear, constant, dy2 = xy * dy, yy * dy * dy + log2_opacity, dy * dy
+                if misses_row(xx, linear, constant, dx0, peak):
+                    continue
                 o = _U(y * row_size)
                 if planes > GROUP:
                     for l in range(LANES):
                         state[o + _EXTRA + l] = ZERO
                     for c in range(GROUP, planes):
-                        value = features[g, c]
                         plane = o + _U((_GRADIENT + c) * TILE)
-                        for l in range(LANES):
-                            state[o + _EXTRA + l] += state[plane + l] * value
+                        add_scaled_lanes(state, o + _EXTRA, plane, features[g, c])
                 for l in range(LANES):
                     dx = dx0 - F(np.int32(l))
                     exponent = dx * (dx * xx + linear) + constant
-                    seen = (exponent >= LOG2_MIN_ALPHA) & (float_bits(state[o + _LAST + l]) >= this)
+                    seen = (exponent >= LOG2_MIN_ALPHA) & (state[o + _LAST + l] >= rank)
                     unclamped = exp2(exponent if seen else UNSEEN_EXPONENT)
                     free = unclamped < MAX_ALPHA
                     a = unclamped if free else MAX_ALPHA
@@ -193,16 +202,9 @@ def composite_backward(
                     sums[_M9 + l] += state[o + _WG3 + l]
                 for c in range(GROUP, planes):
                     plane = o + _U((_GRADIENT + c) * TILE)
-                    into = _U((MOMENTS + c) * TILE)
-                    for l in range(LANES):
-                        sums[into + l] += state[o + _WEIGHT + l] * state[plane + l]
+                    add_product_lanes(sums, _U((MOMENTS + c) * TILE), state, o + _WEIGHT, plane)
             for j in range(MOMENTS + planes):
-                o = _U(TILE * j)
-                for l in range(_EIGHT):
-                    sums[o + l] += sums[o + _EIGHT + l]
-                for l in range(_FOUR):
-                    sums[o + l] += sums[o + _FOUR + l]
-                slots[slot, j] = (sums[o] + sums[o + _1]) + (sums[o + _2] + sums[o + _3])
+                slots[slot, j] = sum_lanes(sums, _U(TILE * j))
 
 
 @kernel

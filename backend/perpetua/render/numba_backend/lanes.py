@@ -74,9 +74,89 @@ def _prefetch(typing_context: Any, array: Any, row: Any) -> Any:
     return types.void(array, types.int64), generate
 
 
+_ROW = ir.VectorType(ir.FloatType(), TILE)
+
+
+def _row_pointer(context: Any, builder: Any, array_type: Any, array: Any, offset: Any) -> Any:
+    """Pointer to the 16 float32 from array[offset] as one vector."""
+    view = make_array(array_type)(context, builder, array)
+    return builder.bitcast(builder.gep(view.data, [offset]), _ROW.as_pointer())
+
+
+def _load_row(builder: Any, pointer: Any) -> Any:
+    row = builder.load(pointer)
+    row.align = 4
+    return row
+
+
+def _add_product(builder: Any, pointer: Any, a: Any, b: Any) -> None:
+    """Add a * b to the row at `pointer`, as a fused multiply-add where the processor has one."""
+    product = builder.fmul(a, b, flags=("contract",))
+    builder.store(builder.fadd(_load_row(builder, pointer), product, flags=("contract",)), pointer).align = 4
+
+
+def _add_scaled_lanes(typing_context: Any, array: Any, into: Any, source: Any, scale: Any) -> Any:
+    """array[into + l] += array[source + l] * scale for the 16 lanes l.
+
+    Written as a loop, LLVM cannot see that the rows are apart when their distance is only known at run time, and
+    goes through it one lane at a time.
+    """
+
+    def generate(context: Any, builder: Any, signature: Signature, args: Any) -> Any:
+        target = _row_pointer(context, builder, signature.args[0], args[0], args[1])
+        row = _load_row(builder, _row_pointer(context, builder, signature.args[0], args[0], args[2]))
+        one = builder.insert_element(ir.Constant(_ROW, ir.Undefined), args[3], ir.IntType(32)(0))
+        splat = ir.Constant(ir.VectorType(ir.IntType(32), TILE), [0] * TILE)
+        _add_product(
+            builder, target, row, builder.shuffle_vector(one, ir.Constant(_ROW, ir.Undefined), splat)
+        )
+        return context.get_dummy_value()
+
+    return types.void(array, types.uint64, types.uint64, types.float32), generate
+
+
+def _add_product_lanes(typing_context: Any, sums: Any, into: Any, array: Any, a: Any, b: Any) -> Any:
+    """sums[into + l] += array[a + l] * array[b + l] for the 16 lanes l; see add_scaled_lanes."""
+
+    def generate(context: Any, builder: Any, signature: Signature, args: Any) -> Any:
+        target = _row_pointer(context, builder, signature.args[0], args[0], args[1])
+        rows = [
+            _load_row(builder, _row_pointer(context, builder, signature.args[2], args[2], args[k]))
+            for k in (3, 4)
+        ]
+        _add_product(builder, target, rows[0], rows[1])
+        return context.get_dummy_value()
+
+    return types.void(sums, types.uint64, array, types.uint64, types.uint64), generate
+
+
+def _sum_lanes(typing_context: Any, array: Any, offset: Any) -> Any:
+    """Sum of the 16 float32 from array[offset], in a fixed order: halves onto halves.
+
+    As a loop, LLVM sums several rows at once with gathers, which takes several times as long.
+    """
+
+    def generate(context: Any, builder: Any, signature: Signature, args: Any) -> Any:
+        total = _load_row(builder, _row_pointer(context, builder, signature.args[0], args[0], args[1]))
+        half = TILE // 2
+        while half >= 1:
+            shape = ir.VectorType(ir.IntType(32), half)
+            nothing = ir.Constant(total.type, ir.Undefined)
+            low = builder.shuffle_vector(total, nothing, ir.Constant(shape, list(range(half))))
+            high = builder.shuffle_vector(total, nothing, ir.Constant(shape, list(range(half, 2 * half))))
+            total = builder.fadd(low, high)
+            half //= 2
+        return builder.extract_element(total, ir.IntType(32)(0))
+
+    return types.float32(array, types.uint64), generate
+
+
 float_bits: Any = intrinsic(_float_bits)
 bits_float: Any = intrinsic(_bits_float)
 prefetch: Any = intrinsic(_prefetch)
+add_scaled_lanes: Any = intrinsic(_add_scaled_lanes)
+add_product_lanes: Any = intrinsic(_add_product_lanes)
+sum_lanes: Any = intrinsic(_sum_lanes)
 
 # 1.5 * 2**23: adding it to x and taking it away again rounds x to an integer, which is then in the low mantissa bits.
 _ROUNDER = F(12582912.0)
@@ -101,3 +181,17 @@ def exp2(x: Any) -> Any:
     y = y * f + _P1
     y = y * f + ONE
     return bits_float(float_bits(y) + (float_bits(shifted) << np.int32(23)))
+
+
+@inlined
+def floor(x: Any) -> Any:
+    """Largest integer (int64) not above x: math.floor is a call of the C library, this is two instructions."""
+    i = np.int64(x)
+    return i - 1 if F(i) > x else i
+
+
+@inlined
+def ceiling(x: Any) -> Any:
+    """Smallest integer (int64) not below x."""
+    i = np.int64(x)
+    return i + 1 if F(i) < x else i
