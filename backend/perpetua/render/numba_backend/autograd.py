@@ -12,7 +12,7 @@ from torch.autograd.function import once_differentiable
 
 from perpetua.errors import RenderError
 from perpetua.render.numba_backend.bin import RECORD, bin_tiles, sort_by_depth
-from perpetua.render.numba_backend.composite import GROUP, composite_forward
+from perpetua.render.numba_backend.composite import composite_forward
 from perpetua.render.numba_backend.composite_backward import MOMENTS, composite_backward, sum_slots
 from perpetua.render.numba_backend.harmonics import harmonics_backward, harmonics_forward
 from perpetua.render.numba_backend.lanes import F
@@ -166,10 +166,9 @@ class Composite(torch.autograd.Function):
         expected_depth: bool,
     ) -> tuple[Tensor, Tensor]:
         channels = colors.shape[1] + (0 if depths is None else 1)
-        planes = -(-channels // GROUP) * GROUP
         order = sort_by_depth(array(radii), array(depth_of_order).view(np.int32))
         records = np.empty((len(order), RECORD), np.float32)
-        features = np.empty((len(order), planes), np.float32)
+        features = np.empty((len(order), channels), np.float32)
         first_slot = np.empty(len(order) + 1, np.int64)
         tile_start, pairs = bin_tiles(
             order,

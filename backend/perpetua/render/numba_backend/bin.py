@@ -67,7 +67,7 @@ def bin_tiles(
     width: int,
     height: int,
     records: np.ndarray,  # out [V, RECORD], depth order
-    features: np.ndarray,  # out [V, F], depth order, F >= channels, padded with zeros
+    features: np.ndarray,  # out [V, D (+ 1 with depths)], depth order
     first_slot: np.ndarray,  # out [V + 1] int64
 ) -> Any:
     """Tile lists: (tile_start [tiles + 1] int64, pairs [P, 2] int32 of (row in records, slot))."""
@@ -90,12 +90,8 @@ def bin_tiles(
         records[s, OPACITY] = opacities[i]
         for c in range(channels):
             features[s, c] = colors[i, c]
-        rest = channels
         if depths.shape[0] > 0:
-            features[s, rest] = depths[i]
-            rest += 1
-        for c in range(rest, features.shape[1]):
-            features[s, c] = F(0)
+            features[s, channels] = depths[i]
 
         x0 = max(0, floor((x - ex) * per_tile))
         x1 = min(tiles_x, floor((x + ex) * per_tile) + 1)

@@ -39,7 +39,6 @@ from perpetua.render.numba_backend.lanes import (
     prefetch,
 )
 
-GROUP = 4  # channels that are composited together; features are padded to a multiple of it
 MIN_EXPECTED_ALPHA = F(1e-10)  # floor of the alpha that the depth is divided by (gsplat: same)
 _AHEAD = 6  # Gaussians between a prefetch and its use
 _FINISHED_EVERY = 32  # Gaussians between two looks at whether the whole tile is finished
@@ -51,7 +50,7 @@ _DOUBT = F(0.05)  # rows this close to the threshold are looked at pixel by pixe
 _U = np.uint64
 _LAST = _U(1 * TILE)
 _WEIGHT = _U(2 * TILE)
-_C0, _C1, _C2, _C3 = _U(3 * TILE), _U(4 * TILE), _U(5 * TILE), _U(6 * TILE)
+_PLANES = 3  # planes before the first channel
 
 
 @inlined
@@ -78,7 +77,7 @@ def composite_forward(
     begin: int,
     end: int,
     records: np.ndarray,  # [V, RECORD]
-    features: np.ndarray,  # [V, F] with F a multiple of GROUP
+    features: np.ndarray,  # [V, channels]
     tile_start: np.ndarray,  # [tiles + 1]
     pairs: np.ndarray,  # [P, 2]
     width: int,
@@ -93,8 +92,7 @@ def composite_forward(
     """Composite tiles begin..end."""
     tiles_x = (width + TILE - 1) // TILE
     channels = background.shape[0]
-    planes = features.shape[1]
-    row_size = TILE * (3 + planes)
+    row_size = TILE * (_PLANES + channels)
     state = np.empty(TILE * row_size, np.float32)
     for tile in range(begin, end):
         left, top = (tile % tiles_x) * TILE, (tile // tiles_x) * TILE
@@ -119,7 +117,6 @@ def composite_forward(
             log2_opacity = records[g, LOG2_OPACITY]
             y0 = max(low, ceiling(mean_y - extent - centre_y))
             y1 = min(high, floor(mean_y + extent - centre_y) + 1)
-            c0, c1, c2, c3 = features[g, 0], features[g, 1], features[g, 2], features[g, 3]
             rank = F(s - first)
             dx0 = records[g, X] - centre_x
             peak = -HALF / xx
@@ -144,12 +141,8 @@ def composite_forward(
                     state[o + l] = t_next if seen else (-t if alive else t)
                     state[o + _LAST + l] = max(state[o + _LAST + l], rank if seen else -ONE)
                     state[o + _WEIGHT + l] = weight
-                    state[o + _C0 + l] += weight * c0
-                    state[o + _C1 + l] += weight * c1
-                    state[o + _C2 + l] += weight * c2
-                    state[o + _C3 + l] += weight * c3
-                for c in range(GROUP, planes):
-                    add_scaled_lanes(state, o + _U((3 + c) * TILE), o + _WEIGHT, features[g, c])
+                for c in range(channels):
+                    add_scaled_lanes(state, o + _U((_PLANES + c) * TILE), o + _WEIGHT, features[g, c])
             if ((s - first) % _FINISHED_EVERY) == _FINISHED_EVERY - 1:
                 while low < high and _finished(state, low * row_size):
                     low += 1
@@ -167,7 +160,7 @@ def composite_forward(
                 alpha[pixel + l] = ONE - t
                 last[pixel + l] = state[o + _LAST + l]
             for c in range(channels):
-                plane = o + _U((3 + c) * TILE)
+                plane = o + _U((_PLANES + c) * TILE)
                 behind = background[c]
                 at = pixel * _U(channels) + _U(c)
                 if expected_depth and c == channels - 1:

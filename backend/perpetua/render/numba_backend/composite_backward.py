@@ -12,7 +12,7 @@ all that must be summed over pixels for the geometry is -alpha_i dalpha_i times 
 Sums go to the pair's own slot and are added up per Gaussian in slot order: no atomics, the same bytes every time.
 
 State per row, planes of 16 lanes:
-    T | B | last | extra | weight | s | s dx | s dx dx | g . | per channel: g | for the first four: w g
+    T | B | last | g . c | weight | s | s dx | s dx dx | g of channel 0 | g of channel 1 | ...
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import numpy as np
 
 from perpetua.render.numba_backend.bin import EXTENT_Y, LOG2_OPACITY, OPACITY, XX, XY, YY, X, Y
 from perpetua.render.numba_backend.compile import kernel
-from perpetua.render.numba_backend.composite import GROUP, MIN_EXPECTED_ALPHA, misses_row
+from perpetua.render.numba_backend.composite import MIN_EXPECTED_ALPHA, misses_row
 from perpetua.render.numba_backend.lanes import (
     HALF,
     LANES,
@@ -45,13 +45,11 @@ MOMENTS = 6  # sums over pixels: s dx, s dy, s dx^2, s dx dy, s dy^2, s
 _AHEAD = 6
 
 _U = np.uint64
-_B, _LAST, _EXTRA, _WEIGHT = _U(1 * TILE), _U(2 * TILE), _U(3 * TILE), _U(4 * TILE)
+_B, _LAST, _GC, _WEIGHT = _U(1 * TILE), _U(2 * TILE), _U(3 * TILE), _U(4 * TILE)
 _S, _SX, _SXX = _U(5 * TILE), _U(6 * TILE), _U(7 * TILE)
-_WG0, _WG1, _WG2, _WG3 = _U(8 * TILE), _U(9 * TILE), _U(10 * TILE), _U(11 * TILE)
-_G0, _G1, _G2, _G3 = _U(12 * TILE), _U(13 * TILE), _U(14 * TILE), _U(15 * TILE)
-_GRADIENT = 12  # planes before the gradient of the first channel
-_M0, _M1, _M2, _M3, _M4, _M5 = _U(0), _U(16), _U(32), _U(48), _U(64), _U(80)
-_M6, _M7, _M8, _M9 = _U(96), _U(112), _U(128), _U(144)
+_GRADIENT = 8  # planes before the gradient of the first channel
+_M_X, _M_Y, _M_XX = _U(0 * TILE), _U(1 * TILE), _U(2 * TILE)
+_M_XY, _M_YY, _M_1 = _U(3 * TILE), _U(4 * TILE), _U(5 * TILE)
 
 
 @kernel
@@ -71,15 +69,14 @@ def composite_backward(
     last: np.ndarray,
     grad_image: np.ndarray,  # [height * width * channels]
     grad_alpha: np.ndarray,  # [height * width]
-    slots: np.ndarray,  # out [P, MOMENTS + F] partial sums of each pair
+    slots: np.ndarray,  # out [P, MOMENTS + channels] partial sums of each pair
 ) -> None:
     """Partial sums of the pairs of tiles begin..end."""
     tiles_x = (width + TILE - 1) // TILE
     channels = background.shape[0]
-    planes = features.shape[1]
-    row_size = TILE * (_GRADIENT + planes)
+    row_size = TILE * (_GRADIENT + channels)
     state = np.empty(TILE * row_size, np.float32)
-    sums = np.empty(TILE * (MOMENTS + planes), np.float32)
+    sums = np.empty(TILE * (MOMENTS + channels), np.float32)
     for tile in range(begin, end):
         left, top = (tile % tiles_x) * TILE, (tile // tiles_x) * TILE
         rows, columns = min(TILE, height - top), min(TILE, width - left)
@@ -139,7 +136,6 @@ def composite_backward(
             )
             y0 = max(0, ceiling(mean_y - extent - centre_y))
             y1 = min(rows, floor(mean_y + extent - centre_y) + 1)
-            c0, c1, c2, c3 = features[g, 0], features[g, 1], features[g, 2], features[g, 3]
             rank = F(s - first)
             dx0 = records[g, X] - centre_x
             peak = -HALF / xx
@@ -150,12 +146,11 @@ def composite_backward(
                 if misses_row(xx, linear, constant, dx0, peak):
                     continue
                 o = _U(y * row_size)
-                if planes > GROUP:
-                    for l in range(LANES):
-                        state[o + _EXTRA + l] = ZERO
-                    for c in range(GROUP, planes):
-                        plane = o + _U((_GRADIENT + c) * TILE)
-                        add_scaled_lanes(state, o + _EXTRA, plane, features[g, c])
+                for l in range(LANES):
+                    state[o + _GC + l] = ZERO
+                for c in range(channels):
+                    plane = o + _U((_GRADIENT + c) * TILE)
+                    add_scaled_lanes(state, o + _GC, plane, features[g, c])
                 for l in range(LANES):
                     dx = dx0 - F(np.int32(l))
                     exponent = dx * (dx * xx + linear) + constant
@@ -168,13 +163,7 @@ def composite_backward(
                     t = t_after * through
                     behind = state[o + _B + l]
                     weight = a * t if seen else ZERO
-                    g0, g1, g2, g3 = (
-                        state[o + _G0 + l],
-                        state[o + _G1 + l],
-                        state[o + _G2 + l],
-                        state[o + _G3 + l],
-                    )
-                    gc = g0 * c0 + g1 * c1 + g2 * c2 + g3 * c3 + state[o + _EXTRA + l]
+                    gc = state[o + _GC + l]
                     into_a = t * gc - through * behind
                     state[o + l] = t if seen else t_after
                     state[o + _B + l] = behind + weight * gc
@@ -184,26 +173,18 @@ def composite_backward(
                     state[o + _S + l] = s0
                     state[o + _SX + l] = sx
                     state[o + _SXX + l] = sx * dx
-                    state[o + _WG0 + l] = weight * g0
-                    state[o + _WG1 + l] = weight * g1
-                    state[o + _WG2 + l] = weight * g2
-                    state[o + _WG3 + l] = weight * g3
                 for l in range(LANES):
                     s0, sx = state[o + _S + l], state[o + _SX + l]
-                    sums[_M0 + l] += sx
-                    sums[_M1 + l] += s0 * dy
-                    sums[_M2 + l] += state[o + _SXX + l]
-                    sums[_M3 + l] += sx * dy
-                    sums[_M4 + l] += s0 * dy2
-                    sums[_M5 + l] += s0
-                    sums[_M6 + l] += state[o + _WG0 + l]
-                    sums[_M7 + l] += state[o + _WG1 + l]
-                    sums[_M8 + l] += state[o + _WG2 + l]
-                    sums[_M9 + l] += state[o + _WG3 + l]
-                for c in range(GROUP, planes):
+                    sums[_M_X + l] += sx
+                    sums[_M_Y + l] += s0 * dy
+                    sums[_M_XX + l] += state[o + _SXX + l]
+                    sums[_M_XY + l] += sx * dy
+                    sums[_M_YY + l] += s0 * dy2
+                    sums[_M_1 + l] += s0
+                for c in range(channels):
                     plane = o + _U((_GRADIENT + c) * TILE)
                     add_product_lanes(sums, _U((MOMENTS + c) * TILE), state, o + _WEIGHT, plane)
-            for j in range(MOMENTS + planes):
+            for j in range(MOMENTS + channels):
                 slots[slot, j] = sum_lanes(sums, _U(TILE * j))
 
 
@@ -213,7 +194,7 @@ def sum_slots(
     end: int,
     order: np.ndarray,  # [V] int32
     first_slot: np.ndarray,  # [V + 1]
-    slots: np.ndarray,  # [P, MOMENTS + F]
+    slots: np.ndarray,  # [P, MOMENTS + channels]
     conics: np.ndarray,  # [N, 3]
     records: np.ndarray,  # [V, RECORD]
     grad_means2d: np.ndarray,  # out [N, 2], and below: rows of `order` only
