@@ -7,9 +7,31 @@ from __future__ import annotations
 
 import bpy
 
-from . import playback, properties, splat_engine, splat_layers, splat_shader, splat_viewport
+from . import (
+    backend_process,
+    bake,
+    operators_bake,
+    operators_forces,
+    operators_scene,
+    panel,
+    playback,
+    preferences,
+    properties,
+    splat_engine,
+    splat_layers,
+    splat_shader,
+    splat_viewport,
+)
 
-CLASSES = (*properties.CLASSES, splat_engine.PerpetuaSplatEngine)
+CLASSES = (
+    *properties.CLASSES,
+    preferences.PerpetuaPreferences,
+    splat_engine.PerpetuaSplatEngine,
+    *operators_scene.CLASSES,
+    *operators_forces.CLASSES,
+    *operators_bake.CLASSES,
+    *panel.CLASSES,
+)
 
 
 def register() -> None:
@@ -21,6 +43,9 @@ def register() -> None:
 
 
 def unregister() -> None:
+    bake.stop_timer()
+    bake.end()
+    backend_process.stop()
     splat_viewport.stop()
     playback.stop()
     splat_layers.forget()

@@ -60,6 +60,12 @@ def show(scene: bpy.types.Scene) -> None:
     _write(settings.splats, frame)
 
 
+def planned_end(scene: bpy.types.Scene) -> int:
+    """The timeline's frame at which the last round of the take ends."""
+    settings = scene.perpetua
+    return scene.frame_start + settings.frame_offset + sum(turn.frames for turn in settings.rounds)
+
+
 def meta(scene: bpy.types.Scene) -> CacheMeta:
     """What the scene's cache says of itself. Raises ``AddonError`` when nothing is baked."""
     if not scene.perpetua.cache_folder:

@@ -1,5 +1,8 @@
 """What Perpetua keeps in a scene, and so in the .blend: the picture, its objects, forces, cameras, rounds, settings."""
 
+# mypy: disable-error-code="valid-type"
+# (Blender reads properties from annotations that are calls)
+
 from __future__ import annotations
 
 import bpy
@@ -8,6 +11,7 @@ from bpy.props import (
     CollectionProperty,
     EnumProperty,
     FloatProperty,
+    FloatVectorProperty,
     IntProperty,
     PointerProperty,
     StringProperty,
@@ -26,6 +30,12 @@ MATERIALS = (
     ("wood", "Wood", "Rigid and light"),
     ("porcelain", "Porcelain", "Rigid and heavy"),
 )
+
+
+def _show_frame(settings: bpy.types.PropertyGroup, context: bpy.types.Context) -> None:
+    settings.id_data.frame_set(settings.id_data.frame_current)
+
+
 QUALITIES = (
     ("preview", "Preview", "Small and quick: to see what the forces do"),
     ("final", "Final", "The full take"),
@@ -70,12 +80,16 @@ class PerpetuaForce(bpy.types.PropertyGroup):
 
     object: PointerProperty(type=bpy.types.Object)
     enabled: BoolProperty(name="On", default=True)
+    targets: StringProperty(
+        name="Objects", description="Names of the objects it acts on, with commas; empty is all"
+    )
 
 
 class PerpetuaCamera(bpy.types.PropertyGroup):
     """A view of the take: a camera object and its role."""
 
     object: PointerProperty(type=bpy.types.Object)
+    placed: FloatVectorProperty(size=17, description="Where Perpetua put it: matrix by rows, degrees")
     role: EnumProperty(name="Role", items=ROLES, default="side")
 
 
@@ -110,9 +124,6 @@ class PerpetuaSettings(bpy.types.PropertyGroup):
         name="Table Edge Row",
         description="Picture row where the table ends; 0 lets Perpetua find it",
         min=0.0,
-    )
-    gravity_from_scene: BoolProperty(
-        name="Scene Gravity", description="Use the scene's gravity", default=True
     )
 
     things: CollectionProperty(type=PerpetuaThing)
@@ -150,8 +161,15 @@ class PerpetuaSettings(bpy.types.PropertyGroup):
     )
     seed: IntProperty(name="Seed", min=0)
 
+    bake_folder: StringProperty(
+        name="Bake to",
+        description="Folder for the baked take; empty is //cache/<take> beside the .blend",
+        subtype="DIR_PATH",
+    )
     cache_folder: StringProperty(name="Cache", description="Folder of the baked take", subtype="DIR_PATH")
-    frame_offset: IntProperty(name="Offset", description="Frames the playback is moved by")
+    frame_offset: IntProperty(
+        name="Offset", description="Frames the playback is moved by", update=_show_frame
+    )
     density: FloatProperty(
         name="Density",
         description="Part of the splats the viewport draws (renders draw all)",

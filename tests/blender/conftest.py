@@ -12,7 +12,6 @@ import importlib.util
 import os
 import sys
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -36,11 +35,11 @@ else:
     MODULE = "bl_ext.user_default.perpetua"
 
     @pytest.fixture(autouse=True)
-    def empty_scene() -> Iterator[None]:
+    def empty_scene() -> None:
         """Every test starts from an empty file with the add-on enabled."""
         bpy.ops.wm.read_factory_settings(use_empty=True)
         bpy.ops.preferences.addon_enable(module=MODULE)
-        yield
+        return
 
     def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
         session.config.perpetua_status = int(exitstatus)  # type: ignore[attr-defined]

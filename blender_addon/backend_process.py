@@ -1,0 +1,103 @@
+"""A backend of our own: started with the command of the preferences, ended with Blender or the stop button."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+import subprocess
+import time
+from pathlib import Path
+
+import bpy
+
+from . import preferences
+from .errors import AddonError
+
+START_S = 60.0
+"""Longest the backend may take to write its connection file."""
+STOP_S = 15.0
+"""Longest it may take to end after it was asked to; then it is killed."""
+_POLL_S = 0.1
+
+_process: subprocess.Popen[bytes] | None = None
+
+
+def start() -> None:
+    """Start a backend unless ours runs; it ends by itself when this Blender does.
+
+    Raises ``AddonError`` when there is no command or it cannot be run. The connection file appears a little later.
+    """
+    global _process
+    if running():
+        return
+    connection = preferences.connection_file()
+    connection.unlink(missing_ok=True)
+    arguments = [
+        *_command(),
+        *("--connection-file", str(connection), "--parent-pid", str(os.getpid())),
+    ]
+    try:
+        with log_file().open("wb") as log:
+            _process = subprocess.Popen(arguments, stdout=log, stderr=subprocess.STDOUT)
+    except OSError as error:
+        raise AddonError(
+            f"The backend cannot be started with '{arguments[0]}' ({error.strerror}); "
+            "set its command in the add-on's preferences."
+        ) from error
+
+
+def wait_until_ready() -> None:
+    """Block until the connection file is there. Raises ``AddonError`` when the backend ends instead."""
+    deadline = time.monotonic() + START_S
+    while not preferences.connection_file().exists():
+        if (ended := failure()) is not None:
+            raise AddonError(ended)
+        if time.monotonic() > deadline:
+            stop()
+            raise AddonError(f"The backend did not start within {START_S:.0f} s; see {log_file()}.")
+        time.sleep(_POLL_S)
+
+
+def running() -> bool:
+    """Whether a backend that we started still runs."""
+    return _process is not None and _process.poll() is None
+
+
+def failure() -> str | None:
+    """The sentence to show when the backend we started has ended by itself, else None."""
+    if _process is None or _process.poll() is None:
+        return None
+    return f"The backend ended with code {_process.returncode}; its messages are in {log_file()}."
+
+
+def stop() -> None:
+    """End the backend that we started, if any."""
+    global _process
+    if _process is None:
+        return
+    if _process.poll() is None:
+        _process.terminate()
+        try:
+            _process.wait(STOP_S)
+        except subprocess.TimeoutExpired:
+            _process.kill()
+            _process.wait()
+    _process = None
+
+
+def log_file() -> Path:
+    """Where the backend's messages go."""
+    return Path(bpy.utils.extension_path_user(__package__, path="", create=True)) / "backend.log"
+
+
+def _command() -> list[str]:
+    chosen = preferences.command()
+    if chosen:
+        return shlex.split(chosen)
+    found = shutil.which("perpetua")
+    if found is None:
+        raise AddonError(
+            "The backend's command is not known; set it in the add-on's preferences, or run `perpetua serve`."
+        )
+    return [found, "serve"]

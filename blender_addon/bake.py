@@ -1,0 +1,229 @@
+"""A bake under way: sends the take, follows its events, brings every finished round's files, plays them.
+
+``Bake.step`` never waits, so a timer can call it; ``batch`` calls it in a loop. What the panel shows goes into the
+session. One bake runs at a time.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from pathlib import Path
+
+import bpy
+
+from perpetua_protocol.client import Client, new_job_id
+from perpetua_protocol.errors import JobFailed, ProtocolError
+from perpetua_protocol.keys import read_connection
+from perpetua_protocol.link import Pending, is_loopback
+from perpetua_protocol.messages import (
+    BakeRequest,
+    Event,
+    Files,
+    ListFiles,
+    ProgressMade,
+    RoundReady,
+    StateChanged,
+)
+from perpetua_protocol.transfer import Manifest, Transfer
+
+from . import playback, preferences, session
+from .errors import EXPECTED, AddonError
+from .reconstruction import import_reconstruction
+from .take_builder import build_take, picture_path
+
+BUDGET_S = 0.004
+"""Longest a timer's tick works, so that the interface stays smooth."""
+TICK_S = 0.05
+CLIENT_NAME = "Perpetua for Blender"
+
+
+class Bake:
+    """One job on the backend, for one scene. Made by ``start``."""
+
+    def __init__(self, client: Client, job_id: str, scene: bpy.types.Scene, folder: Path) -> None:
+        self.client = client
+        self.job_id = job_id
+        self.folder = folder
+        self.cancelled = False
+        self._scene_uid = scene.session_uid
+        self._ended: StateChanged | None = None
+        self._files_wanted = False
+        self._listing: Pending | None = None
+        self._transfer: Transfer | None = None
+        self._manifest_round = -1
+        self._ready_round = -1
+
+    @property
+    def scene(self) -> bpy.types.Scene:
+        """The scene, found anew: no Blender data is held while other things happen."""
+        for scene in bpy.data.scenes:
+            if scene.session_uid == self._scene_uid:
+                return scene
+        raise AddonError(
+            "The scene that was baking is gone; open its file and bake again: finished stages are kept."
+        )
+
+    def step(self, budget_s: float) -> bool:
+        """Work for about ``budget_s`` without waiting. True once the job has ended and its files are here.
+
+        Raises a protocol error when the backend stops answering or the job failed.
+        """
+        until = time.monotonic() + budget_s
+        for event in self.client.poll(budget_s):
+            if event.job_id == self.job_id:
+                self._take_in(event)
+        if self._fetch(max(0.0, until - time.monotonic()) or budget_s / 4):
+            self._play()
+        if self._ended is None or self._files_wanted or self._listing or self._transfer:
+            return False
+        self._finish(self._ended)
+        return True
+
+    def cancel(self) -> None:
+        """Ask the backend to stop the job; what is finished is kept."""
+        self.cancelled = True
+        session.current().text = "cancelling"
+        self.client.cancel(self.job_id)
+
+    def close(self) -> None:
+        """Let go of the connection; the job itself goes on."""
+        if self._transfer is not None:
+            self._transfer.close()
+        self.client.close()
+
+    def _take_in(self, event: Event) -> None:
+        state = session.current()
+        if isinstance(event, ProgressMade):
+            state.stage, state.text, state.overall = event.stage, event.text, event.overall
+            state.eta_s, state.elapsed_s = event.eta_s, event.elapsed_s
+        elif isinstance(event, RoundReady):
+            self._ready_round, self._files_wanted = event.round, True
+        elif event.state in ("done", "failed", "cancelled", "interrupted"):
+            self._ended = event
+
+    def _fetch(self, budget_s: float) -> bool:
+        """Go on with bringing files. True when a whole cache has just arrived."""
+        if self._files_wanted and self._listing is None and self._transfer is None:
+            self._files_wanted = False
+            self._listing = self.client.request(ListFiles(self.job_id))
+            self._manifest_round = self._ready_round
+        if self._listing is not None and self._listing.ready:
+            reply, meta = self._listing.result(Files), self._listing.arrays.get("meta")
+            manifest = Manifest(reply.files, b"" if meta is None else meta.tobytes(), reply.meta_sha256)
+            self._transfer = self.client.transfer(self.job_id, manifest, self.folder)
+            self._listing = None
+        if self._transfer is None or not self._transfer.step(budget_s):
+            return False
+        self._transfer = None
+        return True
+
+    def _play(self) -> None:
+        scene = self.scene
+        playback.attach(scene, self.folder)
+        if session.current().rounds_ready < 0:
+            import_reconstruction(scene)
+        session.current().rounds_ready = self._manifest_round
+
+    def _finish(self, ended: StateChanged) -> None:
+        if ended.state == "cancelled":
+            self.cancelled = True
+            session.current().sentence = "Cancelled; finished rounds are kept."
+        elif ended.state != "done":
+            raise JobFailed(ended.text or "The bake ended without saying why; see the backend's log.")
+
+
+_running: Bake | None = None
+
+
+def start(scene: bpy.types.Scene, through_round: int) -> Bake:
+    """Send the scene's take to the backend and return the bake under way.
+
+    Raises ``AddonError`` or a protocol error with a sentence: nothing baking yet, no backend, an impossible take.
+    """
+    global _running
+    if _running is not None:
+        raise AddonError("A bake is running already; wait for it or cancel it.")
+    take = build_take(scene, through_round)
+    picture = picture_path(scene).read_bytes()
+    client = connect()
+    try:
+        client.hello(CLIENT_NAME)
+        job_id = new_job_id()
+        client.submit(job_id, BakeRequest(take, through_round, hashlib.sha256(picture).hexdigest()), picture)
+    except ProtocolError:
+        client.close()
+        raise
+    session.reset()
+    session.current().baking = True
+    session.current().text = "waiting for the backend"
+    _running = Bake(client, job_id, scene, bake_folder(scene))
+    return _running
+
+
+def connect() -> Client:
+    """A connection to the backend. Raises ``BackendUnreachable`` with what to do, or ``AddonError`` when offline."""
+    connection = read_connection(preferences.connection_file())
+    if not is_loopback(connection.control) and not bpy.app.online_access:
+        raise AddonError(
+            "The backend is on another machine and Blender may not go online; allow it in Preferences > System > Network."
+        )
+    return Client.connect(preferences.connection_file())
+
+
+def bake_folder(scene: bpy.types.Scene) -> Path:
+    """Where the scene's take is baked to: the chosen folder, or ``//cache/<take>``; the user's folder while unsaved."""
+    settings = scene.perpetua
+    if settings.bake_folder:
+        return playback.resolve(settings.bake_folder)
+    name = bpy.path.clean_name(settings.take_name) or "take"
+    if bpy.data.filepath:
+        return playback.resolve(f"//cache/{name}")
+    return Path(bpy.utils.extension_path_user(__package__, path=f"cache/{name}", create=True)).resolve()
+
+
+def running() -> Bake | None:
+    """The bake under way, if any."""
+    return _running
+
+
+def end() -> None:
+    """Forget the bake under way; its job goes on unless it was cancelled."""
+    global _running
+    if _running is not None:
+        _running.close()
+        _running = None
+    session.current().baking = False
+
+
+def start_timer() -> None:
+    """Follow the bake from Blender's timers (they do not run in the background; see ``batch``)."""
+    if not bpy.app.timers.is_registered(_tick):
+        bpy.app.timers.register(_tick, first_interval=TICK_S)
+
+
+def stop_timer() -> None:
+    """Stop following."""
+    if bpy.app.timers.is_registered(_tick):
+        bpy.app.timers.unregister(_tick)
+
+
+def _tick() -> float | None:
+    if _running is None:
+        return None
+    finished = True
+    try:
+        finished = _running.step(BUDGET_S)
+    except EXPECTED as error:  # a timer has no caller to raise to: the panel shows the sentence
+        session.current().sentence = str(error)
+    if finished:
+        end()
+    _redraw()
+    return None if finished else TICK_S
+
+
+def _redraw() -> None:
+    for window in bpy.context.window_manager.windows:
+        for area in window.screen.areas:
+            if area.type in {"VIEW_3D", "IMAGE_EDITOR"}:
+                area.tag_redraw()

@@ -1,0 +1,148 @@
+"""Operators of the Bake and Playback panels."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import bpy
+from bpy.props import BoolProperty, IntProperty, StringProperty
+
+from . import backend_process, bake, playback
+from .batch import bake_and_wait
+from .errors import AddonError, PerpetuaOperator
+from .reconstruction import import_reconstruction
+from .render_views import render_views
+
+ALL_ROUNDS = -1
+
+
+def _through(scene: bpy.types.Scene, through_round: int) -> int:
+    rounds = len(scene.perpetua.rounds)
+    if through_round == ALL_ROUNDS and rounds == 0:
+        raise AddonError("The take has no round; add one and a force in it, or only reconstruct the picture.")
+    return rounds if through_round == ALL_ROUNDS else through_round
+
+
+class PERPETUA_OT_start_backend(PerpetuaOperator, bpy.types.Operator):
+    """Start a backend on this machine; it ends with Blender"""
+
+    bl_idname = "perpetua.start_backend"
+    bl_label = "Start Backend"
+    bl_options = {"REGISTER"}  # noqa: RUF012
+
+    def act(self, context: bpy.types.Context) -> None:
+        backend_process.start()
+        if bpy.app.background:
+            backend_process.wait_until_ready()
+
+
+class PERPETUA_OT_stop_backend(PerpetuaOperator, bpy.types.Operator):
+    """Stop the backend that this Blender started; what it baked is kept"""
+
+    bl_idname = "perpetua.stop_backend"
+    bl_label = "Stop Backend"
+    bl_options = {"REGISTER"}  # noqa: RUF012
+
+    def act(self, context: bpy.types.Context) -> None:
+        if not backend_process.running():
+            raise AddonError("No backend was started from this Blender.")
+        backend_process.stop()
+
+
+class PERPETUA_OT_bake(PerpetuaOperator, bpy.types.Operator):
+    """Bake the rounds; finished ones play while later ones bake"""
+
+    bl_idname = "perpetua.bake"
+    bl_label = "Bake"
+    bl_options = {"REGISTER"}  # noqa: RUF012
+
+    through_round: IntProperty(name="Through Round", description="-1 is all", default=ALL_ROUNDS, min=-1)  # type: ignore[valid-type]
+
+    def act(self, context: bpy.types.Context) -> None:
+        through = _through(context.scene, self.through_round)
+        if bpy.app.background:
+            bake_and_wait(context.scene, through)
+            return
+        bake.start(context.scene, through)
+        bake.start_timer()
+
+
+class PERPETUA_OT_bake_and_wait(PerpetuaOperator, bpy.types.Operator):
+    """Bake the rounds and return when they are done; for blender -b and scripts"""
+
+    bl_idname = "perpetua.bake_and_wait"
+    bl_label = "Bake and Wait"
+    bl_options = {"REGISTER"}  # noqa: RUF012
+
+    through_round: IntProperty(name="Through Round", description="-1 is all", default=ALL_ROUNDS, min=-1)  # type: ignore[valid-type]
+
+    def act(self, context: bpy.types.Context) -> None:
+        bake_and_wait(context.scene, _through(context.scene, self.through_round))
+
+
+class PERPETUA_OT_cancel(PerpetuaOperator, bpy.types.Operator):
+    """Stop the bake; finished rounds are kept"""
+
+    bl_idname = "perpetua.cancel"
+    bl_label = "Cancel Bake"
+    bl_options = {"REGISTER"}  # noqa: RUF012
+
+    def act(self, context: bpy.types.Context) -> None:
+        job = bake.running()
+        if job is None:
+            raise AddonError("Nothing is baking.")
+        job.cancel()
+
+
+class PERPETUA_OT_load_cache(PerpetuaOperator, bpy.types.Operator):
+    """Play a baked cache folder, with its cameras"""
+
+    bl_idname = "perpetua.load_cache"
+    bl_label = "Load Cache"
+
+    directory: StringProperty(subtype="DIR_PATH")  # type: ignore[valid-type]
+
+    def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
+        context.window_manager.fileselect_add(self)
+        return {"RUNNING_MODAL"}
+
+    def act(self, context: bpy.types.Context) -> None:
+        if not self.directory:
+            raise AddonError("No folder was chosen; choose the folder that holds the cache's meta.json.")
+        playback.attach(context.scene, Path(bpy.path.abspath(self.directory)).resolve())
+        import_reconstruction(context.scene)
+
+
+class PERPETUA_OT_render_views(PerpetuaOperator, bpy.types.Operator):
+    """Render every camera of the take over every round to round_<n>_<camera>.mp4 in a folder"""
+
+    bl_idname = "perpetua.render_views"
+    bl_label = "Render Views"
+    bl_options = {"REGISTER"}  # noqa: RUF012
+
+    directory: StringProperty(subtype="DIR_PATH", default="//views")  # type: ignore[valid-type]
+    frames: BoolProperty(  # type: ignore[valid-type]
+        name="PNG Frames",
+        description="Also write every frame as a PNG, in a folder for each video",
+        default=False,
+    )
+
+    def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
+        context.window_manager.fileselect_add(self)
+        return {"RUNNING_MODAL"}
+
+    def act(self, context: bpy.types.Context) -> None:
+        folder = Path(bpy.path.abspath(self.directory)).resolve()
+        for path in render_views(context.scene, folder, self.frames):
+            print(f"Perpetua: {path}", flush=True)
+
+
+CLASSES = (
+    PERPETUA_OT_start_backend,
+    PERPETUA_OT_stop_backend,
+    PERPETUA_OT_bake,
+    PERPETUA_OT_bake_and_wait,
+    PERPETUA_OT_cancel,
+    PERPETUA_OT_load_cache,
+    PERPETUA_OT_render_views,
+)

@@ -1,0 +1,80 @@
+"""What a reconstruction brings into the scene: the picture's camera, the render settings that show the picture as it is."""
+
+from __future__ import annotations
+
+import bpy
+from mathutils import Vector
+
+from perpetua_protocol.cache import CacheMeta
+
+from . import playback
+from .cameras import horizontal_fov, matrix16, new_camera, orbited, record_matrix, same_place
+from .errors import AddonError
+from .splat_engine import ENGINE
+
+FRONT = "front"
+
+
+def import_reconstruction(scene: bpy.types.Scene) -> None:
+    """Set the front camera, the scene's camera, engine, view transform and the picture's shape from the scene's cache."""
+    meta = playback.meta(scene)
+    record = next(camera for camera in meta.cameras if camera.role == "front")
+    _keep_shape(scene, record.width, record.height)
+    entry = next((c for c in scene.perpetua.cameras if c.role == "front"), None)
+    if entry is None:
+        entry = scene.perpetua.cameras.add()
+        entry.name, entry.role = record.name, "front"
+    name = entry.object.name if entry.object is not None else f"Perpetua {FRONT}"
+    moved = entry.object is not None and any(entry.placed) and not _unmoved(entry, scene)
+    if not moved:
+        matrix, fov = record_matrix(record), record.horizontal_fov_degrees
+        entry.object = new_camera(name, matrix, fov, playback.collection(scene))
+        bpy.context.view_layer.update()
+        entry.placed = [*matrix16(entry.object.matrix_world), horizontal_fov(entry.object, scene.render)]
+    scene.camera = entry.object
+    scene.render.engine = ENGINE
+    scene.view_settings.view_transform = "Standard"
+    scene.view_settings.look = "None"
+    scene.view_settings.exposure, scene.view_settings.gamma = 0.0, 1.0
+
+
+def add_side_cameras(scene: bpy.types.Scene, degrees: float) -> None:
+    """Two cameras on an orbit around the objects, ``degrees`` to the left and to the right of the front camera.
+
+    Raises ``AddonError`` before the picture is reconstructed.
+    """
+    front = next(
+        (c.object for c in scene.perpetua.cameras if c.role == "front" and c.object is not None), None
+    )
+    if front is None:
+        raise AddonError("The picture's camera is not known yet; reconstruct the picture first.")
+    centre = objects_centre(playback.meta(scene))
+    fov = horizontal_fov(front, scene.render)
+    for name, angle in (("left", -degrees), ("right", degrees)):
+        entry = next((c for c in scene.perpetua.cameras if c.name == name), None)
+        if entry is None:
+            entry = scene.perpetua.cameras.add()
+            entry.name, entry.role = name, "side"
+        title = entry.object.name if entry.object is not None else f"Perpetua {name}"
+        matrix = orbited(front.matrix_world, centre, angle)
+        entry.object = new_camera(title, matrix, fov, playback.collection(scene))
+    bpy.context.view_layer.update()
+
+
+def objects_centre(meta: CacheMeta) -> Vector:
+    """Middle of the box around all objects at rest, m."""
+    lower = [min(body.lower[axis] for body in meta.bodies) for axis in range(3)]
+    upper = [max(body.upper[axis] for body in meta.bodies) for axis in range(3)]
+    return (Vector(lower) + Vector(upper)) / 2
+
+
+def _unmoved(entry: bpy.types.PropertyGroup, scene: bpy.types.Scene) -> bool:
+    return same_place(entry.object, list(entry.placed), scene)
+
+
+def _keep_shape(scene: bpy.types.Scene, width: int, height: int) -> None:
+    """Give the render the picture's shape if it has another; its size otherwise stays the artist's."""
+    render = scene.render
+    if abs(render.resolution_x / render.resolution_y - width / height) > 0.02:
+        render.resolution_x, render.resolution_y = width, height
+    render.pixel_aspect_x = render.pixel_aspect_y = 1.0
