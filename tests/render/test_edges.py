@@ -20,10 +20,10 @@ def draw(
     width: int = WIDTH,
     height: int = HEIGHT,
     **options: Any,
-) -> tuple[Tensor, Tensor, dict[str, Any], dict[str, Tensor]]:
+) -> tuple[Tensor, Tensor, dict[str, Any], dict[str, Any]]:
     """Draw round white Gaussians in front of a camera at the origin that looks along z; sends a gradient back."""
     count = len(means)
-    parameters = {
+    parameters: dict[str, Any] = {
         "means": torch.tensor(means).reshape(count, 3),
         "quats": torch.tensor([[1.0, 0, 0, 0]]).repeat(count, 1),
         "scales": torch.full((count, 3), size),
@@ -33,7 +33,7 @@ def draw(
     for tensor in parameters.values():
         tensor.requires_grad_(True)
     K = torch.tensor([[[30.0, 0, width / 2], [0, 30.0, height / 2], [0, 0, 1]]])
-    camera = {"viewmats": torch.eye(4)[None], "Ks": K, "width": width, "height": height}
+    camera: dict[str, Any] = {"viewmats": torch.eye(4)[None], "Ks": K, "width": width, "height": height}
     image, alpha, meta = rasterization(**parameters, **camera, **options)
     (image.sum() + alpha.sum()).backward()
     assert torch.isfinite(image).all()
@@ -50,7 +50,7 @@ def test_no_gaussians_show_the_background(render_mode: Any) -> None:
     image, alpha, meta, _ = draw([], render_mode=render_mode, backgrounds=torch.tensor([[0.2, 0.4, 0.6]]))
     assert (alpha == 0).all()
     if "RGB" in render_mode:
-        assert (image[..., :3] == torch.tensor([0.2, 0.4, 0.6])).all()
+        assert torch.equal(image[..., :3], torch.tensor([0.2, 0.4, 0.6]).expand(1, HEIGHT, WIDTH, 3))
     if "ED" in render_mode:
         assert (image[..., -1] == 0).all()
     assert meta["means2d"].shape == (1, 0, 2)
@@ -120,7 +120,7 @@ def test_fully_transparent_gaussians_are_not_drawn() -> None:
 
 def test_equal_depths_keep_their_order() -> None:
     colors = torch.tensor([[1.0, 0, 0], [0, 1.0, 0]])
-    shared = {
+    shared: dict[str, Any] = {
         "means": torch.tensor([[0.0, 0, 3], [0, 0, 3]]),
         "quats": torch.tensor([[1.0, 0, 0, 0]]).repeat(2, 1),
         "scales": torch.full((2, 3), 0.2),
@@ -144,14 +144,15 @@ def test_tensors_that_are_not_contiguous() -> None:
     wide = torch.rand(50, 20, generator=random)
     wide[:, 2] += 2
     K = torch.tensor([[[30.0, 0, 16], [0, 30.0, 16], [0, 0, 1]]])
-    parts = (wide[:, 0:3], wide[:, 3:7], 0.1 * wide[:, 7:10], wide[:, 10], wide[:, 11:14])
-    strided, _, _ = rasterization(*parts, torch.eye(4)[None], K, 32, 32)
-    packed, _, _ = rasterization(*(p.contiguous() for p in parts), torch.eye(4)[None], K, 32, 32)
+    parts: Any = (wide[:, 0:3], wide[:, 3:7], 0.1 * wide[:, 7:10], wide[:, 10], wide[:, 11:14])
+    camera: Any = (torch.eye(4)[None], K, 32, 32)
+    strided, _, _ = rasterization(*parts, *camera)
+    packed, _, _ = rasterization(*[p.contiguous() for p in parts], *camera)
     assert torch.equal(strided, packed)
 
 
 def test_gradient_reaches_means2d() -> None:
-    parameters = torch.tensor([[0.1, 0.0, 3.0]], requires_grad=True)
+    parameters: Any = torch.tensor([[0.1, 0.0, 3.0]], requires_grad=True)
     K = torch.tensor([[[30.0, 0, 16], [0, 30.0, 16], [0, 0, 1]]])
     image, _, meta = rasterization(
         parameters,

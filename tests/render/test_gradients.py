@@ -1,0 +1,131 @@
+"""Gradients against finite differences, which no derivation can get wrong in the same way."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+
+from perpetua.render import rasterization
+from perpetua.render.reference import covariances, rasterize_reference
+
+STEP = 1e-6  # of a parameter's scale; the twin computes in float64
+
+
+def soft_scene(count: int = 12) -> dict[str, Any]:
+    """Broad, half-transparent Gaussians: none near a threshold, where the image jumps and has no derivative."""
+    random = torch.Generator().manual_seed(5)
+    scene: dict[str, Any] = {
+        "means": torch.randn(count, 3, generator=random) * torch.tensor([1.0, 0.7, 0.3])
+        + torch.tensor([0, 0, 4.0]),
+        "quats": torch.randn(count, 4, generator=random),
+        "scales": 0.6 + torch.rand(count, 3, generator=random),
+        "opacities": 0.1 + 0.2 * torch.rand(count, generator=random),
+        "colors": torch.rand(count, 3, generator=random),
+        "viewmats": torch.eye(4)[None],
+        "Ks": torch.tensor([[[14.0, 0, 10], [0, 15.0, 7], [0, 0, 1]]]),
+    }
+    return {**{k: v.double() for k, v in scene.items()}, "width": 20, "height": 14}
+
+
+def value(image: torch.Tensor, alpha: torch.Tensor) -> torch.Tensor:
+    """An uneven, smooth function of everything that is drawn."""
+    weights = torch.linspace(0.5, 1.5, image.numel(), dtype=image.dtype).reshape(image.shape)
+    return (weights * image * image).mean() + (weights[..., :1] * alpha).mean()
+
+
+@pytest.mark.parametrize("name", ["means", "quats", "scales", "opacities", "colors", "covars"])
+def test_directional_derivatives(name: str, both: Any) -> None:
+    scene = soft_scene()
+    options: dict[str, Any] = {"render_mode": "RGB+ED"}
+    if name == "covars":
+        scene = {
+            **scene,
+            "covars": covariances(scene["quats"], scene["scales"]),
+            "quats": None,
+            "scales": None,
+        }
+    _, single = both(scene)
+    image, alpha, _ = rasterization(**single, **options)
+    value(image, alpha).backward()
+
+    random = torch.Generator().manual_seed(1)
+    for _ in range(3):
+        direction = torch.randn(scene[name].shape, generator=random, dtype=torch.float64)
+        if name == "covars":
+            direction = direction + direction.transpose(-1, -2)
+        ahead, behind = (
+            value(*rasterize_reference(**{**scene, name: scene[name] + sign * STEP * direction}, **options))
+            for sign in (1, -1)
+        )
+        expected = float(ahead - behind) / (2 * STEP)
+        found = single[name].grad.double()
+        if name == "covars":
+            found, direction = torch.triu(found), torch.triu(direction)
+        assert float((found * direction).sum()) == pytest.approx(expected, rel=1e-3, abs=1e-6)
+
+
+def test_the_twins_own_gradients() -> None:
+    scene = soft_scene(3)
+    names = ("means", "quats", "scales", "opacities", "colors")
+    fixed = {k: v for k, v in scene.items() if k not in names}
+
+    def draw(*parameters: torch.Tensor) -> torch.Tensor:
+        given: dict[str, Any] = {**dict(zip(names, parameters)), **fixed}
+        return value(*rasterize_reference(**given, render_mode="RGB+D"))
+
+    assert torch.autograd.gradcheck(draw, [scene[n].requires_grad_(True) for n in names])
+
+
+@pytest.mark.parametrize("degree", [1, 2, 3])
+def test_harmonics_turn_with_the_view(degree: int, both: Any) -> None:
+    scene = soft_scene()
+    random = torch.Generator().manual_seed(degree)
+    scene["colors"] = 0.3 * torch.randn(12, (degree + 1) ** 2, 3, generator=random, dtype=torch.float64)
+    _, single = both(scene)
+    image, alpha, _ = rasterization(**single, sh_degree=degree)
+    value(image, alpha).backward()
+    direction = torch.randn(scene["means"].shape, generator=random, dtype=torch.float64)
+    ahead, behind = (
+        value(
+            *rasterize_reference(
+                **{**scene, "means": scene["means"] + s * STEP * direction}, sh_degree=degree
+            )
+        )
+        for s in (1, -1)
+    )
+    expected = float(ahead - behind) / (2 * STEP)
+    assert float((single["means"].grad.double() * direction).sum()) == pytest.approx(
+        expected, rel=1e-3, abs=1e-6
+    )
+
+
+def test_gradients_through_several_cameras_add_up(make_scene: Any, both: Any) -> None:
+    scene = make_scene(200, cameras=2)
+    _, together = both(scene)
+    image, alpha, _ = rasterization(**together)
+    (image.square().sum() + alpha.sum()).backward()
+    separate = []
+    for c in range(2):
+        _, one = both({**scene, "viewmats": scene["viewmats"][c : c + 1], "Ks": scene["Ks"][c : c + 1]})
+        image, alpha, _ = rasterization(**one)
+        (image.square().sum() + alpha.sum()).backward()
+        separate.append(one)
+    for name in ("means", "quats", "scales", "opacities", "colors"):
+        torch.testing.assert_close(
+            together[name].grad, separate[0][name].grad + separate[1][name].grad, rtol=1e-4, atol=1e-4
+        )
+
+
+def test_only_what_is_asked_gets_a_gradient(make_scene: Any, both: Any) -> None:
+    _, scene = both(make_scene(100))
+    for name in ("means", "quats", "scales", "opacities"):
+        scene[name].requires_grad_(False)
+    image, _, _ = rasterization(**scene)
+    image.sum().backward()
+    assert scene["colors"].grad is not None
+    assert scene["means"].grad is None
+    with torch.no_grad():
+        image, _, _ = rasterization(**scene)
+    assert not image.requires_grad
