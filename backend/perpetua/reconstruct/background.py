@@ -6,14 +6,12 @@ layer just behind both that closes what is left open between splats.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from perpetua.reconstruct.cells import Cells, cover
-from perpetua.reconstruct.discs import tangent_discs
+from perpetua.reconstruct.discs import Painted, tangent_discs
 from perpetua.reconstruct.inpaint import paint_over
 from perpetua.reconstruct.regions import disc
 from perpetua.reconstruct.stage import Stage
@@ -27,30 +25,20 @@ PICTURE_BUDGET = 150_000
 CONTINUATION_BUDGET = 45_000
 CONTINUATION_CELL = 3
 """Side of the continuation's smallest cells, in the picture's cells."""
-UNDERLAY_CELL = 8
+UNDERLAY_CELL = 4
 """Side of the closing layer's cells, in the picture's cells."""
-UNDERLAY_SIGMA = 0.7
+UNDERLAY_SIGMA = 0.6
 """Standard deviation of the closing layer's splats in its cells: wide, so that it is opaque everywhere."""
-UNDERLAY_BEHIND = 0.004
-"""How far behind the closing layer lies, in camera heights."""
+UNDERLAY_BEHIND = 0.035
+"""How far behind the closing layer lies, in camera heights: splats are sorted by their centres, so a wide splat must lie
+far enough behind that it never sorts before the fine ones it closes, at 35 degrees and on the receding table."""
 HOLE_MARGIN = 3
 """Cells around an object's matte that are painted over too: its soft edge and the darkest contact shadow."""
 
 
-@dataclass(frozen=True)
-class Background:
-    """splats: all layers.  own: [N] bool, those that carry the picture's own pixels.  pixels: [N, 2], where in the picture
-    (full size) each splat is seen.  sides: [N] pixels."""
-
-    splats: Gaussians
-    own: NDArray[np.bool_]
-    pixels: Array
-    sides: Array
-
-
 def build_background(
     rgb: NDArray[np.uint8], matte: NDArray[np.float32], stage: Stage, centre: Array, splat_width: int
-) -> Background:
+) -> Painted:
     """The background of a picture [H, W, 3] whose objects cover ``matte`` [H, W]; ``centre`` [3] m is where cameras orbit."""
     height, width = matte.shape
     columns = min(splat_width, width)
@@ -74,40 +62,30 @@ def build_background(
     offset = np.array([left, top])
 
     budget = max(2_000, round(PICTURE_BUDGET * columns * rows / (640 * 352)))
-    parts: list[tuple[Gaussians, bool, Array, Array]] = []
-    everywhere = np.ones((rows, columns), bool)
-    for cells in _split_at_edge(picture, everywhere, edge, budget):
+    parts: list[Painted] = []
+    for cells in _split_at_edge(picture, np.ones((rows, columns), bool), edge, budget):
         pixels = cells.centres * step
-        parts.append(
-            (
-                _discs(stage, pixels, cells.sides[:, None] * step, _mean_colors(picture, cells)),
-                True,
-                pixels,
-                cells.sides * step[0],
-            )
-        )
+        discs = _discs(stage, pixels, cells.sides[:, None] * step, _mean_colors(picture, cells))
+        own = ~hole[tuple(cells.centres.astype(int).T[::-1])]
+        parts.append(Painted(discs, own, pixels, cells.sides * step[0]))
 
-    coarse = _reduced(canvas, CONTINUATION_CELL)
-    beyond = np.ones(coarse.shape[:2], bool)
     c = CONTINUATION_CELL
+    coarse = _reduced(canvas, c)
+    beyond = np.ones(coarse.shape[:2], bool)
     beyond[-(-top // c) : (top + rows) // c, -(-left // c) : (left + columns) // c] = False
     for cells in _split_at_edge(coarse, beyond, (edge + top) / c, CONTINUATION_BUDGET):
         pixels = (cells.centres * c - offset) * step
         sides = cells.sides[:, None] * c * step
-        parts.append((_discs(stage, pixels, sides, _mean_colors(coarse, cells)), False, pixels, sides[:, 0]))
+        discs = _discs(stage, pixels, sides, _mean_colors(coarse, cells))
+        parts.append(Painted.hidden(discs, pixels, sides[:, 0]))
 
     soft = _reduced(cv2.GaussianBlur(canvas, (0, 0), UNDERLAY_CELL / 2), UNDERLAY_CELL)
     ys, xs = np.nonzero(np.ones(soft.shape[:2], bool))
     pixels = ((np.stack([xs, ys], 1) + 0.5) * UNDERLAY_CELL - offset) * step
     sides = np.broadcast_to(UNDERLAY_CELL * step, pixels.shape)
-    layer = _discs(stage, pixels, sides, soft[ys, xs], UNDERLAY_BEHIND, UNDERLAY_SIGMA)
-    parts.append((layer, False, pixels, sides[:, 0]))
-    return Background(
-        Gaussians.cat([p[0] for p in parts]),
-        np.concatenate([np.full(len(p[0]), p[1]) for p in parts]),
-        np.concatenate([p[2] for p in parts]),
-        np.concatenate([p[3] for p in parts]),
-    )
+    discs = _discs(stage, pixels, sides, soft[ys, xs].astype(np.float64), UNDERLAY_BEHIND, UNDERLAY_SIGMA)
+    parts.append(Painted.hidden(discs, pixels, sides[:, 0]))
+    return Painted.cat(parts)
 
 
 def continued(picture: Image, left: int, top: int, right: int, bottom: int) -> Image:

@@ -53,6 +53,8 @@ def _cover(image: NDArray[np.float32], where: NDArray[np.bool_], error: float) -
             blocks = image[:rows, :columns]
             mean = cv2.resize(blocks, (nx, ny), interpolation=cv2.INTER_AREA).reshape(ny, nx, -1)
             spread = np.abs(blocks.reshape(ny, side, nx, side, -1) - mean[:, None, :, None]).max((1, 3, 4))
+            # A wide splat reaches into its neighbours, so they must be smooth too.
+            spread = cv2.dilate(spread.astype(np.float32), np.ones((3, 3), np.uint8))
             chosen = whole & (spread < error * (1.0 if side == 2 else 0.6))
         ys, xs = np.nonzero(chosen)
         centres.append((np.stack([xs, ys], 1) + 0.5) * side)

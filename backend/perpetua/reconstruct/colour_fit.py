@@ -12,43 +12,40 @@ import torch
 from numpy.typing import NDArray
 
 from perpetua.progress import Progress
+from perpetua.reconstruct.discs import Painted
 from perpetua.render import render_frame
 from perpetua.scene.cameras import Camera
 from perpetua.scene.gaussians import SH_C0, Gaussians
-
-Array = NDArray[np.float64]
 
 STEP = 0.9
 """Share of the difference added each time; above 1 the iteration rings at edges."""
 
 
-def match_picture(
-    splats: Gaussians,
-    own: NDArray[np.bool_],
-    pixels: Array,
-    sides: Array,
-    camera: Camera,
-    picture: NDArray[np.uint8],
-    width: int,
-    rounds: int,
-    progress: Progress,
-) -> Gaussians:
-    """The splats with the colours of those in ``own`` [N] changed so that ``camera`` sees ``picture`` [H, W, 3].
+MAX_CHANGE = 0.25
+"""Farthest a colour may go from the picture's own; more would show as grain where a side view sorts splats otherwise."""
 
-    pixels: [N, 2] and sides: [N], where in the picture each splat lies and how wide its cell is; width: pixels to render at.
+
+def match_picture(
+    painted: Painted, camera: Camera, picture: NDArray[np.uint8], width: int, rounds: int, progress: Progress
+) -> Gaussians:
+    """The splats with the colours of those that are ``own`` changed so that ``camera`` sees ``picture`` [H, W, 3].
+
+    width: pixels to render at.
     """
+    splats, own = painted.splats, painted.own
     small = camera.resized(min(width, camera.width))
     target = (
         cv2.resize(picture, (small.width, small.height), interpolation=cv2.INTER_AREA).astype(np.float32)
         / 255.0
     )
     scale = np.array([small.width / camera.width, small.height / camera.height])
-    place = pixels[own] * scale
+    place = painted.pixels[own] * scale
     x = np.clip(place[:, 0].astype(int), 0, small.width - 1)
     y = np.clip(place[:, 1].astype(int), 0, small.height - 1)
-    level = np.maximum(1, np.round(sides[own] * scale[0])).astype(int)
+    level = np.maximum(1, np.round(painted.sides[own] * scale[0])).astype(int)
     chosen = torch.from_numpy(np.flatnonzero(own))
     dc = splats.sh.clone()
+    start = splats.colors[chosen]
     for index in range(rounds):
         progress(index / rounds, "matching the picture")
         current = Gaussians(splats.means, splats.quats, splats.log_scales, splats.opacity_logits, dc)
@@ -60,5 +57,6 @@ def match_picture(
             here = level == side
             update[here] = cv2.blur(difference, (int(side), int(side)))[y[here], x[here]]
         colors = 0.5 + SH_C0 * dc[chosen, 0] + STEP * torch.from_numpy(update)
-        dc[chosen, 0] = (colors.clamp(0.0, 1.0) - 0.5) / SH_C0
+        colors = torch.clamp(colors, start - MAX_CHANGE, start + MAX_CHANGE).clamp(0.0, 1.0)
+        dc[chosen, 0] = (colors - 0.5) / SH_C0
     return Gaussians(splats.means, splats.quats, splats.log_scales, splats.opacity_logits, dc)

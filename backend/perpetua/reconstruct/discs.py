@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -11,12 +13,41 @@ from perpetua.scene.rotations import quaternion_from_matrix
 
 Array = NDArray[np.float64]
 
-SIGMA = 0.58
+SIGMA = 0.48
 """Standard deviation of a splat in cells. At 0.58 four neighbours leave 7% open at the corner between them, which a
 layer behind closes; wider blurs the picture more than the colour fit can undo."""
 THICKNESS = 0.05
 """Thickness of a disc, in its own smaller radius."""
 OPACITY = 0.99
+
+
+@dataclass(frozen=True)
+class Painted:
+    """Splats that know their place in the picture. own: [N] bool, those whose colour the picture shows alone (not hidden, not
+    on a soft edge).  pixels: [N, 2], full size, where the picture's camera sees each.  sides: [N] pixels, their cells."""
+
+    splats: Gaussians
+    own: NDArray[np.bool_]
+    pixels: Array
+    sides: Array
+
+    def __len__(self) -> int:
+        return len(self.splats)
+
+    @staticmethod
+    def cat(parts: list[Painted]) -> Painted:
+        """Concatenate."""
+        return Painted(
+            Gaussians.cat([p.splats for p in parts]),
+            np.concatenate([p.own for p in parts]),
+            np.concatenate([p.pixels for p in parts]),
+            np.concatenate([p.sides for p in parts]),
+        )
+
+    @staticmethod
+    def hidden(splats: Gaussians, pixels: Array, sides: Array) -> Painted:
+        """Splats whose colour the picture does not show."""
+        return Painted(splats, np.zeros(len(splats), bool), pixels, sides)
 
 
 def tangent_discs(

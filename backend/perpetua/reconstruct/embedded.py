@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -15,11 +15,12 @@ from perpetua.reconstruct.api import Picture, Segmenter
 from perpetua.reconstruct.background import build_background
 from perpetua.reconstruct.camera import View, find_view
 from perpetua.reconstruct.colour_fit import match_picture
+from perpetua.reconstruct.discs import Painted
 from perpetua.reconstruct.matte import object_colours
 from perpetua.reconstruct.particles import fill, spacing_for
 from perpetua.reconstruct.segment import GrabCutSegmenter
 from perpetua.reconstruct.solid import Solid, inflate
-from perpetua.reconstruct.splats import Skinned, clothe
+from perpetua.reconstruct.splats import clothe
 from perpetua.reconstruct.stage import Stage
 from perpetua.scene.binding import Binding
 from perpetua.scene.cameras import Camera
@@ -43,7 +44,7 @@ HANGING_BASE_ROW = 0.85
 class EmbeddedReconstructor:
     """A ``Reconstructor`` that needs nothing but the picture."""
 
-    segmenter: Segmenter = GrabCutSegmenter()
+    segmenter: Segmenter = field(default_factory=GrabCutSegmenter)
 
     def reconstruct(self, picture: Picture, take: Take, progress: Progress) -> Scene:
         """Raises ``SegmentationError``, ``CameraError``, ``MaterialError`` or ``ReconstructionError``."""
@@ -87,14 +88,15 @@ class EmbeddedReconstructor:
         behind = build_background(picture.rgb, matte, stage, foot, take.quality.splat_width)
 
         progress(0.7, "matching the picture")
-        count = len(behind.splats)
+        count = len(behind)
         everything = match_picture(
-            Gaussians.cat([behind.splats, *(skin.splats for skin in skins)]),
-            np.concatenate([behind.own, *(skin.own for skin in skins)]),
-            np.concatenate([behind.pixels, *(skin.pixels for skin in skins)]),
-            np.concatenate([behind.sides, *(skin.sides for skin in skins)]),
-            view.camera, picture.rgb, take.quality.splat_width, FIT_ROUNDS, progress.of("colours"),
-        )  # fmt: skip
+            Painted.cat([behind, *skins]),
+            view.camera,
+            picture.rgb,
+            take.quality.splat_width,
+            FIT_ROUNDS,
+            progress.of("colours"),
+        )
         return _in_metres(
             things, materials, solids, clouds, skins, everything[:count], everything[count:],
             view.camera, picture, matte, spacing, scale, foot,
@@ -157,7 +159,7 @@ def _foot(things: tuple[ObjectSpec, ...], solids: list[Solid]) -> Array:
 
 def _in_metres(
     things: tuple[ObjectSpec, ...], materials: list[Material], solids: list[Solid], clouds: list[Array],
-    skins: list[Skinned], background: Gaussians, foreground: Gaussians, camera: Camera, picture: Picture,
+    skins: list[Painted], background: Gaussians, foreground: Gaussians, camera: Camera, picture: Picture,
     matte: NDArray[np.float32], spacing: float, scale: float, foot: Array,
 ) -> Scene:  # fmt: skip
     """Everything scaled to metres and shifted so that the base stands at the origin, as a ``Scene``."""
@@ -166,9 +168,9 @@ def _in_metres(
     foreground = _moved(foreground, scale, foot)
     nearest, start, first = [], 0, 0
     for cloud, skin in zip(clouds, skins, strict=True):  # each splat hangs on a particle of its own body
-        means = foreground.means[start : start + len(skin.splats)].numpy()
+        means = foreground.means[start : start + len(skin)].numpy()
         nearest.append(first + cKDTree(positions[first : first + len(cloud)]).query(means)[1])
-        start, first = start + len(skin.splats), first + len(cloud)
+        start, first = start + len(skin), first + len(cloud)
     particles = Particles.at_rest(positions.astype(np.float32), body)
     binding = Binding.to_nearest(
         foreground.means, torch.from_numpy(particles.positions), torch.from_numpy(np.concatenate(nearest))

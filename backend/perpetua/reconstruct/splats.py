@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import cv2
 import numpy as np
 import trimesh
 from numpy.typing import NDArray
+from scipy.ndimage import map_coordinates
 from scipy.spatial import cKDTree
 
 from perpetua.reconstruct.cells import cover
-from perpetua.reconstruct.discs import balls, facing, tangent_discs
+from perpetua.reconstruct.discs import Painted, balls, facing, tangent_discs
 from perpetua.reconstruct.solid import Solid
 from perpetua.scene.gaussians import Gaussians
 
 Array = NDArray[np.float64]
 Image = NDArray[np.float32]
 
-FRONT_BUDGET = 30_000
+FRONT_BUDGET = 40_000
 """Most splats on the fronts of all objects."""
-SKIN_BUDGET = 22_000
+SKIN_BUDGET = 13_000
 """Most splats on the rest of their surfaces."""
 MAX_STRETCH = 3.0
 """Longest a front splat may be along a slanted surface, in the size it has face on; the skin closes what is steeper."""
@@ -28,21 +27,16 @@ FRONT_ENOUGH = 0.4
 """Cosine to the view ray above which the front's own splats close the surface and no skin lies below them."""
 SKIN_SIGMA = 0.75
 """Standard deviation of a skin splat in the skin's spacing."""
+SKIN_INSET = 0.3
+"""How far below the surface the skin lies, in its spacing."""
+SKIN_CLEARANCE = 1.7
+"""Standard deviations of a skin splat that stay inside the outline."""
+NORMAL_SMOOTHINGS = 2
+"""Rounds of averaging with the neighbours; the outline's steps of one grid cell then no longer tilt the discs."""
 INTERIOR_SIGMA = 0.5
 """Standard deviation of an interior splat in the particles' spacing."""
 INTERIOR_CLEARANCE = 3.0
 """Standard deviations an interior splat keeps from the surface, so that it is not seen while the object is whole."""
-
-
-@dataclass(frozen=True)
-class Skinned:
-    """An object's splats. own: [N] bool, those that carry the picture's pixels.  pixels: [N, 2], where in the picture (full
-    size) each is seen.  sides: [N] pixels."""
-
-    splats: Gaussians
-    own: NDArray[np.bool_]
-    pixels: Array
-    sides: Array
 
 
 def clothe(
@@ -55,31 +49,24 @@ def clothe(
     share: float,
     sub_gaussians: int,
     seed: int,
-) -> Skinned:
+) -> Painted:
     """Splats of one object. colours: [H, W, 3], its own colours continued past its edge; particles: [P, 3] m; share: of
     the budgets; sub_gaussians: interior splats a particle."""
-    front, pixels, sides = _front(solid, colours, matte, splat_width, round(FRONT_BUDGET * share))
     cell = solid.camera.width / min(splat_width, solid.camera.width)
-    skin = _skin(solid, colours, 1.5 * cell, round(SKIN_BUDGET * share), seed)
-    inner = _interior(solid, colours, particles, spacing, sub_gaussians, seed)
-    hidden = [skin, inner]
-    rest = np.concatenate([part.means.numpy() for part in hidden]).astype(np.float64)
-    count = len(front) + len(rest)
-    own = np.zeros(count, bool)
-    own[: len(front)] = True
-    seen = solid.camera.project(rest)[0]
-    return Skinned(
-        Gaussians.cat([front, *hidden]),
-        own,
-        np.concatenate([pixels, seen]),
-        np.concatenate([sides, np.full(len(rest), cell)]),
-    )
+    parts = [_front(solid, colours, matte, splat_width, round(FRONT_BUDGET * share))]
+    for splats in (
+        _skin(solid, colours, matte, 1.5 * cell, round(SKIN_BUDGET * share), seed),
+        _interior(solid, colours, particles, spacing, sub_gaussians, seed),
+    ):
+        seen = solid.camera.project(splats.means.numpy().astype(np.float64))[0]
+        parts.append(Painted.hidden(splats, seen, np.full(len(splats), cell)))
+    return Painted.cat(parts)
 
 
 def _front(
     solid: Solid, colours: Image, matte: NDArray[np.float32], splat_width: int, budget: int
-) -> tuple[Gaussians, Array, Array]:
-    """Discs on the front surface, one a cell of the picture, their pixels and their sides."""
+) -> Painted:
+    """Discs on the front surface, one a cell of the picture."""
     height, width = matte.shape
     columns = min(splat_width, width)
     rows = max(2, round(height * columns / width))
@@ -101,7 +88,9 @@ def _front(
         chosen = np.flatnonzero(cells.sides == side)
         x, y = low[chosen].T
         colors[chosen] = np.mean([small[y + dy, x + dx] for dy in range(side) for dx in range(side)], 0)
-    return tangent_discs(means, along_u, along_v, colors), pixels, sides[:, 0]
+    whole = cv2.erode((covered > 0.98).astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
+    own = whole[tuple(cells.centres.astype(int).T[::-1])]
+    return Painted(tangent_discs(means, along_u, along_v, colors), own, pixels, sides[:, 0])
 
 
 def _chord(solid: Solid, pixels: Array, half: Array) -> Array:
@@ -127,7 +116,9 @@ def _at_most(vectors: Array, longest: Array) -> Array:
     return vectors * np.minimum(1.0, longest / np.maximum(length, 1e-12))
 
 
-def _skin(solid: Solid, colours: Image, cell: float, budget: int, seed: int) -> Gaussians:
+def _skin(
+    solid: Solid, colours: Image, matte: NDArray[np.float32], cell: float, budget: int, seed: int
+) -> Gaussians:
     """Discs over the parts of the surface that the camera sees at a slant or not at all, a little below the surface."""
     mesh = trimesh.Trimesh(solid.vertices, solid.faces, process=False)
     metres = (
@@ -137,15 +128,56 @@ def _skin(solid: Solid, colours: Image, cell: float, budget: int, seed: int) -> 
     points, face = trimesh.sample.sample_surface(mesh, int(8 * mesh.area / spacing**2), seed=seed)
     key = np.floor(points / spacing).astype(np.int64)
     _, first = np.unique(key, axis=0, return_index=True)
-    points, normals = points[first], mesh.face_normals[face[first]]
+    points, normals = points[first], _smooth_normals(mesh, points[first], face[first])
     views = points - solid.camera.position
     cosine = -(views * normals).sum(1) / np.linalg.norm(views, axis=1)
     kept = cosine < FRONT_ENOUGH
     points, normals = points[kept], normals[kept]
-    means = points - 0.3 * spacing * normals
-    first_axis, second_axis = facing(normals)
-    colors = _colours_at(colours, solid.camera.project(points)[0])
-    return tangent_discs(means, spacing * first_axis, spacing * second_axis, colors, SKIN_SIGMA)
+    first, second = (spacing * axis for axis in facing(normals))
+    means = points - SKIN_INSET * spacing * normals
+    means = _withdrawn(means, SKIN_SIGMA * first, SKIN_SIGMA * second, solid, matte)
+    colors = _colours_at(colours, solid.camera.project(means)[0])
+    return tangent_discs(means, first, second, colors, SKIN_SIGMA)
+
+
+def _withdrawn(means: Array, first: Array, second: Array, solid: Solid, matte: NDArray[np.float32]) -> Array:
+    """means [N, 3] moved across the view until discs of half axes ``first``, ``second`` [N, 3] m stay inside the matte, so that
+    the skin never shows around the object's outline in the picture."""
+    inside = (matte > 0.5).astype(np.uint8)
+    depth_inside = cv2.distanceTransform(np.pad(inside, 1), cv2.DIST_L2, 5)[1:-1, 1:-1]
+    depth_outside = cv2.distanceTransform(np.pad(1 - inside, 1, constant_values=1), cv2.DIST_L2, 5)[
+        1:-1, 1:-1
+    ]
+    field = cv2.GaussianBlur(depth_inside - depth_outside, (0, 0), 1.5).astype(np.float64)
+    slope = np.gradient(field)
+    rotation = solid.camera.world_to_camera[:3, :3]
+    for _ in range(2):
+        pixels, depth = solid.camera.project(means)
+        place = (pixels - 0.5).T[::-1]
+        gap = map_coordinates(field, place, order=1, mode="nearest")
+        inward = np.stack(
+            [map_coordinates(g, place, order=1, mode="nearest") for g in (slope[1], slope[0])], 1
+        )
+        inward /= np.maximum(np.linalg.norm(inward, axis=1, keepdims=True), 1e-6)
+        scale = (solid.camera.K[0, 0] / depth)[:, None]
+        reach = np.hypot(*(((axis @ rotation.T)[:, :2] * scale * inward).sum(1) for axis in (first, second)))
+        missing = np.maximum(SKIN_CLEARANCE * reach - gap, 0.0)[:, None]
+        means = means + (missing / scale * inward) @ rotation[:2]
+    return means
+
+
+def _smooth_normals(mesh: trimesh.Trimesh, points: Array, face: NDArray[np.int64]) -> Array:
+    """[N, 3] unit normals at points [N, 3] on faces [N], smoothed over the neighbours of each vertex."""
+    normals = np.asarray(mesh.vertex_normals, dtype=np.float64)
+    edges = mesh.edges
+    for _ in range(NORMAL_SMOOTHINGS):
+        total = normals.copy()
+        np.add.at(total, edges[:, 0], normals[edges[:, 1]])
+        np.add.at(total, edges[:, 1], normals[edges[:, 0]])
+        normals = total / np.maximum(np.linalg.norm(total, axis=1, keepdims=True), 1e-12)
+    weights = trimesh.triangles.points_to_barycentric(mesh.triangles[face], points)
+    result = (normals[mesh.faces[face]] * np.nan_to_num(weights, nan=1 / 3)[:, :, None]).sum(1)
+    return result / np.maximum(np.linalg.norm(result, axis=1, keepdims=True), 1e-12)
 
 
 def _interior(
