@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import os
+
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # spinning threads starve the rasteriser on few cores
+
 from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
+from scipy.spatial import cKDTree
+
 from perpetua.progress import Progress
 from perpetua.render.film import compose, render_layer
 from perpetua.scene import Binding, Body, Camera, Gaussians, Particles, Scene, Trajectory, deform
 from perpetua.scene.materials import PRESETS
 from perpetua_protocol.take import MaterialSpec
-from scipy.spatial import cKDTree
 
 SPACING, RADIUS, HEIGHT = 0.012, 0.05, 0.055
 WIDTH, TALL = 160, 96

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+
 from perpetua.optimize.knots import knot_frames, slope_weights, value_weights
 
 

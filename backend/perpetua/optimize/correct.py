@@ -9,12 +9,15 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from perpetua.optimize.api import Correction, ViewTarget
+from perpetua.optimize.apply import apply_correction
+from perpetua.optimize.knots import knot_frames
 from perpetua.optimize.loss import COLOR_WEIGHT, Plausibility, photometric
 from perpetua.optimize.motion import Motion
 from perpetua.optimize.views import View
@@ -30,18 +33,20 @@ SAME = 1.5 / 255
 """Largest difference of colour that is no correction: a video written and read back with 8 bits keeps within it."""
 CHECKS_PER_VIEW = 3
 """Frames of each view that are compared first, the last among them."""
-STEP_PIXELS = 0.25
+STEP_PIXELS = 0.2
 """How far a motion parameter moves matter in one step at first, in pixels of the views."""
 STEP_END = 0.1
 """Rate of the last step, relative to the first."""
 COLOR_STEP = 0.01
 """Rate of colours (spherical harmonic coefficients)."""
-COLORS_FROM = 0.6
+TINT_STEP = 0.01
+"""Rate of the gain and bias that all splats share, which absorb another light before motion has to."""
+COLORS_FROM = 0.7
 """Share of the pass after which colours move too."""
 MOMENTA = (0.8, 0.95)
 """Of Adam: short memories, for a pass has few steps."""
-GRADIENT_NEIGHBOURS = 8
-"""Neighbours for the deformation of splats during the pass; the applied correction uses more."""
+STILL = 0.0007
+"""Gradient of the loss, per pixel of motion, that is noise: Adam's own steps would be as long for it as for any other."""
 
 
 @dataclass(frozen=True)
@@ -71,25 +76,37 @@ def optimise(
     that is zero everywhere. Raises ``RefinerError`` for a video that does not fit the round, ``Cancelled`` if stopped.
     """
     views = [View.of(scene, trajectory, target) for target in targets]
-    motion = Motion(scene, trajectory, start)
-    stage = Stage(scene, trajectory, motion, start)
-    worst, spent = _largest_difference(stage, views, progress)
-    if worst <= SAME or trajectory.frames < 2 or renders <= 0:
-        return replace(stage.correction(), loss=worst, renders=spent)
-    return _descend(stage, views, renders, spent, seed, progress)
+    if start is None:
+        start = nothing(scene, trajectory)
+    worst, spent = _largest_difference(scene, trajectory, start, views, progress)
+    if worst <= SAME or renders <= spent:
+        return replace(start, loss=worst, renders=spent)
+    stage = Stage(scene, trajectory, start)
+    loss = _descend(stage, views, renders - spent, seed, progress)
+    return replace(stage.correction(), loss=loss, renders=renders)
+
+
+def nothing(scene: Scene, trajectory: Trajectory) -> Correction:
+    """The correction that leaves motion and colours as they are."""
+    knots = knot_frames(trajectory.frames - 1)
+    displacement = np.zeros((len(knots), len(scene.particles), 3), np.float32)
+    return Correction(knots, displacement, scene.foreground.sh.numpy().copy())
 
 
 class Stage:
     """The scene as the correction in progress has it."""
 
-    def __init__(
-        self, scene: Scene, trajectory: Trajectory, motion: Motion, start: Correction | None
-    ) -> None:
-        self.scene, self.trajectory, self.motion = scene, trajectory, motion
-        self.start = start
-        before = scene.foreground.sh if start is None else torch.from_numpy(start.sh)
-        self.sh = before.clone().requires_grad_()
+    def __init__(self, scene: Scene, trajectory: Trajectory, start: Correction) -> None:
+        self.scene, self.trajectory = scene, trajectory
+        self.motion = Motion(scene, trajectory, start)
+        self.detail = torch.from_numpy(start.sh).clone().requires_grad_()
+        self.tint = torch.zeros(2, 3, requires_grad=True)
         self.gradients: dict[int, GradientOperator] = {}
+
+    @property
+    def sh(self) -> Tensor:
+        """[N, K, 3]: the splats' colours, and one gain and bias for all of them."""
+        return self.detail * (1 + self.tint[0]) + self.tint[1]
 
     def splats(self, frame: int) -> tuple[Gaussians, Tensor, Tensor]:
         """The foreground at a frame, and particles [P, 3] m as simulated and as corrected."""
@@ -105,7 +122,7 @@ class Stage:
         if self.motion.soft:
             if frame not in self.gradients:
                 self.gradients[frame] = GradientOperator.at(
-                    self.trajectory.positions[frame], self.scene.particles.body, GRADIENT_NEIGHBOURS
+                    self.trajectory.positions[frame], self.scene.particles.body
                 )
             stretch = torch.from_numpy(self.gradients[frame](displacement)).float() + torch.eye(3)
             F = stretch @ F
@@ -121,18 +138,23 @@ class Stage:
         )
 
 
-def _largest_difference(stage: Stage, views: list[View], progress: Progress) -> tuple[float, int]:
-    """Largest difference of a colour between the scene as it is and the videos in a few frames, and the renders it took."""
-    last = stage.trajectory.frames - 1
+@torch.no_grad()
+def _largest_difference(
+    scene: Scene, trajectory: Trajectory, start: Correction, views: list[View], progress: Progress
+) -> tuple[float, int]:
+    """Largest difference of a colour between the scene as ``start`` has it and the videos in a few frames, and the renders
+    it took. Rendered exactly as the videos were before they were refined."""
+    corrected, rest = apply_correction(scene, trajectory, start)
+    last = trajectory.frames - 1
     frames = sorted({round(last * share) for share in np.linspace(1 / CHECKS_PER_VIEW, 1, CHECKS_PER_VIEW)})
     worst, spent = 0.0, 0
-    with torch.no_grad():
-        for view in views:
-            for frame in frames:
-                progress(0.0, f"comparing {view.target.camera.name}")
-                image, _ = _picture(stage.splats(frame)[0], view)
-                worst = max(worst, float((image - view.video[frame]).abs().max()))
-                spent += 1
+    for view in views:
+        for frame in frames:
+            progress(0.0, f"comparing {view.target.camera.name}")
+            positions, F = (torch.from_numpy(a[frame]) for a in (corrected.positions, corrected.F))
+            image, _ = _picture(deform(rest, scene.binding, positions, F), view)
+            worst = max(worst, float((image - view.video[frame]).abs().max()))
+            spent += 1
     return worst, spent
 
 
@@ -142,22 +164,13 @@ def _picture(splats: Gaussians, view: View) -> tuple[Tensor, Layer]:
     return layer.rgb.clamp(0, 1), layer
 
 
-def _descend(
-    stage: Stage, views: list[View], renders: int, spent: int, seed: int, progress: Progress
-) -> Correction:
+def _descend(stage: Stage, views: list[View], steps: int, seed: int, progress: Progress) -> float:
+    """Move ``stage``'s motion and colours in ``steps`` renders; returns the mean photometric loss of the last tenth."""
     motion = stage.motion
     plausibility = Plausibility(stage.scene, stage.trajectory, motion)
-    step = STEP_PIXELS * _metres_per_pixel(stage.trajectory, views)
-    optimiser = torch.optim.Adam(
-        [
-            {"params": motion.parameters(), "first": step, "lr": step, "from": 0.0},
-            {"params": [stage.sh], "first": COLOR_STEP, "lr": COLOR_STEP, "from": COLORS_FROM},
-        ],
-        betas=MOMENTA,
-    )
-    original = stage.sh.detach().clone()
+    optimiser = _optimiser(stage, _metres_per_pixel(stage.trajectory, views))
+    original = stage.detail.detach().clone()
     areas = [0.0] * len(views)
-    steps = max(1, renders - spent)
     losses: list[float] = []
     for number, (v, frame) in enumerate(_samples(len(views), stage.trajectory.frames, steps, seed)):
         share = number / steps
@@ -176,13 +189,28 @@ def _descend(
         loss = view.target.weight * photometric(image, wanted, areas[v], part.levels, part.ssim)
         losses.append(float(loss.detach()))
         loss = loss + plausibility(motion) + plausibility.ground(simulated, corrected)
-        loss = loss + COLOR_WEIGHT * (stage.sh - original).square().mean()
+        loss = loss + COLOR_WEIGHT * (stage.detail - original).square().mean()
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
         optimiser.step()
         progress((number + 1) / steps, f"difference {losses[-1]:.4f}")
-    tail = losses[-max(1, len(losses) // 10) :]
-    return replace(stage.correction(), loss=float(np.mean(tail)), renders=spent + steps)
+    return float(np.mean(losses[-max(1, len(losses) // 10) :]))
+
+
+def _optimiser(stage: Stage, pixel: float) -> torch.optim.Adam:
+    """Adam over motion, tint and colours, each at its own rate; ``pixel`` is m."""
+
+    def group(parameters: list[Tensor], rate: float, start: float, still: float) -> dict[str, Any]:
+        return {"params": parameters, "lr": rate, "first": rate, "from": start, "eps": still}
+
+    return torch.optim.Adam(
+        [
+            group(stage.motion.parameters(), STEP_PIXELS * pixel, 0.0, STILL / pixel),
+            group([stage.tint], TINT_STEP, 0.0, 1e-8),
+            group([stage.detail], COLOR_STEP, COLORS_FROM, 1e-8),
+        ],
+        betas=MOMENTA,
+    )
 
 
 def _samples(views: int, frames: int, count: int, seed: int) -> Iterator[tuple[int, int]]:

@@ -20,9 +20,9 @@ SSIM_WEIGHT = 0.2
 """Share of structural dissimilarity, as in Gaussian splatting (Kerbl et al. 2023)."""
 SSIM_WINDOW = 7
 """pixels; the uniform window of Wang et al. 2004's common implementations."""
-ANCHOR_WEIGHT = 2e-3
+ANCHOR_WEIGHT = 3e-4
 """Price of a mean squared displacement of one particle spacing: the simulator is right unless the video says otherwise."""
-RIGIDITY_WEIGHT = 0.05
+RIGIDITY_WEIGHT = 0.2
 """Price of a mean squared strain of one in the stiffest material."""
 SMOOTHNESS_WEIGHT = 1e-3
 """Price of a mean squared second difference of one spacing between knots."""

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from perpetua.optimize.api import Correction
 from perpetua.optimize.apply import rigid_corrections
-from perpetua.optimize.knots import knot_frames, value_weights
+from perpetua.optimize.knots import value_weights
 from perpetua.scene.scene import Body, Scene
 from perpetua.scene.trajectory import Trajectory
 
@@ -71,14 +71,13 @@ class RigidMotion:
 class Motion:
     """The displacement of all particles of a round, as parameters an optimiser can move."""
 
-    def __init__(self, scene: Scene, trajectory: Trajectory, start: Correction | None) -> None:
-        last = trajectory.frames - 1
-        self.knots = knot_frames(last) if start is None else start.knots
+    def __init__(self, scene: Scene, trajectory: Trajectory, start: Correction) -> None:
+        self.knots = start.knots
         self.weights = torch.from_numpy(value_weights(self.knots, np.arange(trajectory.frames))).float()
         self.count = len(scene.particles)
         self.soft: list[SoftMotion] = []
         self.rigid: list[RigidMotion] = []
-        poses = {} if start is None else rigid_corrections(scene, trajectory, start)
+        poses = rigid_corrections(scene, trajectory, start)
         later = len(self.knots) - 1
         for index, body in enumerate(scene.bodies):
             mine = np.flatnonzero(scene.particles.body == index)
@@ -87,9 +86,7 @@ class Motion:
                 continue
             if body.material.is_rigid:
                 radius = max(float(np.linalg.norm(points - points.mean(0), axis=1).max()), 1e-6)
-                turns, shifts = np.zeros((2, later, 3))
-                if index in poses:
-                    turns, shifts = poses[index].turns[1:], poses[index].shifts[1:]
+                turns, shifts = poses[index].turns[1:], poses[index].shifts[1:]
                 self.rigid.append(
                     RigidMotion(
                         torch.from_numpy(mine), radius, _parameter(turns * radius), _parameter(shifts)
@@ -97,13 +94,12 @@ class Motion:
                 )
             else:
                 basis = smooth_basis(points, body)
-                before = np.zeros((later, len(mine), 3)) if start is None else start.displacement[1:, mine]
                 self.soft.append(
                     SoftMotion(
                         torch.from_numpy(mine),
                         torch.from_numpy(basis).float(),
                         _parameter(np.zeros((later, basis.shape[1], 3))),
-                        torch.as_tensor(before, dtype=torch.float32),
+                        torch.from_numpy(start.displacement[1:, mine]),
                     )
                 )
 
