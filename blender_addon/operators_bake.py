@@ -100,7 +100,7 @@ class PERPETUA_OT_load_cache(PerpetuaOperator, bpy.types.Operator):
     bl_idname = "perpetua.load_cache"
     bl_label = "Load Cache"
 
-    directory: StringProperty(subtype="DIR_PATH")  # type: ignore[valid-type]
+    directory: StringProperty(subtype="DIR_PATH", options={"PATH_SUPPORTS_BLEND_RELATIVE"})  # type: ignore[valid-type]
 
     def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
         context.window_manager.fileselect_add(self)
@@ -120,7 +120,7 @@ class PERPETUA_OT_render_views(PerpetuaOperator, bpy.types.Operator):
     bl_label = "Render Views"
     bl_options = {"REGISTER"}  # noqa: RUF012
 
-    directory: StringProperty(subtype="DIR_PATH", default="//views")  # type: ignore[valid-type]
+    directory: StringProperty(subtype="DIR_PATH", options={"PATH_SUPPORTS_BLEND_RELATIVE"}, default="//views")  # type: ignore[valid-type]
     frames: BoolProperty(  # type: ignore[valid-type]
         name="PNG Frames",
         description="Also write every frame as a PNG, in a folder for each video",

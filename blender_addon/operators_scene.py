@@ -47,7 +47,7 @@ class PERPETUA_OT_open_picture(PerpetuaOperator, bpy.types.Operator):
     bl_idname = "perpetua.open_picture"
     bl_label = "Open Picture"
 
-    filepath: StringProperty(subtype="FILE_PATH")  # type: ignore[valid-type]
+    filepath: StringProperty(subtype="FILE_PATH", options={"PATH_SUPPORTS_BLEND_RELATIVE"})  # type: ignore[valid-type]
     filter_image: BoolProperty(default=True, options={"HIDDEN"})  # type: ignore[valid-type]
     filter_folder: BoolProperty(default=True, options={"HIDDEN"})  # type: ignore[valid-type]
 

@@ -24,6 +24,7 @@ class PerpetuaPreferences(bpy.types.AddonPreferences):
         name="Connection File",
         description="File that the backend writes when it starts; empty is its usual place",
         subtype="FILE_PATH",
+        options={"PATH_SUPPORTS_BLEND_RELATIVE"},
     )
 
     def draw(self, context: bpy.types.Context) -> None:

@@ -103,7 +103,12 @@ class PerpetuaSettings(bpy.types.PropertyGroup):
     """Everything of a scene's take. Pixels count from the picture's top left corner; 0 means that Perpetua guesses."""
 
     take_name: StringProperty(name="Take", description="Name of the take and of its cache", default="take")
-    picture: StringProperty(name="Picture", description="The picture to play on", subtype="FILE_PATH")
+    picture: StringProperty(
+        name="Picture",
+        description="The picture to play on",
+        subtype="FILE_PATH",
+        options={"PATH_SUPPORTS_BLEND_RELATIVE"},
+    )
     horizontal_fov: FloatProperty(
         name="Field of View",
         description="Horizontal field of view of the picture, degrees; 0 reads it from the file or takes 40",
@@ -165,8 +170,14 @@ class PerpetuaSettings(bpy.types.PropertyGroup):
         name="Bake to",
         description="Folder for the baked take; empty is //cache/<take> beside the .blend",
         subtype="DIR_PATH",
+        options={"PATH_SUPPORTS_BLEND_RELATIVE"},
     )
-    cache_folder: StringProperty(name="Cache", description="Folder of the baked take", subtype="DIR_PATH")
+    cache_folder: StringProperty(
+        name="Cache",
+        description="Folder of the baked take",
+        subtype="DIR_PATH",
+        options={"PATH_SUPPORTS_BLEND_RELATIVE"},
+    )
     frame_offset: IntProperty(
         name="Offset", description="Frames the playback is moved by", update=_show_frame
     )

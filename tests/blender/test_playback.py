@@ -1,12 +1,20 @@
+"""Playback: every frame's attributes are the cache's, across saving, reopening, undo and a cache that went missing."""
+
+import os
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import bpy
 import numpy as np
 import pytest
-from bl_ext.user_default.perpetua import playback, point_cloud
+from bl_ext.user_default.perpetua import playback, point_cloud, session
 from toy_cache import write_cache
 
 from perpetua_protocol.cache import Cache
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture
@@ -18,6 +26,12 @@ def shown(scene: bpy.types.Scene) -> dict[str, np.ndarray]:
     return point_cloud.read_attributes(scene.perpetua.splats.data)
 
 
+def assert_frame(scene: bpy.types.Scene, baked: Cache, number: int) -> None:
+    expected = baked.frame(number)
+    for name, values in shown(scene).items():
+        np.testing.assert_array_equal(values, expected[name.replace(":", "_")], err_msg=f"{name} {number}")
+
+
 def test_every_frame_carries_the_cache_exactly(cache: Path) -> None:
     scene = bpy.context.scene
     scene.frame_start = 10
@@ -26,10 +40,139 @@ def test_every_frame_carries_the_cache_exactly(cache: Path) -> None:
     baked = Cache(cache)
     for number in (0, 1, 7, 3, 5, 0):
         scene.frame_set(10 + number)
-        expected = baked.frame(number)
-        for name, values in shown(scene).items():
-            np.testing.assert_array_equal(
-                values, expected[name.replace(":", "_")], err_msg=f"{name} {number}"
-            )
+        assert_frame(scene, baked, number)
     for name, values in point_cloud.read_attributes(scene.perpetua.background.data).items():
         np.testing.assert_array_equal(values, baked.background()[name.replace(":", "_")])
+
+
+def test_attributes_are_named_and_typed_as_native_splats(cache: Path) -> None:
+    bpy.ops.perpetua.load_cache(directory=str(cache))
+    scene = bpy.context.scene
+    cloud = scene.perpetua.splats
+    assert cloud.name == "Perpetua splats"
+    assert [c.name for c in cloud.users_collection] == ["Perpetua"]
+    types = {a.name: a.data_type for a in cloud.data.attributes}
+    assert types["position"] == "FLOAT_VECTOR"
+    assert types["rotation"] == "QUATERNION"
+    assert types["scale"] == "FLOAT_VECTOR"
+    assert types["radiance:base"] in {"FLOAT_COLOR", "FLOAT4"}
+    radii = np.empty(len(cloud.data.points), np.float32)
+    cloud.data.attributes["radius"].data.foreach_get("value", radii)
+    assert (radii > 0).all()
+
+
+def test_offset_moves_playback_and_the_ends_hold(cache: Path) -> None:
+    scene, baked = bpy.context.scene, Cache(cache)
+    playback.attach(scene, cache)
+    scene.frame_set(1)
+    scene.perpetua.frame_offset = -3
+    assert_frame(scene, baked, 3)
+    scene.frame_set(1000)
+    assert_frame(scene, baked, 7)
+    scene.frame_set(-1000)
+    assert_frame(scene, baked, 0)
+
+
+def test_the_evaluated_scene_sees_the_frame(cache: Path) -> None:
+    scene, baked = bpy.context.scene, Cache(cache)
+    playback.attach(scene, cache)
+    for number in (2, 6):
+        scene.frame_set(scene.frame_start + number)
+        seen = scene.perpetua.splats.evaluated_get(bpy.context.evaluated_depsgraph_get())
+        values = point_cloud.read_attributes(seen.data)
+        np.testing.assert_array_equal(values["position"], baked.frame(number)["position"])
+
+
+def test_a_cache_with_more_rounds_or_splats_takes_the_place_of_the_old(cache: Path, tmp_path: Path) -> None:
+    scene = bpy.context.scene
+    playback.attach(scene, cache)
+    cloud = scene.perpetua.splats
+    other = write_cache(tmp_path / "other", background=11, foreground=60, rounds=(4, 3, 5), seed=2)
+    playback.attach(scene, other)
+    assert scene.perpetua.splats == cloud
+    assert scene.frame_end == 13
+    scene.frame_set(12)
+    assert_frame(scene, Cache(other), 11)
+    assert len(bpy.data.pointclouds) == 2
+
+
+def test_undo_shows_the_frame_again(cache: Path) -> None:
+    scene = bpy.context.scene
+    bpy.ops.perpetua.load_cache(directory=str(cache))
+    bpy.ops.ed.undo_push(message="loaded")
+    scene.frame_set(4)
+    bpy.data.objects.new("something", None)
+    bpy.ops.ed.undo_push(message="something")
+    bpy.ops.ed.undo()
+    scene = bpy.context.scene
+    assert_frame(scene, Cache(cache), scene.frame_current - scene.frame_start)
+
+
+def test_saved_file_plays_in_a_fresh_blender_wherever_it_is_moved(cache: Path, tmp_path: Path) -> None:
+    bpy.ops.perpetua.load_cache(directory=str(cache))
+    bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "scene.blend"))
+    bpy.ops.wm.save_mainfile()
+    assert bpy.context.scene.perpetua.cache_folder == "//cache"
+    moved = tmp_path / "moved"
+    moved.mkdir()
+    shutil.move(tmp_path / "scene.blend", moved)
+    shutil.move(cache, moved)
+    script = f"""
+import os, sys
+import bpy
+import numpy as np
+bpy.ops.preferences.addon_enable(module="bl_ext.user_default.perpetua")
+bpy.ops.wm.open_mainfile(filepath={str(moved / "scene.blend")!r})
+from bl_ext.user_default.perpetua import playback, point_cloud
+from perpetua_protocol.cache import Cache
+baked, scene = Cache(playback.resolve("//cache")), bpy.context.scene
+for number in (0, 6, 2):
+    scene.frame_set(scene.frame_start + number)
+    values = point_cloud.read_attributes(scene.perpetua.splats.data)
+    assert np.array_equal(values["position"], baked.frame(number)["position"]), number
+    assert np.array_equal(values["rotation"], baked.frame(number)["rotation"]), number
+assert scene.camera.name == "Perpetua front"
+print("PLAYED", flush=True)
+os._exit(0)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script], env=dict(os.environ), capture_output=True, text=True, check=False
+    )
+    assert "PLAYED" in done.stdout, done.stdout + done.stderr
+
+
+def test_a_missing_cache_is_one_sentence_and_no_crash(
+    cache: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bpy.ops.perpetua.load_cache(directory=str(cache))
+    bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "scene.blend"))
+    shutil.rmtree(cache)
+    bpy.ops.wm.open_mainfile(filepath=str(tmp_path / "scene.blend"))
+    bpy.context.scene.frame_set(3)
+    assert "There is no cache at" in session.current().sentence
+    with pytest.raises(RuntimeError, match="There is no cache at"):
+        bpy.ops.perpetua.load_cache(directory=str(cache))
+
+
+def test_cameras_and_colour_settings_come_with_the_cache(cache: Path) -> None:
+    scene = bpy.context.scene
+    scene.view_settings.view_transform = "AgX"
+    bpy.ops.perpetua.load_cache(directory=str(cache))
+    assert scene.camera.name == "Perpetua front"
+    assert np.degrees(scene.camera.data.angle) == pytest.approx(40.0, abs=1e-4)
+    np.testing.assert_allclose(np.array(scene.camera.matrix_world)[:3, 3], [0, -1, 0], atol=1e-7)
+    assert (scene.render.engine, scene.view_settings.view_transform) == ("PERPETUA_SPLATS", "Standard")
+    bpy.ops.perpetua.add_cameras(degrees=30)
+    assert [(c.name, c.role) for c in scene.perpetua.cameras] == [
+        ("front", "front"),
+        ("left", "side"),
+        ("right", "side"),
+    ]
+    centre = np.array([0.0, 0.0, 0.05])
+    for name, sign in (("left", -1), ("right", 1)):
+        place = np.array(scene.perpetua.cameras[name].object.matrix_world)
+        away = place[:3, 3] - centre
+        assert np.hypot(*away[:2]) == pytest.approx(1.0, abs=1e-5)
+        assert np.degrees(np.arctan2(away[0], -away[1])) == pytest.approx(sign * 30, abs=1e-3)
+        look = -place[:3, 2]
+        assert np.cross(look[:2], -away[:2]) == pytest.approx(0, abs=1e-5)
