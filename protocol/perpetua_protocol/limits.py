@@ -25,8 +25,12 @@ SEND_QUEUE_MESSAGES = 64
 
 REPLY_TIMEOUT_S = 5.0
 """How long a client waits for an answer before it says that the backend is gone."""
+SLOWEST_BYTES_PER_S = MIB
+"""Slowest network that is waited for: a large request may take this much longer."""
 HEARTBEAT_S = 1.0
 """A client that polls and heard nothing for this long asks for news."""
+KEEPALIVE_MS = 5000
+"""``ZMQ_HEARTBEAT_IVL``; a peer that is silent for three times as long is disconnected (and may connect again)."""
 CANCEL_GRACE_S = 10.0
 """Time a cancelled job has to stop by itself; then its process is killed."""
 PROGRESS_INTERVAL_S = 0.1

@@ -35,6 +35,7 @@ class Pending:
     def __init__(self, request: Request, request_id: str, deadline: float) -> None:
         self.request = request
         self.id = request_id
+        self.asked = time.monotonic()
         self.deadline = deadline
         """Monotonic time by which a reply must be there."""
         self.reply: Reply | None = None
@@ -83,9 +84,12 @@ class Link:
 
     def send(self, request: Request, arrays: Mapping[str, NDArray[Any]] | None = None) -> Pending:
         """Send a request without waiting. Raises ``InvalidMessage`` for what the backend would refuse."""
-        pending = Pending(request, uuid.uuid4().hex, time.monotonic() + self._timeout_s)
+        request_id = uuid.uuid4().hex
+        frames = encode(request, request_id, arrays)
+        upload_s = sum(len(frame) for frame in frames) / limits.SLOWEST_BYTES_PER_S
+        pending = Pending(request, request_id, time.monotonic() + self._timeout_s + upload_s)
         try:
-            self.socket.send_multipart(encode(request, pending.id, arrays), zmq.NOBLOCK)
+            self.socket.send_multipart(frames, zmq.NOBLOCK)
         except zmq.Again as error:
             raise self._unreachable() from error
         self._pending[pending.id] = pending
@@ -118,6 +122,10 @@ class Link:
             self.drain(time.monotonic())
         return pending.result(kind)
 
+    def renew(self, pending: Pending) -> None:
+        """Give a reply its full time from now: others before it have just come in."""
+        pending.deadline = time.monotonic() + self._timeout_s
+
     def forget(self, pending: Pending) -> None:
         """A reply that is no longer wanted; it is ignored when it comes."""
         self._pending.pop(pending.id, None)
@@ -143,9 +151,9 @@ class Link:
                 f"The backend at {self.address} does not accept this key: it was started again since. "
                 "Read its connection file again."
             )
-        oldest = min(pending.deadline for pending in self._pending.values())
-        silent = now - (oldest - self._timeout_s)
-        if now >= oldest or (silent > _PROBE_AFTER_S and self._nobody_listens(now)):
+        overdue = any(now >= pending.deadline for pending in self._pending.values())
+        waited_s = now - min(pending.asked for pending in self._pending.values())
+        if overdue or (waited_s > _PROBE_AFTER_S and self._nobody_listens(now)):
             self._pending.clear()
             raise self._unreachable()
 
@@ -167,6 +175,8 @@ def secured(socket: Socket, connection: Connection) -> Socket:
     socket.curve_serverkey = connection.server_public.encode("ascii")
     socket.curve_publickey = connection.client.public.encode("ascii")
     socket.curve_secretkey = connection.client.secret.encode("ascii")
+    socket.heartbeat_ivl = limits.KEEPALIVE_MS
+    socket.heartbeat_timeout = 3 * limits.KEEPALIVE_MS
     socket.ipv6 = "[" in connection.control
     return socket
 

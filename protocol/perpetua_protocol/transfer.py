@@ -79,6 +79,8 @@ class Transfer:
 
     def _run(self) -> Generator[bool, None, None]:
         """Does the work; yields True after a piece of it and False when there is nothing to do but wait."""
+        if not self._manifest.meta_sha256:
+            raise TransferFailed("The job has nothing to fetch yet; wait until its first round is ready.")
         if hashlib.sha256(self._manifest.meta).hexdigest() != self._manifest.meta_sha256:
             raise TransferFailed("The cache's meta.json arrived damaged; list the job's files again.")
         for entry in self._manifest.files:
@@ -144,6 +146,8 @@ class Transfer:
                     continue
                 data = _piece(under_way.popleft(), offset)
                 offset += len(data)
+                for pending in under_way:
+                    self._link.renew(pending)
                 yield data
         finally:
             for pending in under_way:

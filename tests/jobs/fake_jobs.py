@@ -70,6 +70,8 @@ def by_name(
         case "segfault":
             os.kill(os.getpid(), signal.SIGSEGV)
         case "exit":
+            os._exit(3)
+        case "sys.exit":
             sys.exit(3)
         case "sentence":
             raise SimulationError("The clay left the box in frame 7; lower the wind.")

@@ -117,7 +117,7 @@ def _outcome(function: JobFunction, run: Run, progress: Progress) -> Answer:
         return Stopped(run.job_id)
     except (PerpetuaError, ProtocolError) as error:
         return Failed(run.job_id, True, error.code, str(error), traceback.format_exc())
-    except Exception as error:  # noqa: BLE001 - any other error is the job's: it is logged whole by the queue
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - any other error is the job's: the queue logs it whole
         sentence = f"{type(error).__name__}: {error}"
         return Failed(run.job_id, False, "unexpected", sentence, traceback.format_exc())
 
@@ -137,4 +137,6 @@ def _private_stdout() -> BinaryIO:
 
 
 if __name__ == "__main__":
-    sys.exit(Worker(sys.stdin.buffer, _private_stdout()).serve(sys.argv[1]))
+    status = Worker(sys.stdin.buffer, _private_stdout()).serve(sys.argv[1])
+    sys.stderr.flush()
+    os._exit(status)  # an orderly end would abort on the thread that still reads stdin

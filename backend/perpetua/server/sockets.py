@@ -57,6 +57,8 @@ def bind(
             socket.zap_domain = DOMAIN
             socket.maxmsgsize = limits.FRAME_BYTES
             socket.sndhwm = queue
+            socket.heartbeat_ivl = limits.KEEPALIVE_MS
+            socket.heartbeat_timeout = 3 * limits.KEEPALIVE_MS
             socket.ipv6 = ":" in host
             if kind == zmq.ROUTER:
                 # otherwise a reply to a full or vanished client is dropped without a word
