@@ -5,11 +5,10 @@ from pathlib import Path
 import bpy
 import numpy as np
 import pytest
-from perpetua_protocol.cache import SH_C0
+from bl_ext.user_default.perpetua import splat_engine
 from toy_cache import radiance, write_arrays
 
-from bl_ext.user_default.perpetua import splat_engine
-from perpetua_protocol.cache import RoundRecord
+from perpetua_protocol.cache import SH_C0, RoundRecord
 
 
 @pytest.fixture

@@ -1,0 +1,146 @@
+"""Build the Blender extension with the wheels it needs, and validate it with Blender's own tool.
+
+    .venv-blender/bin/python scripts/build_extension.py [--platform linux-x64 ...] [--output dist]
+
+Writes ``dist/perpetua-<version>-<platform>.zip`` for Blender 4.5 to 5.0 (Python 3.11). The wheels are perpetua_protocol, built from
+``protocol/``, and the releases of msgspec and pyzmq that are installed beside bpy, fetched once into ``build/wheels``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.metadata
+import importlib.util
+import platform
+import shutil
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+SOURCE = ROOT / "blender_addon"
+WHEELS = ROOT / "build" / "wheels"
+STAGING = ROOT / "build" / "extension"
+BUNDLED = ("msgspec", "pyzmq")
+PYTHON_VERSION = "3.11"
+"""Python inside Blender 4.5 to 5.0."""
+
+# Blender's name of a platform: the tags pip may take wheels of
+PLATFORMS = {
+    "linux-x64": ("manylinux_2_28_x86_64", "manylinux_2_17_x86_64", "manylinux2014_x86_64"),
+    "windows-x64": ("win_amd64",),
+    "macos-arm64": ("macosx_11_0_arm64", "macosx_10_15_universal2", "macosx_10_9_universal2"),
+}
+
+
+class BuildError(Exception):
+    """The extension cannot be built; the message says what to do."""
+
+
+def this_platform() -> str:
+    """Blender's name for this machine."""
+    machine = "arm64" if platform.machine() in ("arm64", "aarch64") else "x64"
+    system = {"Linux": "linux", "Windows": "windows", "Darwin": "macos"}.get(platform.system(), "unknown")
+    return f"{system}-{machine}"
+
+
+def run(*arguments: str | Path) -> None:
+    """Run a command of this Python's. Raises ``BuildError`` with its output when it fails."""
+    command = [sys.executable, *(str(argument) for argument in arguments)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise BuildError(f"{' '.join(command[1:4])} failed:\n{done.stdout}{done.stderr}")
+
+
+def protocol_wheel() -> Path:
+    """The wheel of perpetua_protocol, built from this checkout."""
+    folder = ROOT / "build" / "protocol"
+    shutil.rmtree(folder, ignore_errors=True)
+    # from a copy: setuptools leaves a build folder beside its sources and would pack what lies in it again
+    source = shutil.copytree(
+        ROOT / "protocol",
+        folder / "source",
+        ignore=shutil.ignore_patterns("build", "*.egg-info", "__pycache__"),
+    )
+    run("-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", folder, source)
+    return next(folder.glob("perpetua_protocol-*.whl"))
+
+
+def fetched_wheel(name: str, target: str) -> Path:
+    """The wheel of a bundled package for a platform, of the release installed here; downloaded once."""
+    try:
+        version = importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError as error:
+        raise BuildError(f"{name} is not installed beside bpy; run `make setup` first.") from error
+    folder = WHEELS / target
+    found = list(folder.glob(f"{name}-{version}-*.whl"))
+    if not found:
+        tags = [part for tag in PLATFORMS[target] for part in ("--platform", tag)]
+        run(
+            *("-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:"),
+            *("--python-version", PYTHON_VERSION, "--implementation", "cp", *tags),
+            *("--dest", folder, f"{name}=={version}"),
+        )
+        found = list(folder.glob(f"{name}-{version}-*.whl"))
+    return found[0]
+
+
+def stage(target: str) -> Path:
+    """The extension's folder as it goes into the zip: sources, wheels, and a manifest that names them."""
+    folder = STAGING / target
+    shutil.rmtree(folder, ignore_errors=True)
+    shutil.copytree(SOURCE, folder, ignore=shutil.ignore_patterns("__pycache__", "*.pyc"))
+    (folder / "wheels").mkdir()
+    names = []
+    for wheel in (protocol_wheel(), *(fetched_wheel(name, target) for name in BUNDLED)):
+        shutil.copy(wheel, folder / "wheels")
+        names.append(f"./wheels/{wheel.name}")
+    manifest = folder / "blender_manifest.toml"
+    top = f'platforms = ["{target}"]\nwheels = [\n' + "".join(f'  "{name}",\n' for name in names) + "]\n"
+    text = manifest.read_text(encoding="utf-8")
+    first_table = text.index("\n[")  # keys of the document come before its first table
+    manifest.write_text(f"{text[:first_table]}\n{top}{text[first_table:]}", encoding="utf-8")
+    return folder
+
+
+def blender_extension_tool() -> Path:
+    """Blender's command line tool for extensions, inside the bpy wheel."""
+    found = importlib.util.find_spec("bpy")
+    if found is None or found.origin is None:
+        raise BuildError("bpy is not installed here; run this with .venv-blender's Python.")
+    return next(Path(found.origin).parent.glob("*/scripts/addons_core/bl_pkg/cli/blender_ext.py"))
+
+
+def build(target: str, output: Path) -> Path:
+    """Build and validate the extension for one platform; returns the zip."""
+    if target not in PLATFORMS:
+        raise BuildError(f"There is no platform '{target}'; choose of {', '.join(PLATFORMS)}.")
+    version = tomllib.loads((SOURCE / "blender_manifest.toml").read_text(encoding="utf-8"))["version"]
+    output.mkdir(parents=True, exist_ok=True)
+    archive = output / f"perpetua-{version}-{target}.zip"
+    archive.unlink(missing_ok=True)
+    tool = blender_extension_tool()
+    run(tool, "build", "--source-dir", stage(target), "--output-filepath", archive)
+    run(tool, "validate", archive)
+    return archive
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument(
+        "--platform", action="append", help=f"of {', '.join(PLATFORMS)}; this machine's if not given"
+    )
+    parser.add_argument("--output", type=Path, default=ROOT / "dist")
+    arguments = parser.parse_args()
+    try:
+        for target in arguments.platform or [this_platform()]:
+            print(build(target, arguments.output))
+    except BuildError as error:
+        print(f"build_extension: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
