@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -48,8 +48,25 @@ class Lens:
     eps2d: float
 
 
+class Projected(NamedTuple):
+    """What the projection makes of N Gaussians, for C cameras [C, N, .] or for one [N, .]; pixels and m."""
+
+    means2d: Tensor
+    """[.., N, 2] pixels, in the graph."""
+    depths: Tensor
+    """[.., N] m, in the graph."""
+    image_covars: Tensor
+    """[.., N, 3] pixels^2, xx, xy, yy with eps2d, in the graph."""
+    conics: Tensor
+    """[.., N, 3] xx, xy, yy of the inverse of image_covars."""
+    radii: Tensor
+    """[.., N, 2] int32 pixels, 0 for what is not seen."""
+    extents: Tensor
+    """[.., N, 2] pixels, half the box in which alpha is at least 1/255."""
+
+
 class Project(torch.autograd.Function):
-    """Gaussians [N] seen by cameras [C] -> means2d [C,N,2], depths [C,N], conics [C,N,3], radii, extents [C,N,2].
+    """Gaussians [N] seen by cameras [C] -> the fields of `Projected`.
 
     Give `quats` [N,4] and `scales` [N,3], or `covars` [N,6] (upper triangles), and the others empty ([0, .]).
     """
@@ -65,17 +82,18 @@ class Project(torch.autograd.Function):
         viewmats: Tensor,
         Ks: Tensor,
         lens: Lens,
-    ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
         cameras, count = viewmats.shape[0], means.shape[0]
         means2d = torch.empty(cameras, count, 2)
         depths = torch.empty(cameras, count)
+        image_covars = torch.empty(cameras, count, 3)
         conics = torch.empty(cameras, count, 3)
         radii = torch.empty(cameras, count, 2, dtype=torch.int32)
         extents = torch.empty(cameras, count, 2)
         gaussians = [array(t) for t in (means, quats, scales, covars, opacities)]
         limits = (F(lens.eps2d), F(lens.near), F(lens.far), F(lens.radius_clip))
         for c in range(cameras):
-            outputs = [t[c].numpy() for t in (radii, extents, means2d, depths, conics)]
+            outputs = [t[c].numpy() for t in (radii, extents, means2d, depths, image_covars, conics)]
             camera = (array(viewmats[c]), array(Ks[c]), lens.width, lens.height)
             parallel_ranges(project_forward, count, GAUSSIANS_A_RANGE, *gaussians, *camera, *limits, *outputs)
             lost = np.flatnonzero(outputs[0][:, 0] == NOT_FINITE)
@@ -84,19 +102,21 @@ class Project(torch.autograd.Function):
                     f"{lost.size} Gaussians cannot be projected, the first is number {lost[0]}: its mean, opacity or "
                     "shape is NaN or infinite (or its quaternion is zero); remove them or find the step that made them"
                 )
-        ctx.save_for_backward(means, quats, scales, covars, viewmats, Ks, radii, conics)
+        ctx.save_for_backward(means, quats, scales, covars, viewmats, Ks, radii)
         ctx.lens = lens
-        ctx.mark_non_differentiable(radii, extents)
-        return means2d, depths, conics, radii, extents
+        ctx.mark_non_differentiable(conics, radii, extents)
+        return means2d, depths, image_covars, conics, radii, extents
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, grad_means2d: Tensor, grad_depths: Tensor, grad_conics: Tensor, *_: Any) -> Any:
-        means, quats, scales, covars, viewmats, Ks, radii, conics = ctx.saved_tensors
+    def backward(
+        ctx: Any, grad_means2d: Tensor, grad_depths: Tensor, grad_image_covars: Tensor, *_: Any
+    ) -> Any:
+        means, quats, scales, covars, viewmats, Ks, radii = ctx.saved_tensors
         gradients = [torch.zeros(t.shape) for t in (means, quats, scales, covars)]
         gaussians = [array(t) for t in (means, quats, scales, covars)]
         sums = [t.numpy() for t in gradients]
-        incoming = [array(t) for t in (grad_means2d, grad_depths, grad_conics)]
+        incoming = [array(t) for t in (grad_means2d, grad_depths, grad_image_covars)]
         for c in range(viewmats.shape[0]):
             parallel_ranges(
                 project_backward,
@@ -108,7 +128,6 @@ class Project(torch.autograd.Function):
                 ctx.lens.width,
                 ctx.lens.height,
                 radii[c].numpy(),
-                conics[c].numpy(),
                 *(g[c] for g in incoming),
                 *sums,
             )
@@ -145,35 +164,36 @@ class HarmonicColors(torch.autograd.Function):
 class Composite(torch.autograd.Function):
     """Projected Gaussians of one camera -> image [H,W,D (+1 with depths)], alpha [H,W,1].
 
-    `colors` [N,D] (D may be 0), `depths` [N] or None, `background` [D]. With `expected_depth` the depth
-    channel is divided by alpha.
+    Takes the fields of `Projected`, `opacities` [N], `colors` [N,D] (D may be 0) and `background` [D] or [0]. With
+    `with_depth` the depth is a last channel, and with `expected_depth` it is divided by alpha.
     """
 
     @staticmethod
     def forward(
         ctx: Any,
         means2d: Tensor,
+        depths: Tensor,
+        image_covars: Tensor,
         conics: Tensor,
-        opacities: Tensor,
-        colors: Tensor,
-        depths: Tensor | None,
-        depth_of_order: Tensor,
-        background: Tensor,
         radii: Tensor,
         extents: Tensor,
+        opacities: Tensor,
+        colors: Tensor,
+        background: Tensor,
         width: int,
         height: int,
+        with_depth: bool,
         expected_depth: bool,
     ) -> tuple[Tensor, Tensor]:
-        channels = colors.shape[1] + (0 if depths is None else 1)
-        order = sort_by_depth(array(radii), array(depth_of_order).view(np.int32))
+        channels = colors.shape[1] + int(with_depth)
+        order = sort_by_depth(array(radii), array(depths).view(np.int32))
         records = np.empty((len(order), RECORD), np.float32)
         features = np.empty((len(order), channels), np.float32)
         first_slot = np.empty(len(order) + 1, np.int64)
         tile_start, pairs = bin_tiles(
             order,
-            *(array(t) for t in (means2d, conics, extents, opacities, colors)),
-            np.empty(0, np.float32) if depths is None else array(depths),
+            *(array(t) for t in (means2d, image_covars, conics, extents, opacities, colors)),
+            array(depths if with_depth else depths[:0]),
             width,
             height,
             records,
@@ -189,15 +209,15 @@ class Composite(torch.autograd.Function):
         tiles = (records, features, tile_start, pairs, width, height, behind, expected_depth)
         pixels = (image.numpy().reshape(-1), alpha.numpy().reshape(-1), transmittance, last)
         _over_tiles(composite_forward, len(tile_start) - 1, *tiles, *pixels)
-        ctx.save_for_backward(conics, background, image)
+        ctx.save_for_backward(image_covars, conics, background, image)
         ctx.stages = (order, first_slot, tiles, transmittance, last)
-        ctx.sizes = (means2d.shape[0], colors.shape[1], depths is not None)
+        ctx.sizes = (means2d.shape[0], colors.shape[1], with_depth)
         return image, alpha
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad_image: Tensor, grad_alpha: Tensor) -> Any:
-        conics, background, image = ctx.saved_tensors
+        image_covars, conics, background, image = ctx.saved_tensors
         order, first_slot, tiles, transmittance, last = ctx.stages
         records, features, tile_start, pairs = tiles[:4]
         count, channels, with_depth = ctx.sizes
@@ -206,8 +226,10 @@ class Composite(torch.autograd.Function):
         incoming = (array(grad_image).reshape(-1), array(grad_alpha).reshape(-1), slots)
         _over_tiles(composite_backward, len(tile_start) - 1, *tiles, *pixels, *incoming)
         shapes = ((count, 2), (count, 3), (count, channels), (count if with_depth else 0,), (count,))
-        grad_means2d, grad_conics, grad_colors, grad_depths, grad_opacities = (torch.zeros(s) for s in shapes)
-        outputs = (grad_means2d, grad_conics, grad_colors, grad_depths, grad_opacities)
+        grad_means2d, grad_image_covars, grad_colors, grad_depths, grad_opacities = (
+            torch.zeros(s) for s in shapes
+        )
+        outputs = (grad_means2d, grad_image_covars, grad_colors, grad_depths, grad_opacities)
         parallel_ranges(
             sum_slots,
             len(order),
@@ -215,23 +237,17 @@ class Composite(torch.autograd.Function):
             order,
             first_slot,
             slots,
+            array(image_covars),
             array(conics),
             records,
             *(t.numpy() for t in outputs),
         )
         grad_background = None
-        if ctx.needs_input_grad[6]:
+        if ctx.needs_input_grad[8]:
             colour = grad_image[..., : background.shape[0]]
             grad_background = (
                 colour * torch.from_numpy(transmittance).reshape(grad_image.shape[:2])[..., None]
             ).sum((0, 1))
-        return (
-            grad_means2d,
-            grad_conics,
-            grad_opacities,
-            grad_colors,
-            grad_depths if with_depth else None,
-            None,
-            grad_background,
-            *(None,) * 5,
-        )
+        unused = (None, None, None)
+        projected = (grad_means2d, grad_depths if with_depth else None, grad_image_covars, *unused)
+        return (*projected, grad_opacities, grad_colors, grad_background, *unused, None)

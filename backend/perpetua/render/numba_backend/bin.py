@@ -15,8 +15,8 @@ import numpy as np
 from perpetua.render.numba_backend.compile import kernel
 from perpetua.render.numba_backend.lanes import HALF, LOG2E, TILE, F, floor
 
-# Columns of a record: what the composite reads of a Gaussian, in depth order, in one cache line.
-X, Y, XX, XY, YY, LOG2_OPACITY, EXTENT_Y, OPACITY = range(8)
+# Columns of a record: what the composite reads of a Gaussian, in depth order, in one cache line. See composite.py.
+X, Y, UU, SHEAR, YY, LOG2_OPACITY, EXTENT_Y, OPACITY = range(8)
 RECORD = 8
 # Pixels added to an extent, against the rounding of the extent itself.
 _SLACK = F(0.01)
@@ -59,6 +59,7 @@ def sort_by_depth(radii: np.ndarray, depth_bits: np.ndarray) -> np.ndarray:
 def bin_tiles(
     order: np.ndarray,  # [V] int32, from sort_by_depth
     means2d: np.ndarray,  # [N, 2]
+    image_covars: np.ndarray,  # [N, 3]
     conics: np.ndarray,  # [N, 3]
     extents: np.ndarray,  # [N, 2]
     opacities: np.ndarray,  # [N]
@@ -82,10 +83,9 @@ def bin_tiles(
         i = order[s]
         x, y = means2d[i, 0], means2d[i, 1]
         ex, ey = extents[i, 0] + _SLACK, extents[i, 1] + _SLACK
-        # log2(alpha) is a quadratic form: fold -log2(e)/2 into the conic once.
         records[s, X], records[s, Y] = x, y
-        records[s, XX], records[s, XY] = -HALF * LOG2E * conics[i, 0], -LOG2E * conics[i, 1]
-        records[s, YY] = -HALF * LOG2E * conics[i, 2]
+        records[s, UU], records[s, YY] = -HALF * LOG2E * conics[i, 0], -HALF * LOG2E / image_covars[i, 2]
+        records[s, SHEAR] = -image_covars[i, 1] / image_covars[i, 2]
         records[s, LOG2_OPACITY], records[s, EXTENT_Y] = math.log2(opacities[i]), ey
         records[s, OPACITY] = opacities[i]
         for c in range(channels):

@@ -5,8 +5,13 @@ At a pixel centre with offset d from the mean, Gaussian i has
     alpha_i = min(0.999, opacity_i exp(-d^T conic_i d / 2)),        skipped if alpha_i < 1/255,
     C = sum_i c_i alpha_i T_i + T_end background,   T_i = prod_{j<i} (1 - alpha_j),   alpha = 1 - T_end,
 
-and a pixel is finished before the Gaussian that would bring T to 1e-4 or less. The exponent is kept as a base-2
-logarithm, log2(alpha) = (XX dx + XY dy) dx + YY dy^2 + log2(opacity), so that one fast `exp2` makes alpha.
+and a pixel is finished before the Gaussian that would bring T to 1e-4 or less. With the image covariance S, the
+quadratic form is completed to squares row by row, which has no cancellation however thin the Gaussian:
+
+    d^T conic d = conic_xx u^2 + dy^2 / S_yy,   u = dx - (S_xy / S_yy) dy,
+    log2(alpha) = UU u^2 + YY dy^2 + log2(opacity),   UU = -log2(e)/2 conic_xx,   YY = -log2(e)/2 / S_yy,
+
+so that one fast `exp2` makes alpha, and its highest value in a row of pixels is where u is nearest to zero.
 
 Per tile all state is one flat float32 array of rows of planes of 16 lanes:
     T | last | weight | channel 0 | channel 1 | ...
@@ -19,7 +24,7 @@ from typing import Any
 
 import numpy as np
 
-from perpetua.render.numba_backend.bin import EXTENT_Y, LOG2_OPACITY, XX, XY, YY, X, Y
+from perpetua.render.numba_backend.bin import EXTENT_Y, LOG2_OPACITY, SHEAR, UU, YY, X, Y
 from perpetua.render.numba_backend.compile import inlined, kernel
 from perpetua.render.numba_backend.lanes import (
     HALF,
@@ -44,7 +49,6 @@ _AHEAD = 6  # Gaussians between a prefetch and its use
 _FINISHED_EVERY = 32  # Gaussians between two looks at whether the whole tile is finished
 
 _ROW = F(TILE - 1)  # pixels from the first centre of a row to its last
-_DOUBT = F(0.05)  # rows this close to the threshold are looked at pixel by pixel
 
 # Plane offsets, unsigned: see lanes.py.
 _U = np.uint64
@@ -54,13 +58,10 @@ _PLANES = 3  # planes before the first channel
 
 
 @inlined
-def misses_row(xx: Any, linear: Any, constant: Any, dx0: Any, peak: Any) -> Any:
-    """Whether alpha stays below 1/255 along a row of a tile, by the highest point of its exponent there.
-
-    The exponent (dx xx + linear) dx + constant with xx < 0 is highest at dx = peak linear, peak = -1 / (2 xx).
-    """
-    dx = min(dx0, max(dx0 - _ROW, peak * linear))
-    return dx * (dx * xx + linear) + constant < LOG2_MIN_ALPHA - _DOUBT
+def misses_row(uu: Any, u0: Any, constant: Any) -> Any:
+    """Whether alpha stays below 1/255 at all pixels of a row, where u goes from u0 down to u0 - 15."""
+    u = min(u0, max(u0 - _ROW, ZERO))
+    return u * u * uu + constant < LOG2_MIN_ALPHA
 
 
 @inlined
@@ -113,22 +114,21 @@ def composite_forward(
                 prefetch(features, np.int64(pairs[s + _AHEAD, 0]))
             g = pairs[s, 0]
             mean_y, extent = records[g, Y], records[g, EXTENT_Y]
-            xx, xy, yy = records[g, XX], records[g, XY], records[g, YY]
+            uu, shear, yy = records[g, UU], records[g, SHEAR], records[g, YY]
             log2_opacity = records[g, LOG2_OPACITY]
             y0 = max(low, ceiling(mean_y - extent - centre_y))
             y1 = min(high, floor(mean_y + extent - centre_y) + 1)
             rank = F(s - first)
             dx0 = records[g, X] - centre_x
-            peak = -HALF / xx
             for y in range(y0, y1):
                 dy = mean_y - (centre_y + F(y))
-                linear, constant = xy * dy, yy * dy * dy + log2_opacity
-                if misses_row(xx, linear, constant, dx0, peak):
+                u0, constant = dx0 + shear * dy, yy * dy * dy + log2_opacity
+                if misses_row(uu, u0, constant):
                     continue
                 o = _U(y * row_size)
                 for l in range(LANES):
-                    dx = dx0 - F(np.int32(l))
-                    exponent = dx * (dx * xx + linear) + constant
+                    u = u0 - F(np.int32(l))
+                    exponent = u * u * uu + constant
                     touched = exponent >= LOG2_MIN_ALPHA
                     a = exp2(exponent if touched else UNSEEN_EXPONENT)
                     a = a if a < MAX_ALPHA else MAX_ALPHA

@@ -6,20 +6,24 @@ With w_i = alpha_i T_i and g the gradient of the image, walking from the last Ga
     dc_i     = w_i g,
     dalpha_i = T_i (g . c_i) - B_i / (1 - alpha_i),   B_i = sum_{j>i} w_j (g . c_j) + T_end (g . background - dalpha),
 
-(dalpha is the gradient of the alpha image). Where alpha is not clamped, log(alpha) = log(opacity) - d^T conic d / 2, so
-all that must be summed over pixels for the geometry is -alpha_i dalpha_i times 1, dx, dy, dx^2, dx dy, dy^2.
+(dalpha is the gradient of the alpha image). Where alpha is not clamped, alpha = opacity exp(-sigma) and the gradient
+of sigma is s = -alpha_i dalpha_i. With w = conic d = (conic_xx u, conic_xy u + dy / S_yy),
+
+    dmean2d = sum s w,   dS = -1/2 sum s w w^T,   dopacity = -sum s / opacity,
+
+so all that must be summed over pixels for the geometry is s times 1, u, dy, u^2, u dy, dy^2.
 
 Sums go to the pair's own slot and are added up per Gaussian in slot order: no atomics, the same bytes every time.
 
 State per row, planes of 16 lanes:
-    T | B | last | g . c | weight | s | s dx | s dx dx | g of channel 0 | g of channel 1 | ...
+    T | B | last | g . c | weight | s | s u | s u^2 | g of channel 0 | g of channel 1 | ...
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-from perpetua.render.numba_backend.bin import EXTENT_Y, LOG2_OPACITY, OPACITY, XX, XY, YY, X, Y
+from perpetua.render.numba_backend.bin import EXTENT_Y, LOG2_OPACITY, OPACITY, SHEAR, UU, YY, X, Y
 from perpetua.render.numba_backend.compile import kernel
 from perpetua.render.numba_backend.composite import MIN_EXPECTED_ALPHA, misses_row
 from perpetua.render.numba_backend.lanes import (
@@ -29,6 +33,7 @@ from perpetua.render.numba_backend.lanes import (
     MAX_ALPHA,
     ONE,
     TILE,
+    TWO,
     UNSEEN_EXPONENT,
     ZERO,
     F,
@@ -41,15 +46,15 @@ from perpetua.render.numba_backend.lanes import (
     sum_lanes,
 )
 
-MOMENTS = 6  # sums over pixels: s dx, s dy, s dx^2, s dx dy, s dy^2, s
+MOMENTS = 6  # sums over pixels: s u, s dy, s u^2, s u dy, s dy^2, s
 _AHEAD = 6
 
 _U = np.uint64
 _B, _LAST, _GC, _WEIGHT = _U(1 * TILE), _U(2 * TILE), _U(3 * TILE), _U(4 * TILE)
-_S, _SX, _SXX = _U(5 * TILE), _U(6 * TILE), _U(7 * TILE)
+_S, _SU, _SUU = _U(5 * TILE), _U(6 * TILE), _U(7 * TILE)
 _GRADIENT = 8  # planes before the gradient of the first channel
-_M_X, _M_Y, _M_XX = _U(0 * TILE), _U(1 * TILE), _U(2 * TILE)
-_M_XY, _M_YY, _M_1 = _U(3 * TILE), _U(4 * TILE), _U(5 * TILE)
+_M_U, _M_Y, _M_UU = _U(0 * TILE), _U(1 * TILE), _U(2 * TILE)
+_M_UY, _M_YY, _M_1 = _U(3 * TILE), _U(4 * TILE), _U(5 * TILE)
 
 
 @kernel
@@ -128,22 +133,18 @@ def composite_backward(
                 prefetch(slots, np.int64(pairs[s - _AHEAD, 1]))
             g, slot = pairs[s, 0], pairs[s, 1]
             mean_y, extent = records[g, Y], records[g, EXTENT_Y]
-            xx, xy, yy, log2_opacity = (
-                records[g, XX],
-                records[g, XY],
-                records[g, YY],
-                records[g, LOG2_OPACITY],
-            )
+            uu, shear, yy = records[g, UU], records[g, SHEAR], records[g, YY]
+            log2_opacity = records[g, LOG2_OPACITY]
             y0 = max(0, ceiling(mean_y - extent - centre_y))
             y1 = min(rows, floor(mean_y + extent - centre_y) + 1)
             rank = F(s - first)
             dx0 = records[g, X] - centre_x
-            peak = -HALF / xx
             sums[:] = ZERO
             for y in range(y0, y1):
                 dy = mean_y - (centre_y + F(y))
-                linear, constant, dy2 = xy * dy, yy * dy * dy + log2_opacity, dy * dy
-                if misses_row(xx, linear, constant, dx0, peak):
+                dy2 = dy * dy
+                u0, constant = dx0 + shear * dy, yy * dy2 + log2_opacity
+                if misses_row(uu, u0, constant):
                     continue
                 o = _U(y * row_size)
                 for l in range(LANES):
@@ -152,8 +153,8 @@ def composite_backward(
                     plane = o + _U((_GRADIENT + c) * TILE)
                     add_scaled_lanes(state, o + _GC, plane, features[g, c])
                 for l in range(LANES):
-                    dx = dx0 - F(np.int32(l))
-                    exponent = dx * (dx * xx + linear) + constant
+                    u = u0 - F(np.int32(l))
+                    exponent = u * u * uu + constant
                     seen = (exponent >= LOG2_MIN_ALPHA) & (state[o + _LAST + l] >= rank)
                     unclamped = exp2(exponent if seen else UNSEEN_EXPONENT)
                     free = unclamped < MAX_ALPHA
@@ -168,17 +169,17 @@ def composite_backward(
                     state[o + l] = t if seen else t_after
                     state[o + _B + l] = behind + weight * gc
                     s0 = -a * into_a if (seen & free) else ZERO
-                    sx = s0 * dx
+                    su = s0 * u
                     state[o + _WEIGHT + l] = weight
                     state[o + _S + l] = s0
-                    state[o + _SX + l] = sx
-                    state[o + _SXX + l] = sx * dx
+                    state[o + _SU + l] = su
+                    state[o + _SUU + l] = su * u
                 for l in range(LANES):
-                    s0, sx = state[o + _S + l], state[o + _SX + l]
-                    sums[_M_X + l] += sx
+                    s0, su = state[o + _S + l], state[o + _SU + l]
+                    sums[_M_U + l] += su
                     sums[_M_Y + l] += s0 * dy
-                    sums[_M_XX + l] += state[o + _SXX + l]
-                    sums[_M_XY + l] += sx * dy
+                    sums[_M_UU + l] += state[o + _SUU + l]
+                    sums[_M_UY + l] += su * dy
                     sums[_M_YY + l] += s0 * dy2
                     sums[_M_1 + l] += s0
                 for c in range(channels):
@@ -195,10 +196,11 @@ def sum_slots(
     order: np.ndarray,  # [V] int32
     first_slot: np.ndarray,  # [V + 1]
     slots: np.ndarray,  # [P, MOMENTS + channels]
+    image_covars: np.ndarray,  # [N, 3]
     conics: np.ndarray,  # [N, 3]
     records: np.ndarray,  # [V, RECORD]
     grad_means2d: np.ndarray,  # out [N, 2], and below: rows of `order` only
-    grad_conics: np.ndarray,  # out [N, 3]
+    grad_image_covars: np.ndarray,  # out [N, 3]
     grad_colors: np.ndarray,  # out [N, D]
     grad_depths: np.ndarray,  # out [N], or empty without a depth channel
     grad_opacities: np.ndarray,  # out [N]
@@ -213,11 +215,13 @@ def sum_slots(
             for j in range(size):
                 total[j] += slots[slot, j]
         i = order[s]
-        a, b, c = conics[i, 0], conics[i, 1], conics[i, 2]
-        # s is the gradient of -log(alpha)... of sigma = d^T conic d / 2, with d = mean - pixel.
-        grad_means2d[i, 0] = a * total[0] + b * total[1]
-        grad_means2d[i, 1] = b * total[0] + c * total[1]
-        grad_conics[i, 0], grad_conics[i, 1], grad_conics[i, 2] = HALF * total[2], total[3], HALF * total[4]
+        a, b, q = conics[i, 0], conics[i, 1], ONE / image_covars[i, 2]
+        su, sy, suu, suy, syy = total[0], total[1], total[2], total[3], total[4]
+        grad_means2d[i, 0] = a * su
+        grad_means2d[i, 1] = b * su + q * sy
+        grad_image_covars[i, 0] = -HALF * a * a * suu
+        grad_image_covars[i, 1] = -a * (b * suu + q * suy)  # stands for both off-diagonal entries
+        grad_image_covars[i, 2] = -HALF * (b * b * suu + TWO * b * q * suy + q * q * syy)
         grad_opacities[i] = -total[5] / records[s, OPACITY]
         for k in range(channels):
             grad_colors[i, k] = total[MOMENTS + k]

@@ -107,7 +107,8 @@ def project_forward(
     extents: np.ndarray,  # out [N, 2] half-size in pixels of the box in which alpha >= 1/255
     means2d: np.ndarray,  # out [N, 2] pixels
     depths: np.ndarray,  # out [N]
-    conics: np.ndarray,  # out [N, 3] xx, xy, yy of the inverse image covariance
+    image_covars: np.ndarray,  # out [N, 3] pixels^2, xx, xy, yy with eps2d
+    conics: np.ndarray,  # out [N, 3] xx, xy, yy of its inverse
 ) -> None:
     """Project Gaussians begin..end. What is not seen gets zeros."""
     fx, fy, cx, cy = K[0, 0], K[1, 1], K[0, 2], K[1, 2]
@@ -120,6 +121,7 @@ def project_forward(
             means2d[i, k] = ZERO
         depths[i] = ZERO
         for k in range(3):
+            image_covars[i, k] = ZERO
             conics[i, k] = ZERO
 
         opacity = opacities[i]
@@ -178,6 +180,7 @@ def project_forward(
         extents[i, 0], extents[i, 1] = ex, ey
         means2d[i, 0], means2d[i, 1] = px, py
         depths[i] = z
+        image_covars[i, 0], image_covars[i, 1], image_covars[i, 2] = sxx, pq, syy
         inverse_det = ONE / det
         conics[i, 0], conics[i, 1], conics[i, 2] = syy * inverse_det, -pq * inverse_det, sxx * inverse_det
 
@@ -211,10 +214,9 @@ def project_backward(
     width: int,
     height: int,
     radii: np.ndarray,
-    conics: np.ndarray,
     grad_means2d: np.ndarray,  # [N, 2]
     grad_depths: np.ndarray,  # [N]
-    grad_conics: np.ndarray,  # [N, 3]
+    grad_image_covars: np.ndarray,  # [N, 3]
     grad_means: np.ndarray,  # added to [N, 3]
     grad_quats: np.ndarray,  # added to [N, 4]; [0, 4] with covars
     grad_scales: np.ndarray,  # added to [N, 3]; [0, 3] with covars
@@ -239,11 +241,8 @@ def project_backward(
         u = (a * e[0], a * e[1], a * e[2])
         v = (b * h[0], b * h[1], b * h[2])
 
-        # conic = S^-1, so dS = -conic dconic conic; the off-diagonal entry of conic is stored once.
-        A, B, C = conics[i, 0], conics[i, 1], conics[i, 2]
-        ga, gb, gc = grad_conics[i, 0], HALF * grad_conics[i, 1], grad_conics[i, 2]
-        t00, t01, t10, t11 = A * ga + B * gb, A * gb + B * gc, B * ga + C * gb, B * gb + C * gc
-        sxx, sxy, syy = -(t00 * A + t01 * B), -(t00 * B + t01 * C), -(t10 * B + t11 * C)
+        # The off-diagonal entry is stored once and stands for two.
+        sxx, sxy, syy = grad_image_covars[i, 0], HALF * grad_image_covars[i, 1], grad_image_covars[i, 2]
 
         if from_factors:
             w, qx, qy, qz = quats[i, 0], quats[i, 1], quats[i, 2], quats[i, 3]

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from perpetua.render.api import RasterizationInputs
-from perpetua.render.numba_backend.autograd import Composite, HarmonicColors, Lens, Project
+from perpetua.render.numba_backend.autograd import Composite, HarmonicColors, Lens, Project, Projected
 from perpetua.render.numba_backend.lanes import TILE
 
 # Row and column of each entry of a symmetric matrix's upper triangle, the order the kernels keep.
@@ -22,18 +22,16 @@ def rasterize_on_cpu(given: RasterizationInputs) -> tuple[Tensor, Tensor, dict[s
     else:
         shape = (torch.empty(0, 4), torch.empty(0, 3), given.covars[:, _TRIANGLE[0], _TRIANGLE[1]])
     lens = Lens(given.width, given.height, given.near_plane, given.far_plane, given.radius_clip, given.eps2d)
-    means2d, depths, conics, radii, extents = Project.apply(
-        given.means, *shape, given.opacities.detach(), given.viewmats, given.Ks, lens
+    projected = Projected(
+        *Project.apply(given.means, *shape, given.opacities.detach(), given.viewmats, given.Ks, lens)
     )
     cameras = given.viewmats.shape[0]
-    frames = [
-        _composite(given, c, means2d[c], conics[c], depths[c], radii[c], extents[c]) for c in range(cameras)
-    ]
+    frames = [_composite(given, c, Projected(*(t[c] for t in projected))) for c in range(cameras)]
     meta = {
-        "means2d": means2d,
-        "radii": radii,
-        "depths": depths,
-        "conics": conics,
+        "means2d": projected.means2d,
+        "radii": projected.radii,
+        "depths": projected.depths,
+        "conics": projected.conics,
         "opacities": given.opacities.expand(cameras, -1),
         "width": given.width,
         "height": given.height,
@@ -57,17 +55,9 @@ def _colors_of(given: RasterizationInputs, camera: int, radii: Tensor) -> Tensor
     return HarmonicColors.apply(given.means, coefficients, position, radii, given.sh_degree)
 
 
-def _composite(
-    given: RasterizationInputs,
-    camera: int,
-    means2d: Tensor,
-    conics: Tensor,
-    depths: Tensor,
-    radii: Tensor,
-    extents: Tensor,
-) -> tuple[Tensor, Tensor]:
+def _composite(given: RasterizationInputs, camera: int, projected: Projected) -> tuple[Tensor, Tensor]:
     """Image [H, W, X] and alpha [H, W, 1] of one camera, `channel_chunk` channels at a time."""
-    colors = _colors_of(given, camera, radii)
+    colors = _colors_of(given, camera, projected.radii)
     with_depth = given.render_mode.endswith("D")
     channels, chunk = colors.shape[1], given.channel_chunk
     background = torch.empty(0) if given.backgrounds is None else given.backgrounds[camera, :channels]
@@ -78,17 +68,13 @@ def _composite(
         end = min(begin + chunk, channels)
         depth_here = with_depth and begin == begins[-1]
         image, alpha = Composite.apply(
-            means2d,
-            conics,
+            *projected,
             given.opacities,
             colors if (begin, end) == (0, channels) else colors[:, begin:end],
-            depths if depth_here else None,
-            depths.detach(),
             background[begin:end],
-            radii,
-            extents,
             given.width,
             given.height,
+            depth_here,
             given.render_mode.endswith("ED") and depth_here,
         )
         images.append(image)
