@@ -25,7 +25,7 @@ import zmq
 from numpy.typing import NDArray
 
 from perpetua_protocol import __version__, limits
-from perpetua_protocol.errors import BackendUnreachable, JobFailed, ProtocolError
+from perpetua_protocol.errors import BackendUnreachable, JobFailed
 from perpetua_protocol.framing import bytes_array
 from perpetua_protocol.keys import HOW_TO_START, Connection, default_connection_file, read_connection
 from perpetua_protocol.link import Link, Pending, is_loopback, nobody_listens
@@ -235,14 +235,11 @@ class Client:
         """
         until = time.monotonic() + budget_s
         events = self._subscription.drain(until)
-        try:
-            self._control.drain(until)
-        except ProtocolError:
-            self._asked.clear()  # their answers will not come; the next poll asks again
-            raise
+        self._control.drain(until)
         for job_id, pending in list(self._asked.items()):
-            if pending.ready:
+            if pending.ready or pending.lost:
                 del self._asked[job_id]
+            if pending.ready:
                 reply = pending.result(Events)
                 events += self._subscription.from_journal(job_id, reply.events, reply.more)
         for job_id, seen in self._subscription.to_ask():

@@ -38,6 +38,8 @@ class Pending:
         self.asked = time.monotonic()
         self.deadline = deadline
         """Monotonic time by which a reply must be there."""
+        self.lost = False
+        """True once it is clear that no reply will come."""
         self.reply: Reply | None = None
         self.arrays: Mapping[str, NDArray[Any]] = {}
 
@@ -80,7 +82,7 @@ class Link:
         self.socket.disable_monitor()
         self._monitor.close()
         self.socket.close()
-        self._pending.clear()
+        self._lose_all()
 
     def send(self, request: Request, arrays: Mapping[str, NDArray[Any]] | None = None) -> Pending:
         """Send a request without waiting. Raises ``InvalidMessage`` for what the backend would refuse."""
@@ -146,7 +148,7 @@ class Link:
         now = time.monotonic()
         if self._monitor.poll(0):
             recv_monitor_message(self._monitor)
-            self._pending.clear()
+            self._lose_all()
             raise AccessRefused(
                 f"The backend at {self.address} does not accept this key: it was started again since. "
                 "Read its connection file again."
@@ -154,8 +156,13 @@ class Link:
         overdue = any(now >= pending.deadline for pending in self._pending.values())
         waited_s = now - min(pending.asked for pending in self._pending.values())
         if overdue or (waited_s > _PROBE_AFTER_S and self._nobody_listens(now)):
-            self._pending.clear()
+            self._lose_all()
             raise self._unreachable()
+
+    def _lose_all(self) -> None:
+        for pending in self._pending.values():
+            pending.lost = True
+        self._pending.clear()
 
     def _nobody_listens(self, now: float) -> bool:
         if now - self._probed < _PROBE_AFTER_S:

@@ -185,7 +185,7 @@ class _Service:
             if self._sockets.data in ready:
                 self._answer(self._sockets.data, self._replies.data)
             if self._sockets.events in ready:
-                self._sockets.events.recv_multipart()  # a subscription; libzmq keeps the list
+                _receive(self._sockets.events)  # a subscription; libzmq keeps the list
             if self._alarm.reader.fileno() in ready:
                 self._alarm.silence()
             self._jobs.tick()
@@ -194,7 +194,10 @@ class _Service:
                 self._running = False
 
     def _answer(self, each: Socket, reply_to: Callable[[Request, Arrays], Answer]) -> None:
-        identity, *frames = each.recv_multipart()
+        received = _receive(each)
+        if received is None:
+            return
+        identity, *frames = received
         request_id, negotiation = "", False
         try:
             envelope, arrays = decode(frames)
@@ -216,6 +219,14 @@ class _Service:
             self._sockets.events.send_multipart(
                 [event.job_id.encode("ascii") + b".", *encode(event)], zmq.NOBLOCK
             )
+
+
+def _receive(each: Socket) -> list[bytes] | None:
+    """A message; None when it was withdrawn since ``poll`` saw it, as its sender broke off."""
+    try:
+        return each.recv_multipart(zmq.NOBLOCK)
+    except zmq.Again:
+        return None
 
 
 def _parent(pid: int | None) -> psutil.Process | None:

@@ -31,7 +31,10 @@ class ZapHandler:
 
     def answer(self) -> None:
         """Answer one question."""
-        frames = self.socket.recv_multipart()
+        try:
+            frames = self.socket.recv_multipart(zmq.NOBLOCK)
+        except zmq.Again:
+            return
         envelope, request_id = frames[:2], frames[3] if len(frames) > 3 else b""
         allowed = self._allows(frames)
         if not allowed:
