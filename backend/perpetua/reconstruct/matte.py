@@ -25,7 +25,7 @@ def soften(rgb: NDArray[np.uint8], region: NDArray[np.uint8]) -> NDArray[np.floa
     image = rgb.astype(np.float32) / 255.0
     inside = cv2.erode(np.pad(region, BAND, mode="edge"), disc(BAND))[BAND:-BAND, BAND:-BAND]
     reached = cv2.dilate(region, disc(BAND))
-    front, behind = _mean_near(image, inside > 0), _mean_near(image, reached == 0)
+    front, behind = mean_near(image, inside > 0), mean_near(image, reached == 0)
     axis = front - behind
     contrast = (axis**2).sum(-1)
     by_colour = ((image - behind) * axis).sum(-1) / np.maximum(contrast, 1e-6)
@@ -46,21 +46,23 @@ def object_colours(rgb: NDArray[np.uint8], matte: NDArray[np.float32]) -> NDArra
     core = matte > 0.98
     if not core.any():
         return image
-    behind = _mean_near(image, matte < 0.02)
+    behind = mean_near(image, matte < 0.02)
     share = np.maximum(matte, 0.35)[..., None]
     unmixed = np.clip((image - (1 - share) * behind) / share, 0.0, 1.0)
-    front = _mean_near(image, core)
+    front = mean_near(image, core)
     trust = np.clip((matte - 0.35) / 0.6, 0.0, 1.0)[..., None]
     return np.where(core[..., None], image, trust * unmixed + (1 - trust) * front).astype(np.float32)
 
 
-def _mean_near(image: NDArray[np.float32], where: NDArray[np.bool_]) -> NDArray[np.float32]:
-    """[H, W, C] mean of the pixels ``where`` near each pixel; farther ones count where none is near."""
+def mean_near(
+    image: NDArray[np.float32], where: NDArray[np.bool_], reach: int = REACH
+) -> NDArray[np.float32]:
+    """[H, W, C] mean of the pixels ``where`` within about ``reach`` pixels of each pixel; farther ones count where none is."""
     weights = where.astype(np.float32)
     total = np.zeros_like(image)
     share = np.zeros(image.shape[:2], np.float32)
     trust = 1.0
-    for size in (REACH, 4 * REACH + 1, 16 * REACH + 1):
+    for size in (reach | 1, 4 * reach + 1, 16 * reach + 1):
         near = cv2.blur(image * weights[..., None], (size, size), borderType=cv2.BORDER_CONSTANT)
         count = cv2.blur(weights, (size, size), borderType=cv2.BORDER_CONSTANT)
         total += trust * near

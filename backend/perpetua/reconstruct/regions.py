@@ -17,6 +17,8 @@ EDGE_STEP = 8.0
 """Lab units per pixel that count as one unit of extra path length when a region grows."""
 CLEAR_EDGE = 5.0
 """Lab units per pixel at which an outline counts as lying on an edge."""
+WEAK_STRETCH = 0.08
+"""Share of an outline over which it must not run without an edge: a thing cut in two has such a stretch."""
 EDGE_CAP = 25.0
 """Lab units per pixel above which an edge is no better."""
 
@@ -93,11 +95,16 @@ def objectness(region: Region, edges: Image, forbidden: Region) -> float:
     x, y = outline[:, 0].T
     strength = np.where(forbidden[y, x] > 0, 0.0, np.minimum(edges[y, x], EDGE_CAP))
     sharp = np.sqrt(strength).mean() ** 2
-    closed = (1.0 - np.exp(-strength / CLEAR_EDGE)).mean() ** 2
+    clear = 1.0 - np.exp(-strength / CLEAR_EDGE)
+    window = max(3, round(WEAK_STRETCH * len(clear)))
+    stretches = np.convolve(
+        np.concatenate([clear, clear[: window - 1]]), np.ones(window) / window, mode="valid"
+    )
+    closed = clear.mean() ** 2 * (0.5 + stretches.min())
     solidity = area / cv2.contourArea(cv2.convexHull(outline))
     length = cv2.arcLength(cv2.approxPolyDP(outline, 1.0, True), True)
     round_ = min(1.0, 4 * np.pi * area / length**2 / 0.6)
-    return float(np.sqrt(sharp * closed) * solidity**2 * np.sqrt(round_))
+    return float(np.sqrt(sharp * closed) * solidity**2 * round_**0.2)
 
 
 def outline_on_edges(region: Region, edges: Image) -> float:

@@ -25,6 +25,7 @@ from perpetua.reconstruct.regions import (
     objectness,
     outline_on_edges,
 )
+from perpetua.reconstruct.shadow import without_contact_shadow
 from perpetua_protocol.take import ObjectSpec
 
 SEARCH_WIDTH = 320
@@ -61,7 +62,7 @@ class GrabCutSegmenter:
                 f"'{thing.name}' would fill most of the picture; add clicks on what is not the object, or draw a box."
             )
         full = _Marked.of(picture.rgb, thing, picture.scale, 1.0)
-        return soften(picture.rgb, _refined(full, best, 1.0 / ratio))
+        return soften(picture.rgb, _refined(full, best, 1.0 / ratio, thing.resting))
 
 
 @dataclass(frozen=True)
@@ -218,7 +219,7 @@ def _watersheds(edges: Image, region: Region, image: _Marked) -> list[Region]:
     return found
 
 
-def _refined(image: _Marked, coarse: Region, zoom: float) -> Region:
+def _refined(image: _Marked, coarse: Region, zoom: float, resting: bool) -> Region:
     """The outline at full size: GrabCut in a band of two coarse pixels around the coarse outline."""
     size = image.rgb.shape[1::-1]
     region = cv2.resize(coarse.astype(np.float32), size, interpolation=cv2.INTER_LINEAR)
@@ -232,4 +233,8 @@ def _refined(image: _Marked, coarse: Region, zoom: float) -> Region:
     features = lab(image.rgb) * np.float32([lightness, colour, colour]) + np.float32([0, 128, 128])
     cut = _cut(np.clip(features, 0, 255).astype(np.uint8), trimap, image, 4 * band, 2)
     smooth = (cv2.GaussianBlur(cut.astype(np.float32), (0, 0), max(0.6, 0.35 * zoom)) > 0.5).astype(np.uint8)
-    return cleaned(smooth, image.seeds, max(1, round(zoom)))
+    radius = max(1, round(zoom))
+    region = cleaned(smooth, image.seeds, radius)
+    if not resting:
+        return region
+    return cleaned(without_contact_shadow(image.rgb, region), image.seeds, 2 * radius)
