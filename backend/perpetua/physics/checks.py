@@ -65,7 +65,8 @@ def check_frame(scene: Scene, particles: Particles, dx: float, dt: float, frame:
             raise SimulationError(
                 _exploded(scene, particles, bad, frame, pushes, "its particles are no longer at any place")
             )
-    speed = np.linalg.norm(particles.velocities, axis=1)
+    rigid = np.array([body.material.is_rigid for body in scene.bodies])[particles.body]
+    speed = np.where(rigid, 0.0, np.linalg.norm(particles.velocities, axis=1))
     fast = speed * dt > CELLS_PER_SUBSTEP * dx
     if fast.any():
         raise SimulationError(

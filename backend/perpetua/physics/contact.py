@@ -19,9 +19,6 @@ from perpetua.scene.scene import Scene
 FAR = 1e9
 """m; the gap of a column without particles."""
 
-RECOVERY_RATE = 10.0
-"""1/s; a particle below its resting height rises at this rate: slowly, so that nothing pops."""
-
 
 def resting_heights(scene: Scene) -> NDArray[np.float32]:
     """[P], m: how high each particle's centre is above the plane when it touches the plane.
@@ -64,9 +61,7 @@ class PlaneContact:
             ix = qd.cast(qd.round(pos[0] / self.dx), qd.i32) - self.x0
             iy = qd.cast(qd.round(pos[1] / self.dx), qd.i32) - self.y0
             gap = self.gap[ix, iy]
-            least = -gap / self.dt
-            if gap <= 0.0:
-                least = -gap * RECOVERY_RATE
+            least = -qd.max(gap, 0.0) / self.dt  # pushing out what is too low would lift its neighbours too
             change = least - vel[2]
             if change > 0.0:
                 speed = qd.sqrt(vel[0] * vel[0] + vel[1] * vel[1])

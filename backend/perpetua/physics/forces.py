@@ -103,3 +103,13 @@ def acceleration(
         return load.drag * weight * (load.vector - velocities)
     shared = pushed_mass(load, positions, mass, body) if total is None else total
     return load.vector * weight / shared if shared > 0 else np.zeros_like(positions, np.float64)
+
+
+def wrench(
+    item: Load, centre: NDArray, positions: NDArray, velocities: NDArray, mass: float, body: int, total: float
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Force [3] N and torque [3] N m about ``centre`` [3] m of one action on the particles of a rigid ``body``, each of
+    ``mass`` kg; ``total`` kg is everything the push is shared by."""
+    count = len(positions)
+    a = acceleration(item, positions, velocities, np.full(count, mass), np.full(count, body, np.int64), total)
+    return mass * a.sum(0), mass * np.cross(positions - centre, a).sum(0)

@@ -35,28 +35,31 @@ FREEZE_RATE = 1e9
 def needs_settling(scene: Scene, state: State) -> bool:
     """Whether ``state`` is the picture's own: nothing has moved or deformed yet, and something soft stands."""
     particles = state.particles
-    still = state.time == 0 and not particles.velocities.any() and bool((particles.F == np.eye(3)).all())
+    still = state.time == 0 and not particles.velocities.any() and bool((np.eye(3) == particles.F).all())
     return still and bool(_standing(scene).any())
 
 
-def settled(world: World, scene: Scene, particles: Particles, gravity: NDArray, substep: float) -> Particles:
-    """``particles`` with the stress of their own weight under ``gravity`` [3] m/s^2; ``world`` is left loaded with them."""
+def settled(world: World, scene: Scene, state: State, gravity: NDArray, substep: float) -> Particles:
+    """The particles of ``state`` with the stress of their own weight under ``gravity`` [3] m/s^2; ``world`` is left loaded
+    with them. Rigid bodies are held in the air meanwhile, and put back."""
+    particles = state.particles
     standing = _standing(scene)
     omega = np.array([_slowest_mode(scene, i) if standing[i] else math.inf for i in range(len(scene.bodies))])
     world.set_gravity(gravity)
     world.set_damping(np.where(standing, 2.0 * np.where(standing, omega, 1.0), FREEZE_RATE))
     keep = standing[particles.body]
     for length in PASSES:
-        world.load(particles)
-        world.advance([], max(1, math.ceil(min(length / omega.min(), LONGEST_S) / substep)))
-        loaded = world.store(particles)
+        world.load(particles, state.rigid)
+        substeps = max(1, math.ceil(min(length / omega.min(), LONGEST_S) / substep))
+        world.advance([], substeps, hold=gravity)
+        loaded, _ = world.store(particles)
         F, plastic = particles.F.copy(), particles.plastic.copy()
         F[keep], plastic[keep] = loaded.F[keep], loaded.plastic[keep]
         particles = Particles(
             particles.positions, particles.velocities, F, particles.C, plastic, particles.body
         )
     world.set_damping(np.zeros(len(scene.bodies)))
-    world.load(particles)
+    world.load(particles, state.rigid)
     return particles
 
 

@@ -35,7 +35,7 @@ RIGID_SUBSTEP_S = 1.0 / 480.0
 
 def wave_speed(material: Material) -> float:
     """Fastest pressure wave in the material, m/s: sqrt((lambda + 2 mu) / rho); liquids carry no shear."""
-    lam, mu = material.lame
+    lam, _ = material.lame
     if material.model == "liquid":
         return math.sqrt(lam / material.density)
     hardening = SNOW_HARDENING_LIMIT if material.model == "snow" else 1.0

@@ -6,8 +6,10 @@ every substep, at a hundredth of the memory that Genesis' own substeps would tak
 
 from __future__ import annotations
 
+import tempfile
 import warnings
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,16 +17,15 @@ import quadrants as qd
 import torch
 from numpy.typing import NDArray
 
+from perpetua.physics import forces
 from perpetua.physics.contact import PlaneContact, resting_heights
 from perpetua.physics.forces import Load
 from perpetua.physics.grid import Box
 from perpetua.physics.mpm_materials import default_plastic, genesis_material
 from perpetua.physics.particle_loads import ParticleLoads
-from perpetua.scene.particles import Particles
+from perpetua.physics.rigid import PLANE_FRICTION, RigidBody
+from perpetua.scene.particles import Particles, RigidPose
 from perpetua.scene.scene import Scene
-
-PLANE_FRICTION_ONLY_OWN = 0.01
-"""Genesis takes the larger friction of two rigid bodies in contact; the plane's is the least it accepts."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,7 @@ class World:
             columns = (int(solver.grid_res[0]), int(solver.grid_res[1]))
             self._plane = PlaneContact(plan.box.lower, columns, dx, plan.dt)
             self._scene.add_force_field(gs.force_fields.Custom(self._plane.acceleration))
+            self._add_rigid()
             for index in soft:
                 self._scene.add_entity(
                     gs.morphs.Nowhere(n_particles=int((body == index).sum())),
@@ -69,6 +71,16 @@ class World:
             self._scene.build()
         self._solver = solver
         self._fill_constants(body)
+
+    def _add_rigid(self) -> None:
+        gs, scene = self._gs, self.scene
+        hard = [i for i, b in enumerate(scene.bodies) if b.material.is_rigid]
+        if hard:
+            self._scene.add_entity(
+                gs.morphs.Plane(), gs.materials.Rigid(needs_coup=False, friction=PLANE_FRICTION)
+            )
+        with tempfile.TemporaryDirectory(prefix="perpetua-rigid-") as folder:
+            self.rigid = {i: RigidBody(gs, self._scene, scene, i, Path(folder)) for i in hard}
 
     def _fill_constants(self, body: NDArray) -> None:
         count, bodies = len(self.order), len(self.scene.bodies)
@@ -86,12 +98,23 @@ class World:
         self._loads = ParticleLoads(self.plan.capacity, bodies, self.plan.dt)
         self._untouched_sand = np.array([default_plastic(m) for m in materials])[body[self.order]] == 0.0
 
-    def load(self, particles: Particles) -> None:
-        """Make ``particles`` the world's state. They must lie inside the box (Genesis would end the process)."""
+    def load(self, particles: Particles, poses: dict[int, RigidPose]) -> None:
+        """Make this the world's state. Particles must lie inside the box (Genesis would end the process)."""
+        if len(self.order):
+            self._load_soft(particles)
+        self.load_rigid(poses)
+
+    def load_rigid(self, poses: dict[int, RigidPose]) -> None:
+        """Put rigid bodies at their poses; contacts start afresh."""
+        with _quiet():
+            for index, rigid in self.rigid.items():
+                rigid.load(poses[index])
+
+    def _load_soft(self, particles: Particles) -> None:
         o = self.order
         with _quiet():
             state = self._scene.get_state()
-            mpm = state.solvers_state[self._scene.sim.solvers.index(self._solver)]
+            mpm = self._mpm(state)
             plastic = particles.plastic[o].copy()
             plastic[self._untouched_sand & (plastic == 1.0)] = 0.0  # Particles.at_rest says 1 for all matter
             for target, values in (
@@ -105,12 +128,14 @@ class World:
             mpm.active.fill_(True)
             self._scene.reset(state)
 
-    def store(self, before: Particles) -> Particles:
-        """The world's state; what is not simulated as particles is taken from ``before``."""
-        with _quiet():
-            state = self._scene.get_state()
-        mpm = state.solvers_state[self._scene.sim.solvers.index(self._solver)]
-        self._solver._queried_states.clear()
+    def _mpm(self, state: Any) -> Any:
+        return state.solvers_state[self._scene.sim.solvers.index(self._solver)]
+
+    def store(self, before: Particles) -> tuple[Particles, dict[int, RigidPose]]:
+        """The world's state: all particles (those of rigid bodies ride on their poses) and the poses.
+
+        ``before`` gives what neither of them changes.
+        """
         out = {
             "positions": before.positions.copy(),
             "velocities": before.velocities.copy(),
@@ -118,15 +143,26 @@ class World:
             "C": before.C.copy(),
             "plastic": before.plastic.copy(),
         }
-        for name, values in (
-            ("positions", mpm.pos),
-            ("velocities", mpm.vel),
-            ("F", mpm.F),
-            ("C", mpm.C),
-            ("plastic", mpm.Jp),
-        ):
-            out[name][self.order] = values[0].cpu().numpy()
-        return Particles(body=before.body, **out)
+        if len(self.order):
+            with _quiet():
+                mpm = self._mpm(self._scene.get_state())
+            self._solver._queried_states.clear()
+            for name, values in (
+                ("positions", mpm.pos),
+                ("velocities", mpm.vel),
+                ("F", mpm.F),
+                ("C", mpm.C),
+                ("plastic", mpm.Jp),
+            ):
+                out[name][self.order] = values[0].cpu().numpy()
+        poses = {}
+        for index, rigid in self.rigid.items():
+            poses[index] = rigid.store()
+            out["positions"][rigid.own], out["velocities"][rigid.own], rotation = rigid.particles(
+                poses[index]
+            )
+            out["F"][rigid.own] = rotation
+        return Particles(body=before.body, **out), poses
 
     def set_gravity(self, gravity: NDArray) -> None:
         """gravity: [3], m/s^2."""
@@ -136,17 +172,67 @@ class World:
         """rate: [B], 1/s, at which each body's velocity decays."""
         self._loads.set_damping(np.exp(-np.asarray(rate) * self.plan.dt))
 
-    def advance(self, loads: list[Load], substeps: int) -> None:
-        """Take ``substeps`` substeps under ``loads``, which hold over all of them."""
-        self._loads.set_loads(loads, np.zeros(len(loads)))
+    def advance(self, loads: list[Load], substeps: int, hold: NDArray | None = None) -> None:
+        """Take ``substeps`` substeps under ``loads``, which hold over all of them.
+
+        ``hold``: [3] m/s^2 that rigid bodies are held against (gravity, while something settles).
+        """
+        wrenches, shared = self._rigid_wrenches(loads)
+        if hold is not None:
+            for index, rigid in self.rigid.items():
+                wrenches[index] = (-rigid.shape.mass * hold, np.zeros(3))
+        self._loads.set_loads(loads, shared)
         for _ in range(substeps):
-            self._plane.find_gaps(self._solver, self._body, self._height, self._friction)
-            self._loads.apply(self._solver, self._body, self._mass)
+            if len(self.order):
+                self._plane.find_gaps(self._solver, self._body, self._height, self._friction)
+                self._loads.apply(self._solver, self._body, self._mass)
+            for index, (force, torque) in wrenches.items():
+                self.rigid[index].push(force, torque)
             self._scene.step(update_visualizer=False)
 
-    def pushed(self, count: int) -> NDArray[np.float32]:
-        """[count], kg: matter within reach of each push at the last substep."""
-        return self._loads.own_mass.to_numpy()[:count]
+    def _rigid_wrenches(self, loads: list[Load]) -> tuple[dict[int, tuple[NDArray, NDArray]], NDArray]:
+        """Force and torque on every rigid body that an action reaches, and the mass [L] kg they add to each push."""
+        shared = np.zeros(len(loads))
+        if not loads or not self.rigid:
+            return {}, shared
+        points = {}
+        for index, rigid in self.rigid.items():
+            pose = rigid.store()
+            positions, velocities, _ = rigid.particles(pose)
+            points[index] = (rigid.shape.centre + pose.position, positions, velocities)
+            body, mass = np.full(len(positions), index), np.full(len(positions), rigid.point_mass)
+            shared += [
+                forces.pushed_mass(item, positions, mass, body) if item.kind == forces.PUSH else 0.0
+                for item in loads
+            ]
+        soft = self._pushed_soft(loads)
+        out = {}
+        for index, (centre, positions, velocities) in points.items():
+            force, torque = np.zeros(3), np.zeros(3)
+            for item, total in zip(loads, shared + soft, strict=True):
+                f, t = forces.wrench(
+                    item, centre, positions, velocities, self.rigid[index].point_mass, index, total
+                )
+                force, torque = force + f, torque + t
+            if force.any() or torque.any():
+                out[index] = (force, torque)
+        return out, shared
+
+    def _pushed_soft(self, loads: list[Load]) -> NDArray[np.float64]:
+        if not len(self.order):
+            return np.zeros(len(loads))
+        with _quiet():
+            positions = self._mpm(self._scene.get_state()).pos[0].cpu().numpy()
+        self._solver._queried_states.clear()
+        body = self.scene.particles.body[self.order]
+        return np.array(
+            [
+                forces.pushed_mass(item, positions, self.mass[body], body)
+                if item.kind == forces.PUSH
+                else 0.0
+                for item in loads
+            ]
+        )
 
 
 class _quiet(warnings.catch_warnings):

@@ -1,0 +1,130 @@
+"""Rigid bodies: a free body in Genesis for the surface of the object, and its particles riding on its pose.
+
+The pose of a State maps the picture's shape to now: x = R (x0 - c) + c + position with c the centre of mass at rest. In Genesis the body's
+own frame stands at that centre, so its pose is (c + position, quaternion).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import trimesh
+from numpy.typing import NDArray
+
+from perpetua.errors import SimulationError
+from perpetua.scene.particles import RigidPose
+from perpetua.scene.rotations import matrix_from_quaternion
+from perpetua.scene.scene import Scene
+
+FRICTION_RANGE = (0.01, 5.0)
+"""What Genesis accepts."""
+
+PLANE_FRICTION = 0.01
+"""Genesis takes the larger friction of two rigid bodies in contact, so the plane has the least: each body brings its own."""
+
+CELLS_OF_DISTANCE = 48
+"""Cells of a rigid body's distance field along its longest side, which particles collide with."""
+
+
+@dataclass(frozen=True)
+class Shape:
+    """A body's surface about its centre of mass. centre: [3] m at rest.  mass: kg.  lift: m, how far above z = 0 its lowest
+    point is seen while it stands there (it is put down by as much, so that it neither falls nor digs in)."""
+
+    mesh: trimesh.Trimesh
+    centre: NDArray[np.float64]
+    mass: float
+    lift: float
+
+
+def shape_of(scene: Scene, index: int) -> Shape:
+    """The rigid shape of body ``index``. Raises ``SimulationError`` if its surface encloses nothing."""
+    body = scene.bodies[index]
+    mesh = trimesh.Trimesh(np.asarray(body.vertices, float), np.asarray(body.faces), process=True)
+    if len(mesh.faces) < 4 or not np.isfinite(mesh.vertices).all():
+        raise SimulationError(
+            f"'{body.name}' is rigid but has no closed surface; choose it again in the picture or give it a soft material."
+        )
+    if not mesh.is_watertight or mesh.volume <= 0:
+        mesh = mesh.convex_hull
+    if not mesh.volume > 0:
+        raise SimulationError(f"'{body.name}' is rigid but flat; give it a height or a soft material.")
+    centre = np.asarray(mesh.center_mass, float)
+    lowest = float(mesh.vertices[:, 2].min())
+    lift = lowest if body.resting and abs(lowest) <= scene.spacing else 0.0
+    mass = float(mesh.volume) * body.material.density
+    mesh.apply_translation(-centre)
+    return Shape(mesh, centre, mass, lift)
+
+
+class RigidBody:
+    """Body ``index`` of a scene inside a Genesis scene that is being built."""
+
+    def __init__(self, gs: Any, genesis_scene: Any, scene: Scene, index: int, folder: Path) -> None:
+        self._centre_of_mass = gs.link_ref_frame.link_COM
+        self.index, self.name = index, scene.bodies[index].name
+        self.shape = shape_of(scene, index)
+        material = scene.bodies[index].material
+        path = folder / f"body{index}.obj"
+        self.shape.mesh.export(path)
+        self._seat = self.shape.centre - [0.0, 0.0, self.shape.lift]
+        friction = float(np.clip(material.friction, *FRICTION_RANGE))
+        self._entity = genesis_scene.add_entity(
+            gs.morphs.Mesh(
+                file=str(path),
+                pos=tuple(self._seat),
+                align=False,
+                decompose_object_error_threshold=float("inf"),
+                file_meshes_are_zup=True,
+            ),
+            gs.materials.Rigid(
+                rho=material.density,
+                friction=friction,
+                coup_friction=friction,
+                coup_softness=0.0,
+                sdf_cell_size=float(self.shape.mesh.extents.max()) / CELLS_OF_DISTANCE,
+            ),
+        )
+        self.own = np.flatnonzero(scene.particles.body == index)
+        self.rest = scene.particles.positions[self.own].astype(np.float64)
+        self.point_mass = self.shape.mass / max(1, len(self.own))
+
+    def load(self, pose: RigidPose) -> None:
+        """Put the body where ``pose`` says; forgets what the contact solver remembers of the step before."""
+        qpos = np.concatenate([self._seat + pose.position, pose.quaternion])
+        self._entity.set_qpos(torch.from_numpy(qpos.astype(np.float32)))
+        local = (
+            _matrix(pose.quaternion).T @ pose.angular_velocity
+        )  # Genesis turns a free body about its own axes
+        twist = np.concatenate([pose.velocity, local]).astype(np.float32)
+        self._entity.set_dofs_velocity(torch.from_numpy(twist))
+
+    def store(self) -> RigidPose:
+        """The body's pose and motion now."""
+        qpos = self._entity.get_qpos().cpu().numpy().astype(np.float64)
+        twist = self._entity.get_dofs_velocity().cpu().numpy().astype(np.float64)
+        return RigidPose(qpos[:3] - self._seat, qpos[3:7], twist[:3], _matrix(qpos[3:7]) @ twist[3:6])
+
+    def particles(self, pose: RigidPose) -> tuple[NDArray, NDArray, NDArray]:
+        """Positions [n, 3] m, velocities [n, 3] m/s and the rotation [3, 3] of the body's particles at ``pose``."""
+        R = _matrix(pose.quaternion)
+        arm = (self.rest - self.shape.centre) @ R.T
+        positions = arm + self.shape.centre + pose.position
+        return positions, pose.velocity + np.cross(pose.angular_velocity, arm), R
+
+    def push(self, force: NDArray, torque: NDArray) -> None:
+        """Apply ``force`` [3] N at the centre of mass and ``torque`` [3] N m, world axes, over the next substep."""
+        self._entity.solver.apply_links_external_wrench(
+            force=np.asarray(force, np.float32)[None],
+            torque=np.asarray(torque, np.float32)[None],
+            links_idx=[self._entity.base_link_idx],
+            ref=self._centre_of_mass,
+        )
+
+
+def _matrix(quaternion: NDArray) -> NDArray[np.float64]:
+    return matrix_from_quaternion(torch.from_numpy(np.asarray(quaternion, np.float64))).numpy()
