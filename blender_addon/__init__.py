@@ -38,13 +38,13 @@ def register() -> None:
     for made in CLASSES:
         bpy.utils.register_class(made)
     bpy.types.Scene.perpetua = bpy.props.PointerProperty(type=properties.PerpetuaSettings)
+    bake.register()
     playback.start()
     splat_viewport.start()
 
 
 def unregister() -> None:
-    bake.stop_timer()
-    bake.end()
+    bake.unregister()
     backend_process.stop()
     splat_viewport.stop()
     playback.stop()

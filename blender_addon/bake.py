@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 
 import bpy
+from bpy.app.handlers import persistent
 
 from perpetua_protocol.client import Client, new_job_id
 from perpetua_protocol.errors import JobFailed, ProtocolError
@@ -206,6 +207,27 @@ def stop_timer() -> None:
     """Stop following."""
     if bpy.app.timers.is_registered(_tick):
         bpy.app.timers.unregister(_tick)
+
+
+@persistent
+def on_load_pre(*_: object) -> None:
+    """Another file is opened: its session must not hold this one's sockets. The job itself goes on."""
+    stop_timer()
+    end()
+
+
+def register() -> None:
+    """Let go of a bake when another file is opened."""
+    if on_load_pre not in bpy.app.handlers.load_pre:
+        bpy.app.handlers.load_pre.append(on_load_pre)
+
+
+def unregister() -> None:
+    """Let go of the bake under way and of everything registered."""
+    stop_timer()
+    end()
+    if on_load_pre in bpy.app.handlers.load_pre:
+        bpy.app.handlers.load_pre.remove(on_load_pre)
 
 
 def _tick() -> float | None:

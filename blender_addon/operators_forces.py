@@ -63,7 +63,7 @@ class PERPETUA_OT_add_wind(PerpetuaOperator, bpy.types.Operator):
     name: StringProperty(name="Name", default="Wind")  # type: ignore[valid-type]
     location: FloatVectorProperty(name="Location", subtype="TRANSLATION", default=(0, 0, 0))  # type: ignore[valid-type]
     direction: FloatVectorProperty(name="Direction", subtype="XYZ", default=(1, 0, 0))  # type: ignore[valid-type]
-    strength: FloatProperty(name="Speed", description="m/s", default=8.0, min=0.0, soft_max=40.0)  # type: ignore[valid-type]
+    strength: FloatProperty(name="Speed", description="m/s", default=3.0, min=0.0, soft_max=40.0)  # type: ignore[valid-type]
     reach: FloatProperty(  # type: ignore[valid-type]
         name="Reach", description="Radius it fills; 0 is everywhere", unit="LENGTH", default=0.0, min=0.0
     )

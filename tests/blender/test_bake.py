@@ -1,0 +1,233 @@
+"""Bakes over the wire, with the real backend service in its own environment and a job that writes a toy cache."""
+
+import os
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import bpy
+import numpy as np
+import pytest
+from bl_ext.user_default.perpetua import backend_process, bake, playback, point_cloud, session
+from conftest import MODULE
+from toy_cache import write_cache
+
+from perpetua_protocol.cache import Cache
+
+ROOT = Path(__file__).resolve().parents[2]
+BACKEND_PYTHON = ROOT / ".venv" / "bin" / "python"
+WAIT_S = 30.0
+
+pytestmark = pytest.mark.skipif(not BACKEND_PYTHON.exists(), reason="the backend's environment is not set up")
+
+SERVE = """
+from pathlib import Path
+import sys
+from perpetua.server import serve
+serve(Path(sys.argv[1]), "127.0.0.1", Path(sys.argv[2]), job_function="toy_bake:bake")
+"""
+
+
+def environment() -> dict[str, str]:
+    return {**os.environ, "PYTHONPATH": str(Path(__file__).parent), "OMP_WAIT_POLICY": "PASSIVE"}
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The connection file of a running backend."""
+    folder = tmp_path_factory.mktemp("backend")
+    connection = folder / "connection.json"
+    process = start(folder, connection)
+    yield connection
+    process.terminate()
+    process.wait(WAIT_S)
+
+
+def start(folder: Path, connection: Path) -> subprocess.Popen[bytes]:
+    arguments = [str(BACKEND_PYTHON), "-c", SERVE, str(folder / "store"), str(connection)]
+    process = subprocess.Popen(arguments, env=environment())
+    until(connection.exists)
+    return process
+
+
+def until(good: Callable[[], object], seconds: float = WAIT_S) -> None:
+    end = time.monotonic() + seconds
+    while not good():
+        assert time.monotonic() < end, "waited too long"
+        time.sleep(0.02)
+
+
+@pytest.fixture
+def scene(tmp_path: Path) -> Iterator[bpy.types.Scene]:
+    image = bpy.data.images.new("picture", 64, 36)
+    image.filepath_raw = str(tmp_path / "ball.png")
+    image.file_format = "PNG"
+    image.save()
+    bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "scene.blend"))
+    bpy.ops.perpetua.open_picture(filepath=str(tmp_path / "ball.png"))
+    bpy.ops.perpetua.add_object(name="ball", x=32, y=18)
+    bpy.ops.perpetua.add_round(frames=4)
+    bpy.ops.perpetua.add_round(frames=3)
+    yield bpy.context.scene
+    bake.end()
+
+
+@pytest.fixture
+def backend(service: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("PERPETUA_CONNECTION", str(service))
+    return service
+
+
+def step_until(job: bake.Bake, good: Callable[[], object]) -> None:
+    end = time.monotonic() + WAIT_S
+    while not good():
+        assert not job.step(bake.BUDGET_S), "the bake ended first"
+        assert time.monotonic() < end
+        time.sleep(0.005)
+
+
+def test_reconstruction_shows_frame_0_and_its_camera(
+    backend: Path, scene: bpy.types.Scene, tmp_path: Path
+) -> None:
+    bpy.ops.perpetua.reconstruct()
+    expected = Cache(write_cache(tmp_path / "expected", rounds=())).frame(0)
+    for name, values in point_cloud.read_attributes(scene.perpetua.splats.data).items():
+        np.testing.assert_array_equal(values, expected[name.replace(":", "_")])
+    assert scene.camera.name == "Perpetua front"
+    assert scene.perpetua.cache_folder == "//cache/ball"
+
+
+def test_a_bake_brings_every_round(
+    backend: Path, scene: bpy.types.Scene, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    bpy.ops.perpetua.bake_and_wait()
+    baked = Cache(tmp_path / "cache" / "ball")
+    assert [r.frames for r in baked.meta.rounds] == [1, 4, 3]
+    expected = Cache(write_cache(tmp_path / "expected", rounds=(4, 3)))
+    for frame in (0, 3, 7):
+        scene.frame_set(scene.frame_start + frame)
+        values = point_cloud.read_attributes(scene.perpetua.splats.data)
+        np.testing.assert_array_equal(values["position"], expected.frame(frame)["position"])
+    assert scene.frame_end == 8
+    printed = capfd.readouterr().out
+    assert "simulate" in printed
+    assert f"Perpetua: baked into {tmp_path / 'cache' / 'ball'}" in printed
+    assert bake.running() is None
+    assert not session.current().baking
+
+
+def test_the_front_camera_goes_as_the_pictures_own_until_it_is_moved(
+    backend: Path, scene: bpy.types.Scene
+) -> None:
+    from bl_ext.user_default.perpetua.take_builder import build_take
+
+    bpy.ops.perpetua.reconstruct()
+    bpy.ops.perpetua.add_cameras(degrees=20)
+    front, left, _ = build_take(scene, 1).cameras
+    assert front.matrix_world is None
+    assert left.matrix_world is not None
+    assert left.horizontal_fov_degrees == pytest.approx(40.0, abs=1e-4)
+    scene.camera.location.x += 0.01
+    bpy.context.view_layer.update()
+    assert build_take(scene, 1).cameras[0].matrix_world is not None
+
+
+def test_early_rounds_play_while_later_ones_bake(backend: Path, scene: bpy.types.Scene) -> None:
+    scene.perpetua.take_name = "slow"
+    job = bake.start(scene, 2)
+    with pytest.raises(RuntimeError, match="A bake is running already"):
+        bpy.ops.perpetua.bake()
+    step_until(
+        job, lambda: session.current().rounds_ready == 0 and session.current().stage.startswith("round 1")
+    )
+    assert scene.perpetua.splats is not None
+    assert playback.meta(scene).frames == 1
+    assert 0 <= session.current().overall < 1
+    bpy.ops.perpetua.cancel()
+    end = time.monotonic() + WAIT_S
+    while not job.step(bake.BUDGET_S):
+        assert time.monotonic() < end
+        time.sleep(0.01)
+    assert session.current().sentence.startswith("Cancelled")
+
+
+def test_a_failed_bake_says_the_backends_sentence(backend: Path, scene: bpy.types.Scene) -> None:
+    scene.perpetua.take_name = "failing"
+    with pytest.raises(RuntimeError, match="The matter flew apart in round 1"):
+        bpy.ops.perpetua.bake_and_wait()
+    assert playback.meta(scene).frames == 1
+    assert bake.running() is None
+
+
+def test_the_timer_follows_and_ends(backend: Path, scene: bpy.types.Scene) -> None:
+    bake.start(scene, 1)
+    bake.start_timer()
+    assert bpy.app.timers.is_registered(bake._tick)
+    end = time.monotonic() + WAIT_S
+    while bake._tick() is not None:  # Blender calls it in its window; there is none here
+        assert time.monotonic() < end
+        time.sleep(0.01)
+    assert playback.meta(scene).frames == 5
+    bake.stop_timer()
+
+
+def test_a_backend_that_dies_is_one_sentence(
+    scene: bpy.types.Scene, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connection = tmp_path / "connection.json"
+    monkeypatch.setenv("PERPETUA_CONNECTION", str(connection))
+    process = start(tmp_path, connection)
+    scene.perpetua.take_name = "slow"
+    job = bake.start(scene, 1)
+    step_until(job, lambda: session.current().stage)
+    process.kill()
+    process.wait()
+    with pytest.raises(Exception, match="does not answer"):
+        step_until(job, lambda: False)
+    with pytest.raises(RuntimeError, match="A bake is running"):
+        bpy.ops.perpetua.bake()
+    bake.end()
+    with pytest.raises(RuntimeError, match=r"is gone|does not answer|No backend"):
+        bpy.ops.perpetua.bake()
+
+
+def test_disabling_in_the_middle_of_a_bake_leaves_nothing(backend: Path, scene: bpy.types.Scene) -> None:
+    scene.perpetua.take_name = "slow"
+    bake.start(scene, 1)
+    bake.start_timer()
+    tick = bake._tick
+    bpy.ops.preferences.addon_disable(module=MODULE)
+    assert not bpy.app.timers.is_registered(tick)
+    bpy.ops.preferences.addon_enable(module=MODULE)
+
+
+def test_loading_a_file_lets_go_of_the_bake(backend: Path, scene: bpy.types.Scene) -> None:
+    scene.perpetua.take_name = "slow"
+    bake.start(scene, 1)
+    bpy.ops.wm.read_homefile(use_empty=True)
+    assert bake.running() is None
+
+
+def test_a_remote_backend_needs_blenders_permission(
+    backend: Path, scene: bpy.types.Scene, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    remote = tmp_path / "remote.json"
+    remote.write_text(backend.read_text().replace("127.0.0.1", "192.0.2.1"))
+    remote.chmod(0o600)
+    monkeypatch.setenv("PERPETUA_CONNECTION", str(remote))
+    bpy.context.preferences.system.use_online_access = False
+    with pytest.raises(RuntimeError, match="may not go online"):
+        bpy.ops.perpetua.bake()
+
+
+def test_start_and_stop_a_backend(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PERPETUA_CONNECTION", str(tmp_path / "connection.json"))
+    monkeypatch.setenv("PERPETUA_COMMAND", f"{BACKEND_PYTHON} -m perpetua serve --store {tmp_path / 'store'}")
+    bpy.ops.perpetua.start_backend()
+    assert backend_process.running()
+    client = bake.connect()
+    assert client.hello().version == 1
+    client.close()
+    bpy.ops.perpetua.stop_backend()
+    assert not backend_process.running()
