@@ -1,0 +1,136 @@
+"""The loop on a real (small) picture with the real engine: identity changes nothing, a teacher is followed, a stopped bake goes on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import pytest
+
+from perpetua.cache.writer import verify
+from perpetua.errors import CameraError, Cancelled, SimulationError
+from perpetua.loop.bake import bake
+from perpetua.progress import Progress
+from perpetua.refine.teacher import unpack_state
+from perpetua.scene import State
+from perpetua_protocol.cache import Cache
+from perpetua_protocol.take import CameraSpec, Push, RefinerSpec, Round, Take
+
+
+@dataclass(frozen=True)
+class Baked:
+    summary: dict[str, Any]
+    store: Path
+    cache: Path
+
+    def stage(self, name: str) -> list[Path]:
+        return list((self.store / "stages").glob(f"{name}-*"))
+
+
+@pytest.fixture(scope="module")
+def identity(take: Take, picture: Path, tmp_path_factory: pytest.TempPathFactory) -> Baked:
+    folder = tmp_path_factory.mktemp("identity")
+    return Baked(
+        bake(take, picture, folder / "store", folder / "cache", 2, Progress()),
+        folder / "store",
+        folder / "cache",
+    )
+
+
+def test_a_bake_leaves_a_cache_that_plays(identity: Baked):
+    meta = verify(identity.cache)
+    assert meta.frames == 17
+    assert [r.start for r in meta.rounds] == [0, 1, 9]
+    cache = Cache(identity.cache)
+    first, last = (cache.frame(f)["position"] for f in (0, 8))
+    moved = np.linalg.norm(last - first, axis=1)
+    assert 0.001 < moved.mean() < 0.1, "the gust moves the ball, and not out of the room"
+    assert np.isfinite(np.asarray(last)).all()
+    gap = np.abs(cache.frame(9)["position"] - cache.frame(8)["position"]).max()
+    assert gap < 0.03, "the second round goes on where the first ended"
+
+
+def test_without_a_refiner_the_simulators_motion_is_kept_exactly(identity: Baked):
+    for back in identity.stage("write_back"):
+        coarse = next(
+            c
+            for c in identity.stage("simulate")
+            if c.name.split("-")[1]
+            == msgspec.json.decode((back / "stage.json").read_bytes())["inputs"]["coarse"][:20]
+        )
+        own, written = State.load(coarse / "end.npz"), State.load(back / "state.npz")
+        for name in ("positions", "velocities", "F", "plastic"):
+            np.testing.assert_array_equal(getattr(written.particles, name), getattr(own.particles, name))
+
+
+def test_the_same_bake_again_finds_every_stage(identity: Baked, take: Take, picture: Path):
+    before = sorted((identity.store / "stages").iterdir())
+    again = bake(take, picture, identity.store, identity.cache, 2, Progress())
+    assert all(r["resumed"] for r in again["rounds"])
+    assert sorted((identity.store / "stages").iterdir()) == before
+
+
+def test_a_stopped_bake_goes_on_and_gives_the_same_bytes(
+    identity: Baked, take: Take, picture: Path, tmp_path: Path
+):
+    seen: list[str] = []
+    progress = Progress(lambda stage, fraction, text: seen.append(stage), lambda: "round 2: simulate" in seen)
+    with pytest.raises(Cancelled):
+        bake(take, picture, tmp_path / "store", tmp_path / "cache", 2, progress)
+    assert verify(tmp_path / "cache").frames == 9, "the finished round is there and plays"
+    resumed = bake(take, picture, tmp_path / "store", tmp_path / "cache", 2, Progress())
+    assert [r["resumed"] for r in resumed["rounds"]] == [True, False]
+    wanted = [r["state_sha256"] for r in identity.summary["rounds"]]
+    assert [r["state_sha256"] for r in resumed["rounds"]] == wanted
+
+
+def test_an_exploding_round_is_named_and_what_was_baked_stays(identity: Baked, take: Take, picture: Path):
+    blast = Push("blast", (0, 0, 0.03), (0, 0, 1), 1e9, reach=0.05)
+    mad = msgspec.structs.replace(take, rounds=(Round(8, (blast,)),))
+    with pytest.raises(SimulationError, match="ball"):
+        bake(mad, picture, identity.store, identity.cache, 1, Progress())
+    assert verify(identity.cache).frames == 17
+
+
+@pytest.mark.parametrize(
+    ("camera", "sentence"),
+    [
+        (CameraSpec("back", "side", 170.0), "behind what the picture shows"),
+        (
+            CameraSpec("off", "side", matrix_world=(1, 0, 0, 5, 0, 1, 0, 0, 0, 0, 1, 5, 0, 0, 0, 1)),
+            "does not see any object",
+        ),
+    ],
+)
+def test_a_camera_that_sees_nothing_is_named(identity: Baked, take: Take, picture: Path, camera, sentence):
+    wrong = msgspec.structs.replace(take, cameras=(take.cameras[0], camera))
+    with pytest.raises(CameraError, match=sentence):
+        bake(wrong, picture, identity.store, identity.cache, 1, Progress())
+    assert verify(identity.cache).frames == 17
+
+
+def test_the_next_round_starts_nearer_to_the_teacher(
+    identity: Baked, take: Take, picture: Path, tmp_path: Path
+):
+    """A teacher four times stiffer plays the video model; its truth is known."""
+    teacher = RefinerSpec("teacher", {"youngs_modulus_factor": 4.0})
+    taught = msgspec.structs.replace(take, refiner=teacher)
+    bake(taught, picture, tmp_path / "store", tmp_path / "cache", 1, Progress())
+    made = Baked({}, tmp_path / "store", tmp_path / "cache")
+    (prepared,), (coarse,), (back,) = (made.stage(name) for name in ("prepare", "simulate", "write_back"))
+    with np.load(prepared / "memory.npz") as memory:
+        truth = unpack_state({name: memory[name] for name in memory.files})
+    own, written = State.load(coarse / "end.npz"), State.load(back / "state.npz")
+
+    def away(state: State, name: str) -> float:
+        return float(
+            np.linalg.norm(getattr(state.particles, name) - getattr(truth.particles, name), axis=1).mean()
+        )
+
+    print("positions", away(own, "positions"), "->", away(written, "positions"))
+    print("velocities", away(own, "velocities"), "->", away(written, "velocities"))
+    assert away(written, "positions") < 0.7 * away(own, "positions")
+    assert away(written, "velocities") < away(own, "velocities")
