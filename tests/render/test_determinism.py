@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -83,6 +84,19 @@ def test_same_bytes_for_any_number_of_threads(make_scene: Any, both: Any, pull: 
         assert thread_count() == threads
         digests.add(digest_of(both(scene)[1], pull))
     assert len(digests) == 1
+
+
+def test_renders_of_several_threads_do_not_mix(make_scene: Any) -> None:
+    scenes = [make_scene(400, seed=seed) for seed in range(4)]
+    single = [{k: v.float() if torch.is_tensor(v) else v for k, v in scene.items()} for scene in scenes]
+
+    def render(scene: dict[str, Any]) -> torch.Tensor:
+        return rasterization(**scene, render_mode="RGB+ED")[0]
+
+    alone = [render(scene) for scene in single]
+    with ThreadPoolExecutor(4) as pool:
+        together = list(pool.map(render, single * 3))
+    assert all(torch.equal(a, b) for a, b in zip(alone * 3, together))
 
 
 @pytest.mark.usefixtures("restore_threads")

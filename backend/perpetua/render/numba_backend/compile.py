@@ -50,7 +50,7 @@ def _writable_cache_folder() -> str | None:
     except OSError as error:
         warnings.warn(
             f"the renderer's compiled kernels cannot be kept in {folder} ({error.strerror}), so each process compiles "
-            "them anew (about a minute); set NUMBA_CACHE_DIR to a folder you can write",
+            "them anew (about ten seconds); set NUMBA_CACHE_DIR to a folder you can write",
             RuntimeWarning,
             stacklevel=2,
         )

@@ -98,6 +98,15 @@ def composite_forward(
     for tile in range(begin, end):
         left, top = (tile % tiles_x) * TILE, (tile // tiles_x) * TILE
         rows, columns = min(TILE, height - top), min(TILE, width - left)
+        first, stop = tile_start[tile], tile_start[tile + 1]
+        if first == stop:
+            for y in range(rows):
+                for l in range(columns):
+                    pixel = _U((top + y) * width + left + l)
+                    transmittance[pixel], alpha[pixel], last[pixel] = ONE, ZERO, -ONE
+                    for c in range(_U(channels)):
+                        image[pixel * _U(channels) + c] = background[c]
+            continue
         for y in range(TILE):
             o = _U(y * row_size)
             for l in range(LANES):
@@ -105,7 +114,6 @@ def composite_forward(
                 state[o + _LAST + l] = -ONE
             for j in range(_WEIGHT, _U(row_size)):
                 state[o + j] = ZERO
-        first, stop = tile_start[tile], tile_start[tile + 1]
         centre_x, centre_y = F(left) + HALF, F(top) + HALF
         low, high = 0, rows  # rows outside of these are finished
         for s in range(first, stop):

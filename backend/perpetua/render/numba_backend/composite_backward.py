@@ -85,6 +85,9 @@ def composite_backward(
     for tile in range(begin, end):
         left, top = (tile % tiles_x) * TILE, (tile // tiles_x) * TILE
         rows, columns = min(TILE, height - top), min(TILE, width - left)
+        first, stop = tile_start[tile], tile_start[tile + 1]
+        if first == stop:
+            continue
         newest = -ONE
         for y in range(TILE):
             o = _U(y * row_size)
@@ -120,7 +123,6 @@ def composite_backward(
                         state[o + _B + l] += grad * behind
             for l in range(_U(columns)):
                 state[o + _B + l] *= state[o + l]
-        first, stop = tile_start[tile], tile_start[tile + 1]
         centre_x, centre_y = F(left) + HALF, F(top) + HALF
         newest_pair = first + np.int64(newest)
         for s in range(newest_pair + 1, stop):

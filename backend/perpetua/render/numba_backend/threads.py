@@ -1,11 +1,11 @@
 """Running a kernel over ranges of tiles or Gaussians on a few threads.
 
-The ranges, and what is computed in each, never depend on the number of threads, so neither does any byte of the result.
+What is computed for a tile or a Gaussian never depends on its neighbours in a range, nor on which thread takes the
+range, and sums are made in one place in a fixed order: no byte of a result depends on the number of threads.
 """
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from threading import Lock
@@ -21,14 +21,12 @@ _threads: int | None = None
 
 
 def thread_count() -> int:
-    """Threads in use: what `set_threads` chose, else torch's number, and never more than this process may run on."""
-    if _threads is not None:
-        return _threads
-    return max(1, min(torch.get_num_threads(), len(os.sched_getaffinity(0))))
+    """Threads in use: what `set_threads` chose, else as many as torch uses (which OMP_NUM_THREADS sets)."""
+    return torch.get_num_threads() if _threads is None else _threads
 
 
 def set_threads(count: int | None) -> None:
-    """Use `count` threads from now on (None: decide from torch's setting and the machine)."""
+    """Use `count` threads from now on (None: as many as torch uses)."""
     global _threads, _pool
     if count is not None and count < 1:
         raise RenderError(f"the renderer needs at least one thread, not {count}")
