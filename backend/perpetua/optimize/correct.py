@@ -170,7 +170,7 @@ def _descend(stage: Stage, views: list[View], steps: int, seed: int, progress: P
     plausibility = Plausibility(stage.scene, stage.trajectory, motion)
     optimiser = _optimiser(stage, _metres_per_pixel(stage.trajectory, views))
     original = stage.detail.detach().clone()
-    areas = [0.0] * len(views)
+    areas = [_area(stage, view) for view in views]
     losses: list[float] = []
     for number, (v, frame) in enumerate(_samples(len(views), stage.trajectory.frames, steps, seed)):
         share = number / steps
@@ -181,7 +181,6 @@ def _descend(stage: Stage, views: list[View], steps: int, seed: int, progress: P
         view = views[v]
         splats, simulated, corrected = stage.splats(frame)
         image, layer = _picture(splats, view)
-        areas[v] = areas[v] or max(1.0, float(layer.alpha.detach().sum()))
         wanted = view.wanted(frame, layer.alpha.detach())
         if view.alpha is not None:
             image = torch.cat([image, layer.alpha[..., None]], -1)
@@ -195,6 +194,13 @@ def _descend(stage: Stage, views: list[View], steps: int, seed: int, progress: P
         optimiser.step()
         progress((number + 1) / steps, f"difference {losses[-1]:.4f}")
     return float(np.mean(losses[-max(1, len(losses) // 10) :]))
+
+
+@torch.no_grad()
+def _area(stage: Stage, view: View) -> float:
+    """Pixels that the objects cover at the start of the round; a hundredth of the picture where they are out of it."""
+    _, layer = _picture(stage.splats(0)[0], view)
+    return max(float(layer.alpha.sum()), 0.01 * layer.alpha.numel())
 
 
 def _optimiser(stage: Stage, pixel: float) -> torch.optim.Adam:
