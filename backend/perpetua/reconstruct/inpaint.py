@@ -54,7 +54,7 @@ def paint_over(image: Image, hole: Mask, edge_row: float) -> Image:
             ROUNDS[min(index, len(ROUNDS) - 1)],
             index,
         )
-    if field is not None and filled.shape == field.shape[:2] + (3,):
+    if field is not None and filled.shape == (*field.shape[:2], 3):
         filled = meld(filled, image.astype(np.float32), field, hole)
     return np.where(hole[..., None], filled, image).astype(np.float32)
 

@@ -237,4 +237,6 @@ def _refined(image: _Marked, coarse: Region, zoom: float, resting: bool) -> Regi
     region = cleaned(smooth, image.seeds, radius)
     if not resting:
         return region
-    return cleaned(without_contact_shadow(image.rgb, region), image.seeds, 2 * radius)
+    lit = without_contact_shadow(image.rgb, region).astype(np.float32)
+    lit = (cv2.GaussianBlur(lit, (0, 0), 1.0 + 0.5 * zoom) > 0.5).astype(np.uint8)
+    return cleaned(lit, image.seeds, radius)

@@ -15,11 +15,11 @@ from perpetua.reconstruct.regions import Region, disc
 
 REACH = 0.09
 """How far a contact shadow may reach into the outline, as a share of the square root of the object's area."""
-LOWER_PART = 0.6
+LOWER_PART = 0.78
 """Share of the object's height above which its outline stays as it is."""
-DARKEST = 0.02
+DARKEST = 0.03
 """Brightness (0 to 3) added before the logarithm, about the noise of an 8-bit picture's shadows."""
-HUE_WEIGHT = 3.0
+HUE_WEIGHT = 2.0
 """Weight of chromaticity (r, g, b over their sum) against log brightness."""
 
 
