@@ -140,7 +140,7 @@ class PerpetuaSettings(bpy.types.PropertyGroup):
     rounds: CollectionProperty(type=PerpetuaRound)
     round_index: IntProperty()
 
-    quality: EnumProperty(name="Quality", items=QUALITIES, default="preview")
+    quality: EnumProperty(name="Quality", items=QUALITIES, default="final")
     particles: IntProperty(
         name="Particles", description="Particles to aim at; 0 takes the quality's", min=0, soft_max=100_000
     )

@@ -33,6 +33,9 @@ def import_reconstruction(scene: bpy.types.Scene) -> None:
         entry.placed = [*matrix16(entry.object.matrix_world), horizontal_fov(entry.object, scene.render)]
     scene.camera = entry.object
     scene.render.engine = ENGINE
+    scene.render.use_lock_interface = (
+        True  # frames are written while a render job runs: the window must not read them
+    )
     scene.view_settings.view_transform = "Standard"
     scene.view_settings.look = "None"
     scene.view_settings.exposure, scene.view_settings.gamma = 0.0, 1.0

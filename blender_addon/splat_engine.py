@@ -39,7 +39,7 @@ class Cloud:
     def digest(self, start: int) -> int:
         """A checksum of everything that decides how the cloud looks."""
         for values in (*self.attributes.values(), self.matrix):
-            start = zlib.crc32(np.ascontiguousarray(values), start)
+            start = zlib.crc32(np.ascontiguousarray(values).data, start)
         return start
 
 

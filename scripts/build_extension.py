@@ -54,8 +54,13 @@ def run(*arguments: str | Path) -> None:
 
 
 def protocol_wheel() -> Path:
-    """The wheel of perpetua_protocol, built from this checkout."""
+    """The wheel of perpetua_protocol, built from this checkout; the last one while its sources are older."""
     folder = ROOT / "build" / "protocol"
+    sources = [ROOT / "protocol" / "pyproject.toml", *(ROOT / "protocol" / "perpetua_protocol").glob("*.py")]
+    newest = max(source.stat().st_mtime for source in sources)
+    for wheel in folder.glob("perpetua_protocol-*.whl"):
+        if wheel.stat().st_mtime > newest:
+            return wheel
     shutil.rmtree(folder, ignore_errors=True)
     # from a copy: setuptools leaves a build folder beside its sources and would pack what lies in it again
     source = shutil.copytree(
