@@ -1,3 +1,4 @@
+# mypy: disable-error-code="no-untyped-def, valid-type"
 """The support plane z = 0 as matter meets it: no gap, no sinking, Coulomb friction of each body's own.
 
 Genesis' plane acts on every grid node below it as soon as a particle's kernel reaches that node, so a body comes to rest
@@ -54,7 +55,7 @@ class PlaneContact:
         self.mu = qd.field(qd.f32, shape=columns)
 
     @qd.func
-    def acceleration(self, pos, vel, t, i):  # type: ignore[no-untyped-def]
+    def acceleration(self, pos, vel, t, i):
         """m/s^2 that stops a grid node at ``pos`` [3] m with velocity ``vel`` [3] m/s from passing through the plane."""
         out = qd.Vector.zero(qd.f32, 3)
         if pos[2] < 0.5 * self.dx:
@@ -73,7 +74,7 @@ class PlaneContact:
     @qd.kernel
     def find_gaps(
         self, solver: qd.template(), body: qd.template(), height: qd.template(), friction: qd.template()
-    ):  # type: ignore[no-untyped-def]
+    ):
         """For every column, the gap of the lowest particle whose kernel reaches it, and that particle's friction."""
         for ix, iy in self.gap:
             self.gap[ix, iy] = FAR

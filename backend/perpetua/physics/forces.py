@@ -105,6 +105,12 @@ def acceleration(
     return load.vector * weight / shared if shared > 0 else np.zeros_like(positions, np.float64)
 
 
+def reaches(item: Load, positions: NDArray, body: NDArray) -> bool:
+    """Whether the action touches any particle at ``positions`` [N, 3] of ``body`` [N] that it is meant for."""
+    weight = falloff(item.kind, np.linalg.norm(positions - item.centre, axis=1), item.reach)
+    return bool((weight * item.bodies[body] > 0).any())
+
+
 def wrench(
     item: Load, centre: NDArray, positions: NDArray, velocities: NDArray, mass: float, body: int, total: float
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -2,17 +2,19 @@
 
     check -> world (box of cells, substep) -> [settle once] -> each frame: sample keys, advance, check, measure deformation
 
-The same inputs give the same bytes on a CPU with one thread (the default); see ``runtime.THREADS_VARIABLE``.
+The same inputs give the same bytes on a CPU with one thread (the default; see ``runtime.THREADS_VARIABLE``), and a round of
+2 n frames gives the same bytes as two rounds of n.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from perpetua.physics import checks, deformation, forces, grid, settle, stability
+from perpetua.physics import checks, deformation, forces, grid, settle, stability, worlds
 from perpetua.physics.api import RoundPlan, Simulation
 from perpetua.progress import Progress
 from perpetua.scene.actions import sample_scalar, sample_vector
@@ -20,6 +22,9 @@ from perpetua.scene.particles import Particles, RigidPose, State
 from perpetua.scene.scene import Scene
 from perpetua.scene.trajectory import Trajectory
 from perpetua_protocol.take import Wind
+
+if TYPE_CHECKING:
+    from perpetua.physics.world import World
 
 CELLS_PER_SPACING = 0.5
 """A grid cell is two particle spacings wide: eight particles a cell, the usual filling of the material point method."""
@@ -32,6 +37,8 @@ ACTIONS_AT_ONCE = 16
 
 FLOWING_MODELS = ("sand", "snow", "liquid")
 
+Poses = dict[int, RigidPose]
+
 
 @dataclass(frozen=True)
 class GenesisEngine:
@@ -40,15 +47,20 @@ class GenesisEngine:
     def simulate(self, scene: Scene, state: State, plan: RoundPlan, progress: Progress) -> Simulation:
         """Advance ``state`` by the round's frames. See :class:`perpetua.physics.api.PhysicsEngine`."""
         checks.check_input(scene, state)
-        return _Run(scene, state, plan, progress).frames()
+        finished = False
+        try:
+            simulation = _Run(scene, state, plan, progress).frames()
+            finished = True
+        finally:
+            if not finished:
+                worlds.discard()
+        return simulation
 
 
 class _Run:
     """One round: what stays the same over its frames, and the frames themselves."""
 
     def __init__(self, scene: Scene, state: State, plan: RoundPlan, progress: Progress) -> None:
-        from perpetua.physics import runtime
-
         self.scene, self.state, self.plan, self.progress = scene, state, plan, progress
         self.dx = scene.spacing / (CELLS_PER_SPACING * plan.grid_refinement)
         self.frame_s = 1.0 / plan.fps
@@ -59,11 +71,11 @@ class _Run:
             scene.bodies, self.dx, plan.fps, _expected_speed(state, plan), plan.max_substeps
         )
         self.dt = self.frame_s / self.substeps
-        self._start = runtime.fresh
         rest = scene.particles.positions
         low, high = rest.min(0), rest.max(0)
         self.box = grid.box_around(low, high, self.dx, ROOM * float((high - low).max()))
-        self.world = None
+        self.touched = np.zeros(len(plan.round.actions), bool)
+        self._world: World | None = None
 
     def frames(self) -> Simulation:
         """All frames of the round."""
@@ -71,59 +83,82 @@ class _Run:
         particles, poses = self.state.particles, self.state.rigid
         total = self.state.total_F.astype(np.float32)
         positions, gradients = [particles.positions], [total]
-        touched = np.zeros(len(self.plan.round.actions), bool)
         if settle.needs_settling(self.scene, self.state):
             self.progress(0.0, "settling under gravity")
-            self._make_room(particles, poses, 0)
             gravity = sample_vector(self.plan.gravity, self.plan.start_frame)
-            particles = settle.settled(self.world, self.scene, self.state, gravity, self.dt)
+            world = self._roomy_world(particles, poses, 0)
+            particles = settle.settled(world, self.scene, self.state, gravity, self.dt)
         for frame in range(count):
-            self.progress(frame / count, f"frame {frame + 1} of {count}")
-            self._make_room(particles, poses, frame)
             before = particles
-            particles, poses = self._frame(particles, poses, frame, touched)
+            particles, poses = self._frame(before, poses, frame)
             total = self._deform(total, before.positions, particles)
             positions.append(particles.positions)
             gradients.append(total)
-        self.progress(1.0, self._summary(touched))
-        times = self.state.time + np.arange(count + 1) * self.frame_s
+        self.progress(1.0, self._summary())
+        times = self.state.time + np.arange(count + 1, dtype=np.float64) * self.frame_s
         end = State(particles, total, poses, float(times[-1]))
         return Simulation(Trajectory(np.stack(positions), np.stack(gradients), times), end, self.substeps)
 
-    def _frame(
-        self, particles: Particles, poses: dict[int, RigidPose], frame: int, touched: NDArray
-    ) -> tuple[Particles, dict[int, RigidPose]]:
-        start = self.plan.start_frame
-        self.world.load_rigid(poses)  # as a restart would, or two rounds differed from one twice as long
-        per_control = self.substeps // stability.CONTROL_STEPS
+    def _frame(self, particles: Particles, poses: Poses, frame: int) -> tuple[Particles, Poses]:
+        """The state a frame later; again in a larger box where matter came to the faces of this one."""
+        number = self.plan.start_frame + frame + 1
+        while True:
+            world = self._roomy_world(particles, poses, frame)
+            world.load_rigid(poses)  # as a restart would, or two rounds differed from one twice as long
+            working = self._advance(world, particles, frame)
+            after, moved = world.store(particles)
+            checks.check_frame(self.scene, after, self.dx, self.dt, number, working)
+            low, high, _ = self._extent(after)
+            if self.box.contains(low, high):
+                return after, moved
+            self._grow(after, low, high, 0.0, frame)
+
+    def _advance(self, world: World, particles: Particles, frame: int) -> str:
+        """Substeps of one frame; returns the quoted names of the actions that worked in it."""
+        start, count = self.plan.start_frame, self.plan.round.frames
+        working: dict[str, None] = {}
         for control in range(stability.CONTROL_STEPS):
+            self.progress(
+                (frame + control / stability.CONTROL_STEPS) / count, f"frame {frame + 1} of {count}"
+            )
             now = start + frame + (control + 0.5) / stability.CONTROL_STEPS
             entries = forces.loads_at(self.plan.round, start, now, self.names)
-            loads = [item for item in entries if item is not None]
-            self.world.set_gravity(sample_vector(self.plan.gravity, now))
-            self.world.advance(loads, per_control)
-        after, moved = self.world.store(particles)
-        checks.check_frame(
-            self.scene, after, self.dx, self.dt, start + frame + 1, _quoted([item.name for item in loads])
-        )
-        return after, moved
+            for index, item in enumerate(entries):
+                if item is not None:
+                    working[f"'{item.name}'"] = None
+                    if not self.touched[index]:
+                        self.touched[index] = forces.reaches(item, particles.positions, particles.body)
+            world.set_gravity(sample_vector(self.plan.gravity, now))
+            world.advance(
+                [item for item in entries if item is not None], self.substeps // stability.CONTROL_STEPS
+            )
+        return ", ".join(working)
 
-    def _make_room(self, particles: Particles, poses: dict[int, RigidPose], frame: int) -> None:
+    def _extent(self, particles: Particles) -> tuple[NDArray, NDArray, float]:
+        """Corners [3], [3] m of the soft matter, and how far its fastest particle goes in a frame, m."""
         soft = particles.positions[self.soft]
-        low, high = soft.min(0, initial=np.inf), soft.max(0, initial=-np.inf)
-        travel = float(np.linalg.norm(particles.velocities, axis=1).max()) * self.frame_s
-        if self.world is not None and self.box.holds(low, high, travel):
-            return
-        while not self.box.holds(low, high, travel):
-            away = np.abs(particles.positions - self.scene.particles.positions.mean(0)).max(1) * self.soft
-            who = self.names[int(particles.body[away.argmax()])]
-            self.box = grid.grown(self.box, low, high, travel, who, self.plan.start_frame + frame)
-        gs = self._start(self.plan.seed)
-        from perpetua.physics.world import Plan, World
+        speed = np.linalg.norm(particles.velocities[self.soft], axis=1).max(initial=0.0)
+        if not len(soft):
+            soft = np.zeros((1, 3), np.float32)
+        return soft.min(0), soft.max(0), float(speed) * self.frame_s
 
+    def _roomy_world(self, particles: Particles, poses: Poses, frame: int) -> World:
+        """The world, exchanged for one in a larger box and loaded again when these particles need it."""
+        low, high, travel = self._extent(particles)
+        if self._world is not None and self.box == self._world.plan.box and self.box.holds(low, high, travel):
+            return self._world
+        if not self.box.holds(low, high, travel):
+            self._grow(particles, low, high, travel, frame)
+        self.box = worlds.reusable_box(self.scene, self.dt, self.box, low, high, travel)
         capacity = max(ACTIONS_AT_ONCE, len(self.plan.round.actions))
-        self.world = World(gs, self.scene, Plan(self.box, self.dt, capacity))
-        self.world.load(particles, poses)
+        self._world = worlds.obtain(self.scene, self.dt, capacity, self.box, self.plan.seed)
+        self._world.load(particles, poses)
+        return self._world
+
+    def _grow(self, particles: Particles, low: NDArray, high: NDArray, travel: float, frame: int) -> None:
+        away = np.abs(particles.positions - self.scene.particles.positions.mean(0)).max(1) * self.soft
+        who = self.names[int(particles.body[away.argmax()])]
+        self.box = grid.grown(self.box, low, high, travel, who, self.plan.start_frame + frame + 1)
 
     def _deform(self, total: NDArray, before: NDArray, after: Particles) -> NDArray[np.float32]:
         out = after.F.copy()
@@ -136,8 +171,14 @@ class _Run:
                 )
         return out
 
-    def _summary(self, touched: NDArray) -> str:
-        return f"{self.plan.round.frames} frames, {self.substeps} substeps each"
+    def _summary(self) -> str:
+        text = f"{self.plan.round.frames} frames of {self.substeps} substeps"
+        idle = [
+            a.name for a, touched in zip(self.plan.round.actions, self.touched, strict=True) if not touched
+        ]
+        if idle:
+            text += f"; {', '.join(repr(name) for name in idle)} reached no object"
+        return text
 
 
 def _expected_speed(state: State, plan: RoundPlan) -> float:
@@ -150,7 +191,3 @@ def _expected_speed(state: State, plan: RoundPlan) -> float:
         for frame in range(plan.round.frames + 1)
     ]
     return max([own, *winds])
-
-
-def _quoted(names: list[str]) -> str:
-    return ", ".join(f"'{name}'" for name in names)

@@ -39,6 +39,14 @@ class Box:
     def cells(self) -> int:
         return int(np.prod(np.subtract(self.upper, self.lower) + 1))
 
+    def contains(self, low: NDArray, high: NDArray) -> bool:
+        """Whether matter between the corners ``low`` and ``high`` [3] m stayed off the faces, where Genesis stops it."""
+        margin = (PADDING_CELLS + 0.5) * self.dx
+        return bool(
+            (low > np.multiply(self.lower, self.dx) + margin).all()
+            and (high < np.multiply(self.upper, self.dx) - margin).all()
+        )
+
     def holds(self, low: NDArray, high: NDArray, travel: float = 0.0) -> bool:
         """Whether matter between the corners ``low`` and ``high`` [3] m, moving up to ``travel`` m, has room."""
         margin = MARGIN_CELLS * self.dx + travel

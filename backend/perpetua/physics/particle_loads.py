@@ -1,3 +1,4 @@
+# mypy: disable-error-code="no-untyped-def, valid-type"
 """The actions of ``forces``, compiled: added to every MPM particle's velocity before every substep.
 
 No ``from __future__ import annotations`` here: the compiler reads the annotations of kernels as values. Import this module
@@ -61,7 +62,7 @@ class ParticleLoads:
         self.keep.from_numpy(np.asarray(keep, np.float32))
 
     @qd.func
-    def weight(self, a, pos):  # type: ignore[no-untyped-def]
+    def weight(self, a, pos):
         share = qd.min((pos - self.centre[a]).norm() / self.reach[a], 1.0)
         edge = qd.max((share - WIND_CORE) / (1.0 - WIND_CORE), 0.0)
         w = 1.0 - edge * edge * (3.0 - 2.0 * edge)
@@ -70,7 +71,7 @@ class ParticleLoads:
         return w
 
     @qd.kernel
-    def apply(self, solver: qd.template(), body: qd.template(), mass: qd.template()):  # type: ignore[no-untyped-def]
+    def apply(self, solver: qd.template(), body: qd.template(), mass: qd.template()):
         """Add dt times the acceleration of every action to the particles' velocities, then damp them."""
         for a in range(self.count[None]):
             self.own_mass[a] = 0.0

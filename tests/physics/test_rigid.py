@@ -1,0 +1,111 @@
+"""A wooden block, alone in the air and on the plane, and against jelly: one world."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import trimesh
+from physics_scenes import box_points, material, scene_of
+
+from perpetua.errors import SimulationError
+from perpetua.physics.api import RoundPlan
+from perpetua.physics.genesis_engine import GenesisEngine
+from perpetua.physics.rigid import shape_of
+from perpetua.progress import Progress
+from perpetua.scene import RigidPose, State
+from perpetua_protocol.take import Push, Round, Wind
+
+SPACING, FPS = 0.01, 24.0
+SIZE = (0.06, 0.04, 0.04)
+WOOD, JELLY = 0, 1
+
+
+def block(corner):
+    mesh = trimesh.creation.box(SIZE)
+    mesh.apply_translation(np.add(corner, np.array(SIZE) / 2))
+    return np.array(mesh.vertices), np.array(mesh.faces)
+
+
+CORNER = (-0.1, -0.02, 0.002)  # seen 2 mm above the plane, as a reconstruction may be
+SCENE = scene_of(
+    [
+        ("block", material("wood"), box_points(SIZE, SPACING, CORNER)),
+        ("jelly", material("jelly"), box_points((0.04, 0.04, 0.04), SPACING, (0.0, -0.02, 0.0))),
+    ],
+    SPACING,
+    meshes={"block": block(CORNER)},
+)
+OWN = SCENE.particles.body == WOOD
+MASS = 700 * np.prod(SIZE)
+
+
+def simulate(state, frames, *actions, gravity=(0, 0, -9.81), start=0):
+    return GenesisEngine().simulate(
+        SCENE, state, RoundPlan(Round(frames, actions), start, FPS, gravity), Progress()
+    )
+
+
+def thrown(pose):
+    state = SCENE.rest_state()
+    return replace(state, rigid={WOOD: pose}, time=1.0)
+
+
+def test_a_resting_block_stays_where_it_is_seen():
+    sim = simulate(SCENE.rest_state(), 4)
+    assert np.abs(sim.trajectory.positions - SCENE.particles.positions).max() < 0.03 * SPACING
+    assert np.abs(sim.trajectory.F[-1, OWN] - np.eye(3)).max() < 1e-3
+
+
+def test_a_thrown_block_falls_and_spins_as_one():
+    spin = np.array([0.0, 0.0, 6.0])
+    pose = RigidPose(np.array([0.0, 0.0, 0.3]), np.array([1.0, 0, 0, 0]), np.array([0.3, 0, 0]), spin)
+    sim = simulate(thrown(pose), 3)
+    t, dt = 3 / FPS, 1 / FPS / sim.substeps
+    end = sim.end.rigid[WOOD]
+    np.testing.assert_allclose(end.position, [0.3 * t, 0, 0.3 - 0.5 * 9.81 * t * (t + dt)], atol=1e-4)
+    np.testing.assert_allclose(end.angular_velocity, spin, atol=1e-3)
+    turn = 6.0 * t
+    R = np.array([[np.cos(turn), -np.sin(turn), 0], [np.sin(turn), np.cos(turn), 0], [0, 0, 1]])
+    np.testing.assert_allclose(sim.end.total_F[OWN], np.broadcast_to(R, (OWN.sum(), 3, 3)), atol=2e-3)
+    before = SCENE.particles.positions[OWN].astype(float)
+    centre = before.mean(0)
+    np.testing.assert_allclose(
+        sim.end.particles.positions[OWN], (before - centre) @ R.T + centre + end.position, atol=1e-4
+    )
+
+
+def test_push_and_wind_reach_a_block_in_newtons_and_seconds():
+    pose = RigidPose(np.array([0.0, 0.0, 0.3]), np.array([1.0, 0, 0, 0]), np.zeros(3), np.zeros(3))
+    push = Push("tap", (-0.07, 0.0, 0.322), (0, 1, 0), 0.5, reach=0.1, targets=("block",), end=1)
+    sim = simulate(thrown(pose), 2, push, gravity=(0, 0, 0))
+    np.testing.assert_allclose(sim.end.rigid[WOOD].velocity, [0, 0.5 / FPS / MASS, 0], rtol=0.01, atol=1e-4)
+    wind = Wind("breeze", (1, 0, 0), speed=1.0, drag=5.0)
+    sim = simulate(thrown(pose), 2, wind, gravity=(0, 0, 0))
+    expected = 1 - np.exp(-5.0 * 2 / FPS)
+    np.testing.assert_allclose(sim.end.rigid[WOOD].velocity[0], expected, rtol=0.03)
+
+
+def test_a_shoved_block_shoves_the_jelly_and_a_restart_changes_nothing(tmp_path):
+    push = Push("shove", (-0.1, 0.0, 0.02), (1, 0, 0), 3.0, reach=0.05, targets=("block",), end=4)
+    whole = simulate(SCENE.rest_state(), 8, push)
+    jelly = whole.trajectory.positions[:, ~OWN].mean(1) - whole.trajectory.positions[0, ~OWN].mean(0)
+    assert jelly[-1, 0] > 0.005
+    block_end = whole.trajectory.positions[-1, OWN]
+    jelly_end = whole.trajectory.positions[-1, ~OWN]
+    assert block_end[:, 0].max() < jelly_end[:, 0].max()
+    assert abs(block_end[:, 2].min() - SCENE.particles.positions[OWN, 2].min()) < 0.3 * SPACING
+    first = simulate(SCENE.rest_state(), 4, push)
+    first.end.save(tmp_path / "state.npz")
+    second = simulate(State.load(tmp_path / "state.npz"), 4, push, start=4)
+    np.testing.assert_array_equal(second.trajectory.positions, whole.trajectory.positions[4:])
+    np.testing.assert_array_equal(second.end.rigid[WOOD].quaternion, whole.end.rigid[WOOD].quaternion)
+
+
+def test_an_open_surface_is_closed_by_its_hull_and_none_is_refused():
+    vertices, faces = block(CORNER)
+    opened = replace(SCENE.bodies[WOOD], faces=faces[:-2])
+    shape = shape_of(replace(SCENE, bodies=[opened, SCENE.bodies[JELLY]]), WOOD)
+    assert shape.mass == pytest.approx(MASS)
+    empty = replace(opened, vertices=np.zeros((0, 3)), faces=np.zeros((0, 3), np.int64))
+    with pytest.raises(SimulationError, match="'block' is rigid but has no closed surface"):
+        shape_of(replace(SCENE, bodies=[empty, SCENE.bodies[JELLY]]), WOOD)

@@ -1,0 +1,59 @@
+"""The stability rule and the box of cells."""
+
+import numpy as np
+import pytest
+from physics_scenes import ball_points, material, scene_of
+
+from perpetua.errors import SimulationError
+from perpetua.physics import grid
+from perpetua.physics.stability import COURANT, choose_substeps, largest_substep, wave_speed
+
+
+def bodies(*presets, **changes):
+    points = ball_points(0.02, 0.005, (0, 0, 0.02))
+    return scene_of([(p, material(p, **changes), points) for p in presets], 0.005).bodies
+
+
+def test_the_stiffest_body_decides():
+    dx = 0.01
+    both = choose_substeps(bodies("jelly", "clay"), dx, 24.0, 0.0)
+    assert (
+        both
+        == choose_substeps(bodies("clay"), dx, 24.0, 0.0)
+        > choose_substeps(bodies("jelly"), dx, 24.0, 0.0)
+    )
+    assert wave_speed(material("clay")) / 24.0 / both / dx <= COURANT
+    assert both % 4 == 0
+
+
+def test_viscosity_limits_the_substep_of_a_thick_liquid():
+    thin, thick = material("honey"), material("honey", viscosity=500.0)
+    assert largest_substep(thick, 0.01) == pytest.approx(1420 * 0.01**2 / (6 * 500.0))
+    assert largest_substep(thin, 0.01) > largest_substep(thick, 0.01)
+
+
+def test_fast_matter_takes_more_substeps():
+    calm, fast = (choose_substeps(bodies("jelly"), 0.01, 24.0, speed) for speed in (1.0, 20.0))
+    assert fast > calm
+    assert fast % calm == 0
+
+
+def test_a_cap_that_would_explode_is_refused_by_name_and_a_coarse_one_is_taken():
+    wanted = choose_substeps(bodies("clay"), 0.01, 24.0, 0.0)
+    assert choose_substeps(bodies("clay"), 0.01, 24.0, 0.0, wanted - 8) == wanted - 8
+    with pytest.raises(SimulationError, match=r"'clay' needs \d+ substeps.*only 8.*Young's modulus"):
+        choose_substeps(bodies("clay"), 0.01, 24.0, 0.0, 8)
+
+
+def test_boxes_stay_on_the_same_nodes_as_they_grow_and_end_somewhere():
+    low, high = np.array([-0.03, -0.03, 0]), np.array([0.03, 0.03, 0.06])
+    box = grid.box_around(low, high, 0.006, 0.06)
+    assert box.holds(low, high)
+    moved = high + [0.2, 0, 0]
+    assert not box.holds(low, moved)
+    larger = grid.grown(box, low, moved, 0.0, "ball", 3)
+    assert larger.holds(low, moved)
+    assert larger.lower == box.lower
+    assert larger.upper[1:] == box.upper[1:]
+    with pytest.raises(SimulationError, match="'ball' leaves the space.*frame 3"):
+        grid.grown(box, low, high + 30.0, 0.0, "ball", 3)
