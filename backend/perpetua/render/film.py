@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from perpetua.render.frame import camera_tensors
 from perpetua.render.rasterize import rasterization
 from perpetua.scene.cameras import Camera
 from perpetua.scene.gaussians import Gaussians
@@ -32,16 +33,15 @@ class Layer:
 
 def render_layer(gaussians: Gaussians, camera: Camera) -> Layer:
     """Splats alone, over nothing. Differentiable in the gaussians."""
-    viewmat = torch.from_numpy(camera.world_to_camera).float()[None]
-    K = torch.from_numpy(camera.K).float()[None]
+    viewmats, Ks = camera_tensors(camera, gaussians.means.device)
     image, alpha, _ = rasterization(
         gaussians.means,
         gaussians.quats,
         gaussians.scales,
         gaussians.opacities,
         gaussians.colors,
-        viewmat,
-        K,
+        viewmats,
+        Ks,
         camera.width,
         camera.height,
         render_mode="RGB+ED",
