@@ -29,8 +29,8 @@ class KeyPair(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     secret: str
 
 
-class Connection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What a client needs to reach a backend; the content of the connection file."""
+class Connection(msgspec.Struct, frozen=True):
+    """What a client needs to reach a backend; the content of the connection file. A newer backend may write more."""
 
     control: str
     """Address of the control socket, such as ``tcp://127.0.0.1:40001``."""

@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -22,10 +23,12 @@ WAIT_S = 30.0
 class Driven:
     """A ``JobQueue`` whose time a test moves on."""
 
-    def __init__(self, root: Path, function: str = "fake_jobs:by_name", cancel_grace_s: float = 10.0) -> None:
+    def __init__(self, root: Path, **options: Any) -> None:
         self.published: list[Event] = []
         self._rung = threading.Event()
-        self.queue = JobQueue(Store(root), function, self.published.append, self._rung.set, cancel_grace_s)
+        self.queue = JobQueue(
+            Store(root), "fake_jobs:by_name", self.published.append, self._rung.set, **options
+        )
 
     def submit(self, job_id: str, name: str = "plain", rounds: int = 2, picture: bytes = PICTURE) -> Job:
         take = Take(name, "picture.PNG", (ObjectSpec("ball", box=(0, 0, 9, 9)),), (Round(4),) * rounds)
@@ -51,8 +54,8 @@ def drive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent))
     opened: list[Driven] = []
 
-    def open_queue(**options: object) -> Driven:
-        opened.append(Driven(tmp_path, **options))  # type: ignore[arg-type]
+    def open_queue(**options: Any) -> Driven:
+        opened.append(Driven(tmp_path, **options))
         return opened[-1]
 
     yield open_queue

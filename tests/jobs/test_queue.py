@@ -10,6 +10,7 @@ from typing import Any
 import psutil
 import pytest
 
+from perpetua_protocol.cache import DamagedCache
 from perpetua_protocol.errors import InvalidMessage, JobConflict, UnknownJob
 from perpetua_protocol.messages import ProgressMade, RoundReady, StateChanged
 
@@ -133,3 +134,33 @@ def test_closing_leaves_no_process(drive: Drive) -> None:
     worker = psutil.Process(driven.queue._worker.pid)
     driven.queue.close()
     assert not worker.is_running()
+
+
+def test_old_caches_make_room_and_their_jobs_say_so(drive: Drive, tmp_path: Path) -> None:
+    driven = drive(keep_caches=1)
+    for job_id in ("a", "b", "c"):
+        driven.submit(job_id)
+        driven.finish(job_id)
+    kept = {job_id for job_id in ("a", "b", "c") if (tmp_path / "jobs" / job_id / "cache").is_dir()}
+    assert kept == {"b", "c"}, "when c began, b was the newest that had ended"
+    with pytest.raises(DamagedCache, match="removed to make room"):
+        driven.queue.cache_files("a")
+    assert driven.queue.cache_files("b").rounds == 2
+    assert driven.queue.job("a").state == "done"
+
+
+def test_a_long_history_comes_in_several_answers(drive: Drive, monkeypatch: pytest.MonkeyPatch) -> None:
+    driven = drive()
+    driven.submit("a")
+    driven.finish("a")
+    everything = driven.queue.events("a", 0).events
+    monkeypatch.setattr("perpetua_protocol.limits.EVENTS_PER_REPLY", 2)
+    after, pieces = 0, []
+    while True:
+        reply = driven.queue.events("a", after)
+        pieces += reply.events
+        if not reply.more:
+            break
+        assert len(reply.events) == 2
+        after = reply.events[-1].number
+    assert tuple(pieces) == everything

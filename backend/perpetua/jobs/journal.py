@@ -167,6 +167,15 @@ class Journal:
         rows = self._db.execute(f"SELECT {_COLUMNS} FROM jobs WHERE state = ? ORDER BY place", (state,))
         return [_record(row) for row in rows]
 
+    def ended_before_newest(self, count: int) -> list[str]:
+        """Jobs with a cache that ended, except the ``count`` that ended last."""
+        rows = self._db.execute(
+            "SELECT job_id FROM jobs WHERE ended IS NOT NULL AND state != 'interrupted' AND meta_sha256 != '' "
+            "ORDER BY ended DESC, place DESC LIMIT -1 OFFSET ?",
+            (count,),
+        )
+        return [row["job_id"] for row in rows]
+
     def newest(self, limit: int) -> list[JobRecord]:
         """The newest jobs, newest first."""
         rows = self._db.execute(f"SELECT {_COLUMNS} FROM jobs ORDER BY place DESC LIMIT ?", (limit,))

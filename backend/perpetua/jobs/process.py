@@ -17,7 +17,7 @@ import msgspec
 from perpetua.jobs.worker_messages import Answer, Command
 
 LOG_LIMIT_BYTES = 16 * 1024 * 1024
-"""A worker log above this is set aside when a worker starts."""
+"""A log above this is set aside: the backend's as it grows, the worker's when one starts."""
 _EXIT_WAIT_S = 5.0
 
 

@@ -17,8 +17,8 @@ import msgspec
 from numpy.typing import NDArray
 
 from perpetua.jobs.cachefiles import CacheFiles, CacheWatch
-from perpetua.jobs.journal import JobRecord, Journal
-from perpetua.jobs.overall import Overall, eta_s
+from perpetua.jobs.ledger import Ledger
+from perpetua.jobs.overall import Overall
 from perpetua.jobs.process import WorkerProcess
 from perpetua.jobs.store import Store, write_whole
 from perpetua.jobs.worker_messages import (
@@ -34,22 +34,20 @@ from perpetua.jobs.worker_messages import (
 )
 from perpetua_protocol import limits
 from perpetua_protocol.cache import DamagedCache
-from perpetua_protocol.errors import InvalidMessage, JobConflict, UnknownJob
+from perpetua_protocol.errors import InvalidMessage, JobConflict
 from perpetua_protocol.messages import (
-    FINISHED,
     Event,
     Events,
     Job,
     JobRequest,
-    ProgressMade,
-    RoundReady,
     State,
-    StateChanged,
 )
 from perpetua_protocol.take import validate
 
 LOG = logging.getLogger("perpetua.jobs")
 
+KEEP_CACHES = 20
+"""Caches of ended jobs that stay in the store; a client has its own copy."""
 INTERRUPTED = "The backend stopped while this job was running; submit it again and it goes on where it was."
 
 
@@ -75,22 +73,23 @@ class JobQueue:
         publish: Callable[[Event], None],
         wake: Callable[[], None],
         cancel_grace_s: float = limits.CANCEL_GRACE_S,
+        keep_caches: int = KEEP_CACHES,
     ) -> None:
         store.prepare()
         self.store = store
         self._function = job_function
-        self._publish = publish
         self._wake = wake
         self._cancel_grace_s = cancel_grace_s
-        self._journal = Journal(store.journal)
+        self._ledger = Ledger(store, publish)
+        self._keep_caches = keep_caches
         self._worker: WorkerProcess | None = None
         self._running: _Running | None = None
         self._watches: dict[str, CacheWatch] = {}
-        for record in self._journal.in_state("running"):
+        for record in self._ledger.journal.in_state("running"):
             if record.cancelling:
-                self._change(record.job_id, "cancelled")
+                self._ledger.change(record.job_id, "cancelled")
             else:
-                self._change(record.job_id, "interrupted", INTERRUPTED)
+                self._ledger.change(record.job_id, "interrupted", INTERRUPTED)
 
     # -- what a client asks ----------------------------------------------------------------------------------------
 
@@ -108,7 +107,7 @@ class JobQueue:
             )
         picture = _picture(request, arrays)
         digest = hashlib.sha256(msgspec.json.encode(request, order="deterministic")).hexdigest()
-        record = self._journal.get(job_id)
+        record = self._ledger.journal.get(job_id)
         if record is not None and record.digest != digest:
             raise JobConflict(
                 f"Job {job_id} was submitted before with other parameters; submit the changed take under a new id."
@@ -117,45 +116,48 @@ class JobQueue:
             self.store.keep_picture(picture, request.take.picture)
             write_whole(self.store.request_file(job_id), msgspec.json.encode(request))
             if record is None:
-                self._journal.add(job_id, digest, request)
-            self._change(job_id, "queued")
+                self._ledger.journal.add(job_id, digest, request)
+            self._ledger.change(job_id, "queued")
             self._start_next()
         return self.job(job_id)
 
     def cancel(self, job_id: str) -> Job:
         """Ask a job to stop; one that has ended stays as it is."""
-        record = self._record(job_id)
+        record = self._ledger.record(job_id)
         if record.state == "queued":
-            self._change(job_id, "cancelled")
+            self._ledger.change(job_id, "cancelled")
         elif record.state == "running" and not record.cancelling:
             assert self._running is not None
             assert self._worker is not None
-            self._journal.update(job_id, cancelling=1)
+            self._ledger.journal.update(job_id, cancelling=1)
             self._running.kill_at = time.monotonic() + self._cancel_grace_s
             self._worker.send(Stop(job_id))
         return self.job(job_id)
 
     def job(self, job_id: str) -> Job:
         """How a job is doing. Raises ``UnknownJob``."""
-        return self._describe(self._record(job_id))
+        return self._ledger.describe(self._ledger.record(job_id))
 
     def newest(self, limit: int) -> list[Job]:
         """The newest jobs, newest first."""
-        return [self._describe(record) for record in self._journal.newest(limit)]
+        return [self._ledger.describe(record) for record in self._ledger.journal.newest(limit)]
 
     def events(self, job_id: str, after: int) -> Events:
-        """Events of a job numbered above ``after``."""
-        record = self._record(job_id)
-        found = self._journal.events(job_id, after, limits.EVENTS_PER_REPLY)
-        more = bool(found) and len(found) == limits.EVENTS_PER_REPLY and found[-1].number < record.last_event
-        return Events(job_id, tuple(found), more)
+        """Events of a job numbered above ``after``. Raises ``UnknownJob``."""
+        return self._ledger.events(job_id, after)
 
     def cache_files(self, job_id: str) -> CacheFiles | None:
         """What of a job's cache is complete. Raises ``UnknownJob`` or ``DamagedCache``."""
         if job_id not in self._watches:
-            self._record(job_id)
+            self._ledger.record(job_id)
             self._watches[job_id] = CacheWatch(self.store.cache(job_id))
-        return self._watches[job_id].read()
+        files = self._watches[job_id].read()
+        if files is None and self._ledger.record(job_id).meta_sha256:
+            raise DamagedCache(
+                f"The cache of job {job_id} was removed to make room (the newest {self._keep_caches} are kept); "
+                "bake the take again: its finished stages are kept."
+            )
+        return files
 
     # -- as time passes ----------------------------------------------------------------------------------------------
 
@@ -188,7 +190,7 @@ class JobQueue:
         if self._running is not None:
             cancelling = self._running.kill_at is not None
             self._end("cancelled") if cancelling else self._end("interrupted", INTERRUPTED)
-        self._journal.close()
+        self._ledger.journal.close()
 
     # -- the worker --------------------------------------------------------------------------------------------------
 
@@ -206,10 +208,10 @@ class JobQueue:
     def _start_next(self) -> None:
         if self._running is not None:
             return
-        record = self._journal.next_queued()
+        record = self._ledger.journal.next_queued()
         if record is None:
             return
-        job_id, request = record.job_id, self._journal.request(record.job_id)
+        job_id, request = record.job_id, self._ledger.journal.request(record.job_id)
         output = self.store.cache(job_id)
         self._running = _Running(
             job_id,
@@ -218,7 +220,8 @@ class JobQueue:
             CacheWatch(output),
             record.meta_sha256,
         )
-        self._change(job_id, "running")
+        self._drop_old_caches()
+        self._ledger.change(job_id, "running")
         picture = self.store.picture(request.picture_sha256, request.take.picture)
         self._ensure_worker().send(
             Run(job_id, str(self.store.request_file(job_id)), str(picture), str(self.store.root), str(output))
@@ -248,7 +251,7 @@ class JobQueue:
     def _outcome(self, answer: Finished | Stopped | Failed) -> None:
         match answer:
             case Finished():
-                self._journal.update(answer.job_id, summary=answer.summary, fraction=1.0, overall=1.0)
+                self._ledger.journal.update(answer.job_id, summary=answer.summary)
                 self._end("done")
             case Stopped():
                 self._end("cancelled")
@@ -277,66 +280,10 @@ class JobQueue:
             "worker_died",
         )
 
-    # -- the journal -------------------------------------------------------------------------------------------------
-
-    def _record(self, job_id: str) -> JobRecord:
-        record = self._journal.get(job_id)
-        if record is None:
-            raise UnknownJob(f"This backend has no job '{job_id[:80]}'; submit it first.")
-        return record
-
-    def _end(self, state: State, sentence: str = "", code: str = "") -> None:
-        running, self._running = self._running, None
-        assert running is not None
-        self._change(running.job_id, state, sentence, code)
-
-    def _change(self, job_id: str, state: State, sentence: str = "", code: str = "") -> None:
-        now = time.time()
-        event = StateChanged(job_id, self._record(job_id).last_event + 1, now, state, sentence, code)
-        changes: dict[str, Any] = {"state": state, "cancelling": 0, "code": code, "error": sentence}
-        if state == "queued":
-            changes |= {
-                "started": None,
-                "ended": None,
-                "stage": "",
-                "fraction": 0.0,
-                "text": "",
-                "overall": 0.0,
-            }
-        if state == "running":
-            changes["started"] = now
-        if state in FINISHED:
-            changes["ended"] = now
-        with self._journal.transaction():
-            if state in FINISHED:
-                self._journal.thin_progress(job_id)
-            self._journal.update(job_id, **changes)
-            self._journal.add_event(event)
-        LOG.info("job %s is %s %s", job_id, state, sentence)
-        self._publish(event)
-
     def _advance(self, running: _Running, told: Advanced) -> None:
         running.stage = told.stage
         overall = running.overall.update(told.stage, told.fraction)
-        elapsed_s = time.monotonic() - running.started
-        number = self._record(running.job_id).last_event + 1
-        event = ProgressMade(
-            running.job_id,
-            number,
-            time.time(),
-            told.stage,
-            told.fraction,
-            told.text,
-            overall,
-            elapsed_s,
-            eta_s(overall, elapsed_s),
-        )
-        with self._journal.transaction():
-            self._journal.update(
-                running.job_id, stage=told.stage, fraction=told.fraction, text=told.text, overall=overall
-            )
-            self._journal.add_event(event)
-        self._publish(event)
+        self._ledger.advance(told, overall, time.monotonic() - running.started)
 
     def _notice_rounds(self, running: _Running) -> None:
         try:
@@ -344,42 +291,25 @@ class JobQueue:
         except DamagedCache:
             LOG.exception("job %s wrote a cache that cannot be read", running.job_id)
             return
-        if files is None or files.meta_sha256 == running.meta_sha256:
-            return
-        running.meta_sha256 = files.meta_sha256
-        number = self._record(running.job_id).last_event + 1
-        event = RoundReady(running.job_id, number, time.time(), files.rounds, files.frames, files.meta_sha256)
-        with self._journal.transaction():
-            self._journal.update(running.job_id, meta_sha256=files.meta_sha256)
-            self._journal.add_event(event)
-        self._publish(event)
+        if files is not None and files.meta_sha256 != running.meta_sha256:
+            running.meta_sha256 = files.meta_sha256
+            self._ledger.round_ready(running.job_id, files)
 
-    def _describe(self, record: JobRecord) -> Job:
-        elapsed_s = 0.0
-        if record.started is not None:
-            elapsed_s = max((record.ended or time.time()) - record.started, 0.0)
-        return Job(
-            job_id=record.job_id,
-            state=record.state,  # type: ignore[arg-type]
-            cancelling=record.cancelling,
-            take=record.take,
-            through_round=record.through_round,
-            submitted=record.submitted,
-            started=record.started,
-            ended=record.ended,
-            stage=record.stage,
-            fraction=record.fraction,
-            text=record.text,
-            overall=record.overall,
-            elapsed_s=elapsed_s,
-            eta_s=eta_s(record.overall, elapsed_s) if record.state == "running" else None,
-            code=record.code,
-            error=record.error,
-            last_event=record.last_event,
-            ahead=self._journal.ahead_of(record) if record.state == "queued" else 0,
-            cache=str(self.store.cache(record.job_id)),
-            summary=record.summary,
-        )
+    def _end(self, state: State, sentence: str = "", code: str = "") -> None:
+        running, self._running = self._running, None
+        assert running is not None
+        self._ledger.change(running.job_id, state, sentence, code)
+
+    def _drop_old_caches(self) -> None:
+        """Make room: stages are kept, so a bake whose cache is gone is quickly made again."""
+        for job_id in self._ledger.journal.ended_before_newest(self._keep_caches):
+            self._watches.pop(job_id, None)
+            try:
+                self.store.drop_cache(job_id)
+            except (
+                OSError
+            ) as error:  # on Windows while a client on this machine plays it; the next job tries again
+                LOG.warning("the old cache of job %s cannot be removed: %s", job_id, error)
 
 
 def _picture(request: JobRequest, arrays: Mapping[str, NDArray[Any]]) -> memoryview:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -48,6 +49,12 @@ class Store:
     def cache(self, job_id: str) -> Path:
         """Folder the job writes its 4D cache to."""
         return self.root / "jobs" / job_id / "cache"
+
+    def drop_cache(self, job_id: str) -> None:
+        """Remove a job's cache folder, if it is there."""
+        folder = self.cache(job_id)
+        if folder.is_dir():
+            shutil.rmtree(folder)
 
     def picture(self, sha256: str, name: str) -> Path:
         """Path of a picture of that digest; ``name`` is what the artist calls it and gives the suffix."""

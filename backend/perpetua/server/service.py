@@ -13,6 +13,7 @@ import signal
 import socket
 import threading
 from collections.abc import Callable, Iterator
+from logging.handlers import RotatingFileHandler
 from pathlib import Path
 from types import FrameType
 
@@ -20,6 +21,7 @@ import psutil
 import zmq
 
 from perpetua.jobs import JobQueue, Store
+from perpetua.jobs.process import LOG_LIMIT_BYTES
 from perpetua.server.lock import FileLock
 from perpetua.server.replies import Answer, Arrays, Replies
 from perpetua.server.sockets import Socket, Sockets, address_of, bind
@@ -274,7 +276,7 @@ def _on_signals(stop: Callable[[], None]) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _logging_to(path: Path) -> Iterator[None]:
-    handler = logging.FileHandler(path, encoding="utf-8")
+    handler = RotatingFileHandler(path, maxBytes=LOG_LIMIT_BYTES, backupCount=1, encoding="utf-8")
     handler.setFormatter(logging.Formatter(_LOG_FORMAT))
     logger = logging.getLogger("perpetua")
     level = logger.level
