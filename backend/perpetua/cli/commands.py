@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import tyro
 
 from perpetua.paths import default_store
-
-Positional = tyro.conf.Positional
 
 
 def demo(
@@ -55,7 +53,7 @@ def serve(
 
 
 def run(
-    take: Positional[Path],
+    take: Annotated[Path, tyro.conf.Positional],
     out: Path | None = None,
     rounds: int | None = None,
     store: Path | None = None,
@@ -87,7 +85,7 @@ def doctor(json: bool = False) -> int:
 
 
 def export(
-    cache: Positional[Path],
+    cache: Annotated[Path, tyro.conf.Positional],
     video: Path | None = None,
     verify: bool = False,
 ) -> int:
@@ -103,7 +101,7 @@ def export(
     return export_cache(cache, video, verify)
 
 
-def bench(what: Positional[Literal["raster"]], json: bool = False) -> int:
+def bench(what: Annotated[Literal["raster"], tyro.conf.Positional], json: bool = False) -> int:
     """Measure speed on this machine.
 
     Args:

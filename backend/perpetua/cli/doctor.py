@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import ctypes.util
 import importlib.metadata
-import importlib.util
 import os
 import platform
 import shutil
@@ -44,11 +44,8 @@ CORE = (
     "usd-core",
 )
 
-EXTRAS = {
-    "diffusers": "refining with large video models (Wan, CogVideoX, LTX) from weights you bring",
-    "transformers": "segmenting with SAM 2.1 from weights you bring, instead of GrabCut",
-    "ray": "generating training scenes on many processes and machines",
-}
+LIBRARIES = {"GL": "Genesis and Blender", "EGL": "Genesis and Blender", "X11": "Blender"}
+"""System libraries without which these do not start."""
 
 
 def report(as_json: bool) -> int:
@@ -64,7 +61,7 @@ def report(as_json: bool) -> int:
 
 def examine() -> list[Finding]:
     """Look at everything a bake needs, and at what would make it better."""
-    return [*_machine(), *_libraries(), _cuda(), _blender(), _backend(), *_extras(), *_parts()]
+    return [*_machine(), *_libraries(), *_system_libraries(), _cuda(), _blender(), _backend(), *_parts()]
 
 
 def _machine() -> list[Finding]:
@@ -99,6 +96,21 @@ def _libraries() -> list[Finding]:
         except importlib.metadata.PackageNotFoundError:
             found.append(Finding(name, "missing", "not installed; run `make setup` again"))
     return found
+
+
+def _system_libraries() -> list[Finding]:
+    if sys.platform != "linux":
+        return []
+    return [
+        Finding(f"lib{name}", "ok", "found")
+        if ctypes.util.find_library(name)
+        else Finding(
+            f"lib{name}",
+            "missing",
+            f"not found; {user} need it: install lib{name.lower()} with your system's packages",
+        )
+        for name, user in LIBRARIES.items()
+    ]
 
 
 def _cuda() -> Finding:
@@ -146,15 +158,8 @@ def _backend() -> Finding:
         return Finding("backend", "extra", f"{error}")
 
 
-def _extras() -> list[Finding]:
-    return [
-        Finding(name, "ok", f"{importlib.metadata.version(name)}: {brings}")
-        if importlib.util.find_spec(name)
-        else Finding(name, "extra", f"not installed; would bring {brings}")
-        for name, brings in EXTRAS.items()
-    ]
-
-
 def _parts() -> list[Finding]:
-    weights = "none needs weights"
-    return [Finding(kind, "ok", f"{', '.join(registry.names(kind))} ({weights})") for kind in registry.PARTS]
+    return [
+        Finding(kind, "ok", f"{', '.join(registry.names(kind))}; none of them needs model weights")
+        for kind in registry.PARTS
+    ]

@@ -254,7 +254,7 @@ def refiner_of(take: Take) -> Refiner:
 
 
 def _save_memory(folder: Path, memory: Memory) -> None:
-    np.savez(folder / "memory.npz", **memory)
+    np.savez(folder / "memory.npz", **memory)  # type: ignore[arg-type]  # numpy types the keywords as allow_pickle
 
 
 def _load_memory(stage: Stage) -> Memory:

@@ -16,6 +16,11 @@ FLIP_YZ: Matrix = np.diag([1.0, -1.0, -1.0, 1.0])
 """OpenCV camera axes <-> Blender camera axes (x right, y up, looking along -z)."""
 
 
+def inverse(matrix: Matrix) -> Matrix:
+    """Inverse in double precision."""
+    return np.asarray(np.linalg.inv(matrix), dtype=np.float64)
+
+
 @dataclass(frozen=True)
 class Camera:
     """K: [3, 3] pixels.  world_to_camera: [4, 4], OpenCV, metres.  width, height: pixels.  role: 'front' or 'side'."""
@@ -29,7 +34,7 @@ class Camera:
 
     @property
     def camera_to_world(self) -> Matrix:
-        return np.linalg.inv(self.world_to_camera)
+        return inverse(self.world_to_camera)
 
     @property
     def position(self) -> Matrix:
@@ -63,7 +68,7 @@ class Camera:
         K = np.array([[focal, 0, width / 2], [0, focal, height / 2], [0, 0, 1]])
         rigid = np.array(matrix_world, dtype=np.float64)
         rigid[:3, :3] /= np.linalg.norm(rigid[:3, :3], axis=0)  # a scaled camera object is still a camera
-        return Camera(K, np.linalg.inv(rigid @ FLIP_YZ), width, height, name, role)
+        return Camera(K, inverse(rigid @ FLIP_YZ), width, height, name, role)
 
     def resized(self, width: int) -> Camera:
         """The same view at another width; the height keeps the shape, rounded to even pixels for video."""
@@ -92,4 +97,4 @@ class Camera:
         shift = np.eye(4)
         shift[:3, 3] = centre
         moved = shift @ turn @ np.linalg.inv(shift) @ self.camera_to_world
-        return Camera(self.K, np.linalg.inv(moved), self.width, self.height, name, role)
+        return Camera(self.K, inverse(moved), self.width, self.height, name, role)
