@@ -102,7 +102,7 @@ def test_a_shoved_block_shoves_the_jelly_and_a_restart_changes_nothing(tmp_path)
 
 
 def test_an_open_surface_is_closed_by_its_hull_and_none_is_refused():
-    vertices, faces = block(CORNER)
+    _, faces = block(CORNER)
     opened = replace(SCENE.bodies[WOOD], faces=faces[:-2])
     shape = shape_of(replace(SCENE, bodies=[opened, SCENE.bodies[JELLY]]), WOOD)
     assert shape.mass == pytest.approx(MASS)

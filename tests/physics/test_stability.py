@@ -49,11 +49,11 @@ def test_boxes_stay_on_the_same_nodes_as_they_grow_and_end_somewhere():
     low, high = np.array([-0.03, -0.03, 0]), np.array([0.03, 0.03, 0.06])
     box = grid.box_around(low, high, 0.006, 0.06)
     assert box.holds(low, high)
-    moved = high + [0.2, 0, 0]
+    moved = high + np.array([0.2, 0, 0])
     assert not box.holds(low, moved)
     larger = grid.grown(box, low, moved, 0.0, "ball", 3)
     assert larger.holds(low, moved)
     assert larger.lower == box.lower
     assert larger.upper[1:] == box.upper[1:]
-    with pytest.raises(SimulationError, match="'ball' leaves the space.*frame 3"):
+    with pytest.raises(SimulationError, match=r"'ball' leaves the space.*frame 3"):
         grid.grown(box, low, high + 30.0, 0.0, "ball", 3)

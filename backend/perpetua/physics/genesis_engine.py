@@ -104,7 +104,8 @@ class _Run:
         number = self.plan.start_frame + frame + 1
         while True:
             world = self._roomy_world(particles, poses, frame)
-            world.load_rigid(poses)  # as a restart would, or two rounds differed from one twice as long
+            if poses:  # as a restart would, or two rounds differed from one twice as long
+                world.load(particles, poses)
             working = self._advance(world, particles, frame)
             after, moved = world.store(particles)
             checks.check_frame(self.scene, after, self.dx, self.dt, number, working)

@@ -93,15 +93,18 @@ class RigidBody:
         self.rest = scene.particles.positions[self.own].astype(np.float64)
         self.point_mass = self.shape.mass / max(1, len(self.own))
 
-    def load(self, pose: RigidPose) -> None:
-        """Put the body where ``pose`` says; forgets what the contact solver remembers of the step before."""
+    def write(self, pose: RigidPose, state: Any) -> None:
+        """Put ``pose`` into a Genesis ``RigidSolverState``."""
         qpos = np.concatenate([self._seat + pose.position, pose.quaternion])
-        self._entity.set_qpos(torch.from_numpy(qpos.astype(np.float32)))
         local = (
             _matrix(pose.quaternion).T @ pose.angular_velocity
         )  # Genesis turns a free body about its own axes
-        twist = np.concatenate([pose.velocity, local]).astype(np.float32)
-        self._entity.set_dofs_velocity(torch.from_numpy(twist))
+        q, d = self._entity.q_start, self._entity.dof_start
+        state.qpos[0, q : q + 7] = torch.from_numpy(qpos.astype(np.float32))
+        state.dofs_vel[0, d : d + 6] = torch.from_numpy(
+            np.concatenate([pose.velocity, local]).astype(np.float32)
+        )
+        state.dofs_acc[0, d : d + 6] = 0.0
 
     def store(self) -> RigidPose:
         """The body's pose and motion now."""
@@ -124,6 +127,15 @@ class RigidBody:
             links_idx=[self._entity.base_link_idx],
             ref=self._centre_of_mass,
         )
+
+
+def forget_contacts(solver: Any) -> None:
+    """Clear what Genesis carries from a substep to the next and a State does not hold: the forces that particles put on
+    rigid bodies (``set_state`` clears the rest)."""
+    from genesis.utils.misc import qd_to_torch
+
+    for force in (solver.dyn_state.links.cfrc_coupling_vel, solver.dyn_state.links.cfrc_coupling_ang):
+        qd_to_torch(force, copy=False).zero_()
 
 
 def _matrix(quaternion: NDArray) -> NDArray[np.float64]:

@@ -23,7 +23,7 @@ from perpetua.physics.forces import Load
 from perpetua.physics.grid import Box
 from perpetua.physics.mpm_materials import default_plastic, genesis_material
 from perpetua.physics.particle_loads import ParticleLoads
-from perpetua.physics.rigid import PLANE_FRICTION, RigidBody
+from perpetua.physics.rigid import PLANE_FRICTION, RigidBody, forget_contacts
 from perpetua.scene.particles import Particles, RigidPose
 from perpetua.scene.scene import Scene
 
@@ -100,33 +100,31 @@ class World:
 
     def load(self, particles: Particles, poses: dict[int, RigidPose]) -> None:
         """Make this the world's state. Particles must lie inside the box (Genesis would end the process)."""
-        if len(self.order):
-            self._load_soft(particles)
-        self.load_rigid(poses)
-
-    def load_rigid(self, poses: dict[int, RigidPose]) -> None:
-        """Put rigid bodies at their poses; contacts start afresh."""
-        with _quiet():
-            for index, rigid in self.rigid.items():
-                rigid.load(poses[index])
-
-    def _load_soft(self, particles: Particles) -> None:
-        o = self.order
         with _quiet():
             state = self._scene.get_state()
-            mpm = self._mpm(state)
-            plastic = particles.plastic[o].copy()
-            plastic[self._untouched_sand & (plastic == 1.0)] = 0.0  # Particles.at_rest says 1 for all matter
-            for target, values in (
-                (mpm.pos, particles.positions[o]),
-                (mpm.vel, particles.velocities[o]),
-                (mpm.F, particles.F[o]),
-                (mpm.C, particles.C[o]),
-                (mpm.Jp, plastic),
-            ):
-                target.copy_(torch.from_numpy(np.ascontiguousarray(values, np.float32))[None])
-            mpm.active.fill_(True)
+            if len(self.order):
+                self._write_soft(particles, self._mpm(state))
+            if self.rigid:
+                solver = self._scene.sim.rigid_solver
+                for index, rigid in self.rigid.items():
+                    rigid.write(poses[index], state.solvers_state[self._scene.sim.solvers.index(solver)])
             self._scene.reset(state)
+            if self.rigid:
+                forget_contacts(self._scene.sim.rigid_solver)
+
+    def _write_soft(self, particles: Particles, state: Any) -> None:
+        o = self.order
+        plastic = particles.plastic[o].copy()
+        plastic[self._untouched_sand & (plastic == 1.0)] = 0.0  # Particles.at_rest says 1 for all matter
+        for target, values in (
+            (state.pos, particles.positions[o]),
+            (state.vel, particles.velocities[o]),
+            (state.F, particles.F[o]),
+            (state.C, particles.C[o]),
+            (state.Jp, plastic),
+        ):
+            target.copy_(torch.from_numpy(np.ascontiguousarray(values, np.float32))[None])
+        state.active.fill_(True)
 
     def _mpm(self, state: Any) -> Any:
         return state.solvers_state[self._scene.sim.solvers.index(self._solver)]
