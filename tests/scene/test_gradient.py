@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+
 from perpetua.scene.gradient import displacement_gradient
 
 

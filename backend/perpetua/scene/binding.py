@@ -12,7 +12,14 @@ import torch
 from torch import Tensor
 
 from perpetua.scene.gaussians import Gaussians
-from perpetua.scene.rotations import polar_rotation, quaternion_from_matrix, quaternion_multiply
+from perpetua.scene.rotations import matrix_from_quaternion, quaternion_from_matrix
+
+JACOBI_SWEEPS = 2
+"""Leave 0.2% of the covariance wrong on average at strains of 20% (following F's rotation and axis lengths alone: 30%)."""
+ORTHOGONAL = 1e-6
+"""Cosine between axes that is rounding."""
+MOST_STRETCH = 5.0
+"""A splat that grows or thins further is a tear or noise, not a surface."""
 
 
 @dataclass(frozen=True)
@@ -42,20 +49,42 @@ class Binding:
 def deform(rest: Gaussians, binding: Binding, positions: Tensor, F: Tensor) -> Gaussians:
     """The splats of one frame: ``rest`` carried to particles at ``positions`` [P, 3] deformed by ``F`` [P, 3, 3].
 
-    Differentiable in positions, colours and opacities. The covariance follows F: turned by its rotation, and stretched along
-    each of the splat's own axes by as much as F stretches that axis (exact where the stretch is along the axes).
+    Differentiable in positions, colours and opacities. The covariance is F S F^T (to a percent, see ``principal_axes``).
     """
     moved = F[binding.particle]
     means = positions[binding.particle] + torch.einsum("nij,nj->ni", moved, binding.displacements())
     with torch.no_grad():
-        rotation = quaternion_from_matrix(polar_rotation(F))[binding.particle]
-        quats = quaternion_multiply(rotation, torch.nn.functional.normalize(rest.quats, dim=-1))
-        log_stretch = axis_stretch(rest.quats, moved).clamp(0.2, 5.0).log()
-    return Gaussians(means, quats, rest.log_scales + log_stretch, rest.opacity_logits, rest.sh)
+        quats, scales = principal_axes(moved, rest.quats, rest.scales)
+    return Gaussians(means, quats, scales.log(), rest.opacity_logits, rest.sh)
 
 
-def axis_stretch(quats: Tensor, F: Tensor) -> Tensor:
-    """[N, 3]: by how much F [N, 3, 3] lengthens each axis of a splat with rotation ``quats`` [N, 4]."""
-    from perpetua.scene.rotations import matrix_from_quaternion
+def principal_axes(F: Tensor, quats: Tensor, scales: Tensor) -> tuple[Tensor, Tensor]:
+    """The ellipsoids with ``quats`` [N, 4] and ``scales`` [N, 3] m after F [N, 3, 3]: their quats and scales.
 
-    return torch.linalg.vector_norm(F @ matrix_from_quaternion(quats), dim=1)
+    One-sided Jacobi rotations (Hestenes 1958) make the columns of F R S orthogonal; turns are at most 45 degrees, so axes
+    keep their order and an ellipsoid that F only turns keeps its own. Scales stay within a factor ``MOST_STRETCH`` of those
+    at rest.
+    """
+    largest = scales.amax(1).clamp_min(1e-12)
+    axes = F @ (matrix_from_quaternion(quats) * (scales / largest[:, None])[:, None, :])
+    columns = list(axes.permute(2, 1, 0).contiguous())  # three of [3, N], so that sums run along memory
+    for _ in range(JACOBI_SWEEPS):
+        for i, j in ((0, 1), (0, 2), (1, 2)):
+            columns[i], columns[j] = _orthogonal(columns[i], columns[j])
+    lengths = [torch.linalg.vector_norm(c, dim=0).clamp_min(1e-12) for c in columns]
+    x, y, z = (c / length for c, length in zip(columns, lengths, strict=True))
+    z = z * torch.where((torch.linalg.cross(x, y, dim=0) * z).sum(0) < 0, -1.0, 1.0)
+    grown = torch.stack(lengths, -1) * largest[:, None] / scales
+    bounded = scales * grown.clamp(1 / MOST_STRETCH, MOST_STRETCH)
+    return quaternion_from_matrix(torch.stack([x, y, z]).permute(2, 1, 0)), bounded
+
+
+def _orthogonal(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
+    """Columns a, b [3, N] turned into each other, by 45 degrees at most, until they are orthogonal."""
+    along, aa, bb = (a * b).sum(0), (a * a).sum(0), (b * b).sum(0)
+    askew = along.abs() > ORTHOGONAL * (aa * bb).sqrt()
+    ratio = (bb - aa) / torch.where(askew, 2 * along, torch.ones_like(along))
+    tangent = torch.copysign(1 / (ratio.abs() + (1 + ratio * ratio).sqrt()), ratio) * askew
+    cosine = (1 + tangent * tangent).rsqrt()
+    sine = tangent * cosine
+    return cosine * a - sine * b, sine * a + cosine * b

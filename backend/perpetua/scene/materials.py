@@ -6,6 +6,7 @@ square root of the stiffness, and above some 1e6 Pa a body of ten centimetres sh
 
 from __future__ import annotations
 
+import math
 import re
 from typing import Literal
 
@@ -88,19 +89,23 @@ def resolve(spec: MaterialSpec) -> Material:
     }
     material = msgspec.structs.replace(PRESETS[spec.preset], **changes)
     for name in ("density", "youngs_modulus"):
-        if not getattr(material, name) > 0:
+        if not 0 < getattr(material, name) < math.inf:
             raise MaterialError(
-                f"Material '{spec.preset}' has {name} {getattr(material, name):g}; it must be above zero."
+                f"Material '{spec.preset}' has {name} {getattr(material, name):g}; it must be a number above zero."
             )
     if not -1.0 < material.poisson_ratio < 0.5:
         raise MaterialError(
             f"Material '{spec.preset}' has Poisson ratio {material.poisson_ratio:g}; it must be below 0.5 (0.45 is nearly incompressible)."
         )
     for name in ("yield_stress", "viscosity", "friction"):
-        if getattr(material, name) < 0:
+        if not 0 <= getattr(material, name) < math.inf:
             raise MaterialError(
-                f"Material '{spec.preset}' has {name} {getattr(material, name):g}; it cannot be negative."
+                f"Material '{spec.preset}' has {name} {getattr(material, name):g}; it must be a number, zero or above."
             )
+    if not 0 <= material.friction_angle < 90:
+        raise MaterialError(
+            f"Material '{spec.preset}' has friction_angle {material.friction_angle:g} degrees; use one from 0 to below 90."
+        )
     return material
 
 
