@@ -128,7 +128,10 @@ def _grid(matte: NDArray[np.float32]) -> tuple[Cells, Array, float]:
     values = map_coordinates(blurred, np.meshgrid(v - 0.5, u - 0.5, indexing="ij"), order=1, mode="constant")
     cells = np.zeros((ny, nx), bool)
     cells[1:-1, 1:-1] = values[1:-1, 1:-1] > 0.5
-    opened = cv2.morphologyEx(cells.astype(np.uint8), cv2.MORPH_OPEN, np.ones((2, 2), np.uint8))
+    # Opening by a block of two by two cells, which has no middle for cv2 to anchor at.
+    block = cells[:-1, :-1] & cells[:-1, 1:] & cells[1:, :-1] & cells[1:, 1:]
+    around = np.pad(block, 1)
+    opened = around[:-1, :-1] | around[:-1, 1:] | around[1:, :-1] | around[1:, 1:]
     count, labels, stats, _ = cv2.connectedComponentsWithStats(opened.astype(np.uint8), connectivity=4)
     if count < 2:
         raise ReconstructionError("The object's outline is too thin to fill; use a larger picture of it.")

@@ -21,6 +21,9 @@ FRONT_BUDGET = 40_000
 """Most splats on the fronts of all objects."""
 SKIN_BUDGET = 13_000
 """Most splats on the rest of their surfaces."""
+WHOLE = 0.9
+"""Coverage from which a cell of the picture gets a splat; splats blur outwards by about half a cell, so the softest edge
+cells would fatten the outline."""
 MAX_STRETCH = 3.0
 """Longest a front splat may be along a slanted surface, in the size it has face on; the skin closes what is steeper."""
 FRONT_ENOUGH = 0.4
@@ -73,7 +76,7 @@ def _front(
     step = np.array([width / columns, height / rows])
     small = cv2.resize(colours, (columns, rows), interpolation=cv2.INTER_AREA)
     covered = cv2.resize(matte, (columns, rows), interpolation=cv2.INTER_AREA)
-    cells = cover(small, covered > 0.5, budget)
+    cells = cover(small, covered > WHOLE, budget)
     pixels = cells.centres * step
     sides = cells.sides[:, None] * step
     along_u = _chord(solid, pixels, np.array([0.5, 0.0]) * sides)
@@ -135,12 +138,14 @@ def _skin(
     points, normals = points[kept], normals[kept]
     first, second = (spacing * axis for axis in facing(normals))
     means = points - SKIN_INSET * spacing * normals
-    means = _withdrawn(means, SKIN_SIGMA * first, SKIN_SIGMA * second, solid, matte)
+    means = _withdrawn(means, SKIN_SIGMA * first, SKIN_SIGMA * second, solid, matte, cell)
     colors = _colours_at(colours, solid.camera.project(means)[0])
     return tangent_discs(means, first, second, colors, SKIN_SIGMA)
 
 
-def _withdrawn(means: Array, first: Array, second: Array, solid: Solid, matte: NDArray[np.float32]) -> Array:
+def _withdrawn(
+    means: Array, first: Array, second: Array, solid: Solid, matte: NDArray[np.float32], cell: float
+) -> Array:
     """means [N, 3] moved across the view until discs of half axes ``first``, ``second`` [N, 3] m stay inside the matte, so that
     the skin never shows around the object's outline in the picture."""
     inside = (matte > 0.5).astype(np.uint8)
@@ -161,7 +166,7 @@ def _withdrawn(means: Array, first: Array, second: Array, solid: Solid, matte: N
         inward /= np.maximum(np.linalg.norm(inward, axis=1, keepdims=True), 1e-6)
         scale = (solid.camera.K[0, 0] / depth)[:, None]
         reach = np.hypot(*(((axis @ rotation.T)[:, :2] * scale * inward).sum(1) for axis in (first, second)))
-        missing = np.maximum(SKIN_CLEARANCE * reach - gap, 0.0)[:, None]
+        missing = np.maximum(SKIN_CLEARANCE * reach + 0.5 * cell - gap, 0.0)[:, None]
         means = means + (missing / scale * inward) @ rotation[:2]
     return means
 
