@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
+
 from perpetua_protocol.take import Action, Round, Scalar, ScalarTrack, Vector, VectorTrack
 
 
