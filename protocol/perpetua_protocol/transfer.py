@@ -56,6 +56,7 @@ class Transfer:
         self._dest = Path(dest)
         self._verified = verified
         self._steps = self._run()
+        self._complete = False
         self.bytes_done = 0
         self.bytes_total = manifest.bytes
         self.waiting = False
@@ -67,10 +68,18 @@ class Transfer:
         Raises ``TransferFailed`` for a damaged file, and ``BackendUnreachable``; a new transfer goes on where this one ended.
         """
         until = time.monotonic() + budget_s
-        for busy in self._steps:
-            self.waiting = not busy
-            if not busy or time.monotonic() >= until:
-                return False
+        try:
+            for busy in self._steps:
+                self.waiting = not busy
+                if not busy or time.monotonic() >= until:
+                    return False
+        except OSError as error:
+            raise TransferFailed(
+                f"The cache cannot be written to {self._dest} ({error.strerror}); make room there or choose "
+                "another folder, and fetch it again."
+            ) from error
+        if not self._complete:
+            raise TransferFailed("This transfer has ended before all was there; begin a new one.")
         return True
 
     def close(self) -> None:
@@ -91,6 +100,7 @@ class Transfer:
         work = self._dest / f".{META}.part"
         work.write_bytes(self._manifest.meta)
         os.replace(work, self._dest / META)
+        self._complete = True
 
     def _file(self, entry: FileEntry) -> Generator[bool, None, None]:
         target = self._dest / entry.path

@@ -200,3 +200,24 @@ def test_a_client_that_asks_for_far_too_much_is_dropped_and_the_backend_lives(
         for _ in range(1000):
             greedy._data.send(FetchChunk(job_id, entry.path, entry.sha256, 0, limits.CHUNK_BYTES))
         assert client.status(job_id).state == "done"
+
+
+def test_a_folder_that_cannot_be_written_is_named(client: Client, job_id: str, tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"in the way")
+    with pytest.raises(TransferFailed, match=r"cannot be written to .*file .*choose another folder"):
+        client.fetch_files(job_id, client.files(job_id), tmp_path / "file")
+
+
+def test_a_transfer_that_failed_or_was_given_up_never_says_it_is_done(
+    client: Client, job_id: str, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_bytes(b"in the way")
+    failed = client.transfer(job_id, client.files(job_id), tmp_path / "file")
+    given_up = client.transfer(job_id, client.files(job_id), tmp_path / "copy")
+    with pytest.raises(TransferFailed, match="cannot be written"):
+        failed.step(1.0)
+    given_up.step(0)
+    given_up.close()
+    for transfer in (failed, given_up):
+        with pytest.raises(TransferFailed, match="begin a new one"):
+            transfer.step(1.0)

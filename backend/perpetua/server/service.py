@@ -112,7 +112,11 @@ def serve(
         LOG.info("backend %d serves %s at %s", connection.pid, place.root, connection.control)
         if on_ready is not None:
             on_ready(file, connection)
-        service.run()
+        try:
+            service.run()
+        except Exception:
+            LOG.exception("backend %d ends on an unexpected error", connection.pid)
+            raise
         LOG.info("backend %d ends", connection.pid)
 
 
