@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from perpetua.reconstruct.cells import Cells, cover
 from perpetua.reconstruct.discs import Painted, tangent_discs
+from perpetua.reconstruct.images import blurred, reduced
 from perpetua.reconstruct.inpaint import paint_over
 from perpetua.reconstruct.regions import disc
 from perpetua.reconstruct.stage import Stage
@@ -44,8 +45,8 @@ def build_background(
     columns = min(splat_width, width)
     rows = max(2, round(height * columns / width))
     step = np.array([width / columns, height / rows])  # pixels a cell
-    small = cv2.resize(rgb, (columns, rows), interpolation=cv2.INTER_AREA).astype(np.float32) / 255.0
-    covered = cv2.resize(matte, (columns, rows), interpolation=cv2.INTER_AREA)
+    small = reduced(rgb, columns, rows).astype(np.float32) / 255.0
+    covered = reduced(matte, columns, rows)
     hole = cv2.dilate((covered > 0.01).astype(np.uint8), disc(HOLE_MARGIN)) > 0
     edge = stage.edge_row / step[1]
     picture = paint_over(small, hole, edge)
@@ -70,7 +71,7 @@ def build_background(
         parts.append(Painted(discs, own, pixels, cells.sides * step[0]))
 
     c = CONTINUATION_CELL
-    coarse = _reduced(canvas, c)
+    coarse = _by_factor(canvas, c)
     beyond = np.ones(coarse.shape[:2], bool)
     beyond[-(-top // c) : (top + rows) // c, -(-left // c) : (left + columns) // c] = False
     for cells in _split_at_edge(coarse, beyond, (edge + top) / c, CONTINUATION_BUDGET):
@@ -79,7 +80,7 @@ def build_background(
         discs = _discs(stage, pixels, sides, _mean_colors(coarse, cells))
         parts.append(Painted.hidden(discs, pixels, sides[:, 0]))
 
-    soft = _reduced(cv2.GaussianBlur(canvas, (0, 0), UNDERLAY_CELL / 2), UNDERLAY_CELL)
+    soft = _by_factor(blurred(canvas, UNDERLAY_CELL / 2), UNDERLAY_CELL)
     ys, xs = np.nonzero(np.ones(soft.shape[:2], bool))
     pixels = ((np.stack([xs, ys], 1) + 0.5) * UNDERLAY_CELL - offset) * step
     sides = np.broadcast_to(UNDERLAY_CELL * step, pixels.shape)
@@ -98,9 +99,9 @@ def continued(picture: Image, left: int, top: int, right: int, bottom: int) -> I
     away = np.hypot(out_x, out_y).astype(np.float32) / (0.25 * width)
     result = canvas
     for sigma, start in ((2.0, 0.1), (5.0, 0.7)):
-        blurred = cv2.GaussianBlur(canvas, (0, 0), sigma * width / 640)
+        soft = blurred(canvas, sigma * width / 640)
         share = np.clip((away - start) / 0.6, 0.0, 1.0)[..., None]
-        result = share * blurred + (1 - share) * result
+        result = share * soft + (1 - share) * result
     return result.astype(np.float32)
 
 
@@ -115,16 +116,16 @@ def _split_at_edge(image: Image, where: NDArray[np.bool_], edge: float, budget: 
 
 def _mean_colors(image: Image, cells: Cells) -> Array:
     """[N, 3] mean colour under each cell (exact, by summed areas)."""
-    table = cv2.integral(image, sdepth=cv2.CV_64F)
+    table = np.asarray(cv2.integral(image, sdepth=cv2.CV_64F))
     low = np.round(cells.centres - cells.sides[:, None] / 2).astype(int)
     high = np.round(cells.centres + cells.sides[:, None] / 2).astype(int)
     (x0, y0), (x1, y1) = low.T, high.T
     return (table[y1, x1] - table[y0, x1] - table[y1, x0] + table[y0, x0]) / (cells.sides**2)[:, None]
 
 
-def _reduced(image: Image, factor: int) -> Image:
+def _by_factor(image: Image, factor: int) -> Image:
     size = (max(1, image.shape[1] // factor), max(1, image.shape[0] // factor))
-    return cv2.resize(image[: size[1] * factor, : size[0] * factor], size, interpolation=cv2.INTER_AREA)
+    return reduced(image[: size[1] * factor, : size[0] * factor], *size)
 
 
 def _discs(
@@ -140,9 +141,6 @@ def _discs(
         pixels - v * sides, table, behind
     )
     means = stage.points(pixels, table, behind)
-    fine = np.isfinite(means).all(1) & np.isfinite(along_u).all(1) & np.isfinite(along_v).all(1)
-    # A cell at the edge may see its lower plane only in its own half; its disc then stays where its centre is.
-    along_u, along_v, means = (np.where(fine[:, None], value, 0.0) for value in (along_u, along_v, means))
     if sigma is None:
         return tangent_discs(means, along_u, along_v, colors)
     return tangent_discs(means, along_u, along_v, colors, sigma)

@@ -12,12 +12,12 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from perpetua.errors import CameraError
 from perpetua.reconstruct.api import Picture
+from perpetua.reconstruct.images import reduced
 from perpetua.reconstruct.regions import lab
 from perpetua.scene.cameras import Camera
 from perpetua_protocol.take import SceneSettings
@@ -146,8 +146,8 @@ def table_edge(rgb: NDArray[np.uint8], base_row: float, matte: NDArray[np.float3
     height, width = rgb.shape[:2]
     ratio = min(1.0, 320 / width)
     size = (max(2, round(width * ratio)), max(2, round(height * ratio)))
-    image = lab(cv2.resize(rgb, size, interpolation=cv2.INTER_AREA))
-    covered = cv2.resize(matte, size, interpolation=cv2.INTER_AREA) > 0.02
+    image = lab(reduced(rgb, *size))
+    covered = reduced(matte, *size) > 0.02
     strip = max(2, round(0.015 * size[1]))
     sums = np.cumsum(np.concatenate([np.zeros((1, *image.shape[1:]), np.float32), image]), 0)
     means = (sums[strip:] - sums[:-strip]) / strip  # means[r] is of rows r .. r + strip - 1

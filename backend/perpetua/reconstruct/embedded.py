@@ -181,7 +181,7 @@ def _in_metres(
         Body(thing.name, material, (solid.vertices - foot) * scale, solid.faces, thing.resting)
         for thing, material, solid in zip(things, materials, solids, strict=True)
     ]
-    tall = max(float(b.vertices[:, 2].max()) for b in bodies[:1])
+    tall = max(float(b.vertices[:, 2].max()) for b in [b for b in bodies if b.resting] or bodies)
     return Scene(
         background=_moved(background, scale, foot),
         foreground=foreground,
@@ -189,7 +189,9 @@ def _in_metres(
         particles=particles,
         bodies=bodies,
         spacing=spacing * scale,
-        camera=Camera(camera.K, np.linalg.inv(pose), camera.width, camera.height, "picture", "front"),
+        camera=Camera(
+            camera.K, np.linalg.inv(pose).astype(np.float64), camera.width, camera.height, "picture", "front"
+        ),
         picture=picture.rgb,
         matte=matte.astype(np.float32),
         centre=np.array([0.0, 0.0, tall / 2]),

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from perpetua.errors import PictureError
 from perpetua.reconstruct.api import Picture
+from perpetua.reconstruct.images import reduced
 
 MIN_SIDE = 32
 """Pixels; below this an object has no outline to speak of."""
@@ -55,7 +55,7 @@ def load_picture(path: str | Path, max_width: int = 2048) -> Picture:
             raise PictureError(
                 f"{path.name} is {width} x {height} pixels, too narrow a strip to use; crop it to a usual shape."
             )
-        rgb = cv2.resize(rgb, size, interpolation=cv2.INTER_AREA)
+        rgb = reduced(rgb, *size)
         scale = size[0] / width
     return Picture(np.ascontiguousarray(rgb), scale, focal, path)
 

@@ -47,13 +47,13 @@ def part_at(region: Region, seeds: Region) -> Region:
 def cleaned(region: Region, seeds: Region, radius: int) -> Region:
     """Without holes, without parts thinner than two ``radius``, and only where the seeds are."""
     opened = cv2.morphologyEx(np.pad(fill_holes(region), radius), cv2.MORPH_OPEN, disc(radius))
-    opened = np.ascontiguousarray(opened[radius:-radius, radius:-radius])
-    return part_at(cv2.bitwise_or(opened, cv2.bitwise_and(seeds, region)), seeds)
+    inner = np.ascontiguousarray(opened[radius:-radius, radius:-radius], dtype=np.uint8)
+    return part_at(inner | (seeds & region), seeds)
 
 
 def lab(rgb: NDArray[np.uint8]) -> Image:
     """[H, W, 3] CIE L*a*b*, float32."""
-    return cv2.cvtColor(rgb.astype(np.float32) / 255.0, cv2.COLOR_RGB2LAB)
+    return np.asarray(cv2.cvtColor(rgb.astype(np.float32) / 255.0, cv2.COLOR_RGB2LAB), dtype=np.float32)
 
 
 def edge_strength(rgb: NDArray[np.uint8]) -> Image:
@@ -62,7 +62,8 @@ def edge_strength(rgb: NDArray[np.uint8]) -> Image:
     squares = np.zeros(image.shape[:2], np.float32)
     for channel in range(3):
         for dx, dy in ((1, 0), (0, 1)):
-            squares += (cv2.Scharr(image[..., channel], cv2.CV_32F, dx, dy) / 32.0) ** 2
+            slope = np.asarray(cv2.Scharr(image[..., channel], cv2.CV_32F, dx, dy), dtype=np.float32) / 32.0
+            squares += slope**2
     return np.sqrt(squares)
 
 

@@ -13,6 +13,7 @@ from skimage.segmentation import watershed
 
 from perpetua.errors import SegmentationError
 from perpetua.reconstruct.api import Picture
+from perpetua.reconstruct.images import blurred, denoised, enlarged, reduced
 from perpetua.reconstruct.matte import soften
 from perpetua.reconstruct.regions import (
     Image,
@@ -78,11 +79,10 @@ class _Marked:
     def of(rgb: NDArray[np.uint8], thing: ObjectSpec, file_scale: float, ratio: float) -> _Marked:
         height, width = rgb.shape[:2]
         size = (max(2, round(width * ratio)), max(2, round(height * ratio)))
-        image = rgb if ratio == 1.0 else cv2.resize(rgb, size, interpolation=cv2.INTER_AREA)
+        image = rgb if ratio == 1.0 else reduced(rgb, *size)
         if ratio < 0.5:  # edges are judged at twice the size, so that what is in focus counts for more
-            double = cv2.resize(rgb, (2 * size[0], 2 * size[1]), interpolation=cv2.INTER_AREA)
-            edges = cv2.dilate(edge_strength(cv2.GaussianBlur(double, (0, 0), 0.7)), disc(1))
-            edges = cv2.resize(edges, size, interpolation=cv2.INTER_NEAREST)
+            double = blurred(reduced(rgb, 2 * size[0], 2 * size[1]), 0.7)
+            edges = _widened(edge_strength(double))[: 2 * size[1] : 2, : 2 * size[0] : 2]
         else:
             edges = edge_strength(image)
         seeds, never = np.zeros(size[::-1], np.uint8), np.zeros(size[::-1], np.uint8)
@@ -97,7 +97,7 @@ class _Marked:
             outside[max(0, int(y0)) : int(np.ceil(y1)) + 1, max(0, int(x0)) : int(np.ceil(x1)) + 1] = 0
             never |= outside
         seeds[never > 0] = 0
-        return _Marked(image, seeds, never, cv2.dilate(edges, disc(1)))
+        return _Marked(image, seeds, never, _widened(edges))
 
     @property
     def rim(self) -> Region:
@@ -105,6 +105,11 @@ class _Marked:
         rim = np.zeros_like(self.never)
         rim[0] = rim[:, 0] = rim[:, -1] = 1
         return rim
+
+
+def _widened(edges: Image) -> Image:
+    """Each pixel the strongest of its neighbours, so that an outline a pixel off still lies on its edge."""
+    return np.asarray(cv2.dilate(edges, disc(1)), dtype=np.float32)
 
 
 def _check_inside(thing: ObjectSpec, width: float, height: float) -> None:
@@ -133,12 +138,11 @@ def _best_proposal(image: _Marked) -> tuple[Region, float]:
     border[-1] = 1
     starts = _starts(image, border)
     values = lab(image.rgb)
-    smooth = edge_strength(cv2.bilateralFilter(image.rgb, 5, 20, 3))
+    smooth = edge_strength(denoised(image.rgb, 5, 20, 3))
     best, best_score = np.zeros_like(image.seeds), 0.0
     for start in starts:
         for lightness, colour in LAB_WEIGHTS:
-            features = values * np.float32([lightness, colour, colour]) + np.float32([0, 128, 128])
-            region = _grab_cut(np.clip(features, 0, 255).astype(np.uint8), start, image)
+            region = _grab_cut(_features(values, lightness, colour), start, image)
             for proposal in [region, *_watersheds(smooth, region, image)]:
                 score = objectness(proposal, image.sharp, border)
                 if score > best_score:
@@ -152,8 +156,10 @@ def _starts(image: _Marked, border: Region, most: int = 3) -> list[Region]:
         rows, columns = np.nonzero(image.never == 0)
         centre = (int(columns.mean()), int(rows.mean()))
         axes = (max(1, int(np.ptp(columns) * 0.42)), max(1, int(np.ptp(rows) * 0.42)))
-        return [cv2.ellipse(np.zeros_like(image.never), centre, axes, 0, 0, 360, 1, -1)]
-    edges = edge_strength(cv2.bilateralFilter(image.rgb, 7, 25, 5))
+        ellipse = np.zeros_like(image.never)
+        cv2.ellipse(ellipse, centre, axes, 0, 0, 360, 1, -1)
+        return [ellipse]
+    edges = edge_strength(denoised(image.rgb, 7, 25, 5))
     edges = np.where(image.never > 0, np.float32(1e3), edges)
     scored = [(objectness(region, image.sharp, border), region) for region in grown(edges, image.seeds)]
     starts: list[Region] = []
@@ -164,6 +170,12 @@ def _starts(image: _Marked, border: Region, most: int = 3) -> list[Region]:
         if len(starts) == most:
             break
     return starts
+
+
+def _features(values: Image, lightness: float, colour: float) -> NDArray[np.uint8]:
+    """L*a*b* with weighted axes, as the 8 bits GrabCut takes."""
+    weighted = values * np.array([lightness, colour, colour]) + np.array([0.0, 128.0, 128.0])
+    return np.clip(weighted, 0, 255).astype(np.uint8)
 
 
 def _grab_cut(features: NDArray[np.uint8], start: Region, image: _Marked, rounds: int = 3) -> Region:
@@ -194,9 +206,9 @@ def _cut(features: NDArray[np.uint8], trimap: Region, image: _Marked, margin: in
     if not ((window & 1) > 0).any() or not ((window & 1) == 0).any():
         return (trimap & 1).astype(np.uint8)
     cv2.setRNGSeed(0)
-    models = np.zeros((1, 65)), np.zeros((1, 65))
     crop = np.ascontiguousarray(features[rows, columns])
-    cv2.grabCut(crop, window, None, *models, iterations, cv2.GC_INIT_WITH_MASK)
+    whole = (0, 0, crop.shape[1], crop.shape[0])  # not used with a mask
+    cv2.grabCut(crop, window, whole, np.zeros((1, 65)), np.zeros((1, 65)), iterations, cv2.GC_INIT_WITH_MASK)
     result = np.zeros_like(trimap)
     result[rows, columns] = window & 1
     return result
@@ -221,22 +233,20 @@ def _watersheds(edges: Image, region: Region, image: _Marked) -> list[Region]:
 
 def _refined(image: _Marked, coarse: Region, zoom: float, resting: bool) -> Region:
     """The outline at full size: GrabCut in a band of two coarse pixels around the coarse outline."""
-    size = image.rgb.shape[1::-1]
-    region = cv2.resize(coarse.astype(np.float32), size, interpolation=cv2.INTER_LINEAR)
-    region = (cv2.GaussianBlur(region, (0, 0), max(0.5, 0.5 * zoom)) > 0.5).astype(np.uint8)
+    size = (image.rgb.shape[1], image.rgb.shape[0])
+    larger = enlarged(coarse.astype(np.float32), *size)
+    region = (blurred(larger, max(0.5, 0.5 * zoom)) > 0.5).astype(np.uint8)
     band = max(2, round(2 * zoom))
     trimap = np.full(region.shape, cv2.GC_BGD, np.uint8)
     trimap[cv2.dilate(region, disc(band)) > 0] = cv2.GC_PR_BGD
     trimap[region > 0] = cv2.GC_PR_FGD
     trimap[cv2.erode(np.pad(region, band, mode="edge"), disc(band))[band:-band, band:-band] > 0] = cv2.GC_FGD
     lightness, colour = LAB_WEIGHTS[0]
-    features = lab(image.rgb) * np.float32([lightness, colour, colour]) + np.float32([0, 128, 128])
-    cut = _cut(np.clip(features, 0, 255).astype(np.uint8), trimap, image, 4 * band, 2)
-    smooth = (cv2.GaussianBlur(cut.astype(np.float32), (0, 0), max(0.6, 0.35 * zoom)) > 0.5).astype(np.uint8)
+    cut = _cut(_features(lab(image.rgb), lightness, colour), trimap, image, 4 * band, 2)
+    smooth = (blurred(cut.astype(np.float32), max(0.6, 0.35 * zoom)) > 0.5).astype(np.uint8)
     radius = max(1, round(zoom))
     region = cleaned(smooth, image.seeds, radius)
     if not resting:
         return region
-    lit = without_contact_shadow(image.rgb, region).astype(np.float32)
-    lit = (cv2.GaussianBlur(lit, (0, 0), 1.0 + 0.5 * zoom) > 0.5).astype(np.uint8)
-    return cleaned(lit, image.seeds, radius)
+    lit = blurred(without_contact_shadow(image.rgb, region).astype(np.float32), 1.0 + 0.5 * zoom)
+    return cleaned((lit > 0.5).astype(np.uint8), image.seeds, radius)

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from skimage.segmentation import watershed
 
+from perpetua.reconstruct.images import blurred
 from perpetua.reconstruct.regions import Region, disc
 
 REACH = 0.09
@@ -40,11 +41,14 @@ def without_contact_shadow(rgb: NDArray[np.uint8], region: Region) -> Region:
 
 def _steps(rgb: NDArray[np.uint8]) -> NDArray[np.float32]:
     """[H, W] length of the gradient of log brightness and weighted chromaticity."""
-    image = cv2.GaussianBlur(rgb.astype(np.float32) / 255.0, (0, 0), 1.0)
+    image = blurred(rgb.astype(np.float32) / np.float32(255), 1.0)
     brightness = image.sum(-1, keepdims=True) + DARKEST
     features = np.concatenate([np.log(brightness), HUE_WEIGHT * (image + DARKEST / 3) / brightness], -1)
     squares = np.zeros(image.shape[:2], np.float32)
     for channel in range(4):
         for dx, dy in ((1, 0), (0, 1)):
-            squares += (cv2.Scharr(features[..., channel], cv2.CV_32F, dx, dy) / 32.0) ** 2
+            slope = (
+                np.asarray(cv2.Scharr(features[..., channel], cv2.CV_32F, dx, dy), dtype=np.float32) / 32.0
+            )
+            squares += slope**2
     return np.sqrt(squares)

@@ -11,6 +11,7 @@ from scipy.spatial import cKDTree
 
 from perpetua.reconstruct.cells import cover
 from perpetua.reconstruct.discs import Painted, balls, facing, tangent_discs
+from perpetua.reconstruct.images import blurred, reduced
 from perpetua.reconstruct.solid import Solid
 from perpetua.scene.gaussians import Gaussians
 
@@ -74,8 +75,8 @@ def _front(
     columns = min(splat_width, width)
     rows = max(2, round(height * columns / width))
     step = np.array([width / columns, height / rows])
-    small = cv2.resize(colours, (columns, rows), interpolation=cv2.INTER_AREA)
-    covered = cv2.resize(matte, (columns, rows), interpolation=cv2.INTER_AREA)
+    small = reduced(colours, columns, rows)
+    covered = reduced(matte, columns, rows)
     cells = cover(small, covered > WHOLE, budget)
     pixels = cells.centres * step
     sides = cells.sides[:, None] * step
@@ -198,7 +199,7 @@ def _interior(
     away, _ = cKDTree(surface).query(means)
     size = INTERIOR_SIGMA * spacing / sub_gaussians ** (1 / 3)
     radii = np.clip(away / INTERIOR_CLEARANCE, 0.1 * size, size)
-    soft = cv2.GaussianBlur(colours, (0, 0), max(1.0, 0.004 * colours.shape[1]))
+    soft = blurred(colours, max(1.0, 0.004 * colours.shape[1]))
     return balls(means, radii, _colours_at(soft, solid.camera.project(means)[0]))
 
 

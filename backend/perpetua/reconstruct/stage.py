@@ -21,6 +21,9 @@ ORBIT_DEGREES = 35.0
 MAX_CONTINUATION = 1.6
 """Most a canvas may reach beyond a border, in the picture's own width or height."""
 
+GRAZING = 1e-4
+"""Slope of a ray below which it counts as never meeting a plane."""
+
 
 @dataclass(frozen=True)
 class Stage:
@@ -40,22 +43,18 @@ class Stage:
 
     def on_table(self, pixels: Array) -> NDArray[np.bool_]:
         """[N] whether the rays through pixels [N, 2] hit the table before the backdrop."""
-        wall, table = self._depths(pixels, 0.0)
-        return table < wall
+        rays = self.camera.rays(pixels)
+        down = rays[:, 2] < -GRAZING
+        return down & ((rays[:, 1] <= GRAZING) | (rays[:, 1] < -self.edge_distance * rays[:, 2]))
 
     def points(self, pixels: Array, table: NDArray[np.bool_], behind: float = 0.0) -> Array:
         """[N, 3] m, where the rays through pixels [N, 2] hit the table (where ``table`` [N]) or the backdrop; ``behind``
         shifts both planes away from the camera by so many metres."""
-        wall_depth, table_depth = self._depths(pixels, behind)
-        depth = np.where(table, table_depth, wall_depth)
-        return self.camera.position + depth[:, None] * self.camera.rays(pixels)
-
-    def _depths(self, pixels: Array, behind: float) -> tuple[Array, Array]:
         rays = self.camera.rays(pixels)
-        ahead, down = rays[:, 1] > 1e-4, rays[:, 2] < -1e-4
-        wall = np.where(ahead, (self.edge_distance + behind) / np.where(ahead, rays[:, 1], 1.0), np.inf)
-        table = np.where(down, -(1.0 + behind) / np.where(down, rays[:, 2], -1.0), np.inf)
-        return wall, table
+        wall_depth = (self.edge_distance + behind) / np.maximum(rays[:, 1], GRAZING)
+        table_depth = (1.0 + behind) / np.maximum(-rays[:, 2], GRAZING)
+        depth = np.where(table, table_depth, wall_depth)
+        return self.camera.position + depth[:, None] * rays
 
     def borders(self, centre: Array) -> tuple[float, float, float, float]:
         """x0, y0, x1, y1 in pixels of the canvas that side views around ``centre`` up to ORBIT_DEGREES see."""
