@@ -51,10 +51,10 @@ class Backend:
         self.thread.start()
         assert ready.wait(WAIT_S)
 
-    def start_process(self, *more: str) -> None:
+    def start_process(self, *more: str, job_function: str = "fake_jobs:by_name") -> None:
         arguments = [f"Path({str(self.store)!r})", "'127.0.0.1'", f"Path({str(self.file)!r})"]
         arguments += [
-            "job_function='fake_jobs:by_name'",
+            f"job_function={job_function!r}",
             "on_ready=lambda *_: print('ready', flush=True)",
             *more,
         ]

@@ -30,8 +30,8 @@ def test_a_bake_survives_its_backend(offline, tmp_path: Path) -> None:
     request = BakeRequest(take, 2, hashlib.sha256(picture).hexdigest())
     job_id = new_job_id()
 
-    bake = "job_function='perpetua.loop.bake:bake'"
-    offline.start_process(bake)
+    bake = "perpetua.loop.bake:bake"
+    offline.start_process(job_function=bake)
     with offline.client() as client:
         client.submit(job_id, request, picture)
         for event in client.follow(job_id):
@@ -42,7 +42,7 @@ def test_a_bake_survives_its_backend(offline, tmp_path: Path) -> None:
     offline.process.kill()
     offline.process.wait()
 
-    offline.start_process(bake)
+    offline.start_process(job_function=bake)
     with offline.client() as client:
         assert client.status(job_id).state == "interrupted"
         client.submit(job_id, request, picture)
