@@ -18,8 +18,9 @@ from torch import Tensor
 from perpetua.optimize.api import Correction, ViewTarget
 from perpetua.optimize.apply import apply_correction
 from perpetua.optimize.knots import knot_frames
-from perpetua.optimize.loss import COLOR_WEIGHT, Plausibility, photometric
+from perpetua.optimize.loss import photometric, region
 from perpetua.optimize.motion import Motion
+from perpetua.optimize.plausibility import Plausibility
 from perpetua.optimize.views import View
 from perpetua.progress import Progress
 from perpetua.render.film import Layer, compose, render_layer
@@ -43,6 +44,8 @@ TINT_STEP = 0.01
 """Rate of the gain and bias that all splats share, which absorb another light before motion has to."""
 COLORS_FROM = 0.7
 """Share of the pass after which colours move too."""
+COLOR_WEIGHT = 0.02
+"""Price of a mean squared change of one in the splats' colours."""
 MOMENTA = (0.8, 0.95)
 """Of Adam: short memories, for a pass has few steps."""
 STILL = 0.0007
@@ -185,7 +188,8 @@ def _descend(stage: Stage, views: list[View], steps: int, seed: int, progress: P
         if view.alpha is not None:
             image = torch.cat([image, layer.alpha[..., None]], -1)
             wanted = torch.cat([wanted, view.alpha[frame][..., None]], -1)
-        loss = view.target.weight * photometric(image, wanted, areas[v], part.levels, part.ssim)
+        here = region(layer.alpha.detach(), wanted[..., :3], view.backdrop.rgb)
+        loss = view.target.weight * photometric(image[here], wanted[here], areas[v], part.levels, part.ssim)
         losses.append(float(loss.detach()))
         loss = loss + plausibility(motion) + plausibility.ground(simulated, corrected)
         loss = loss + COLOR_WEIGHT * (stage.detail - original).square().mean()

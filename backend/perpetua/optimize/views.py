@@ -20,6 +20,8 @@ ENOUGH_BARE = 0.05
 """Share of bare pixels a frame needs for its colours to be compared."""
 RIDGE = 1e-4
 """Pull towards no colour change, in units of variance of colour: a backdrop of one colour cannot tell gain from bias."""
+SAMPLE = 4096
+"""Bare pixels that are compared, of as many as there are."""
 FITS = 3
 """Reweighted least squares; what differs by more than ``OUTLIER`` counts ever less."""
 OUTLIER = 0.05
@@ -63,7 +65,9 @@ class View:
         bare = coverage < BARE
         if bare.float().mean() < ENOUGH_BARE:
             return video
-        return neutralised(video, video[bare], self.backdrop.rgb[bare])
+        seen, known = video[bare], self.backdrop.rgb[bare]
+        every = max(1, len(seen) // SAMPLE)
+        return neutralised(video, seen[::every], known[::every])
 
 
 def neutralised(video: Tensor, seen: Tensor, known: Tensor) -> Tensor:

@@ -71,7 +71,7 @@ def principal_axes(F: Tensor, quats: Tensor, scales: Tensor) -> tuple[Tensor, Te
     for _ in range(JACOBI_SWEEPS):
         for i, j in ((0, 1), (0, 2), (1, 2)):
             columns[i], columns[j] = _orthogonal(columns[i], columns[j])
-    lengths = [torch.linalg.vector_norm(c, dim=0).clamp_min(1e-12) for c in columns]
+    lengths = [(c * c).sum(0).sqrt().clamp_min(1e-12) for c in columns]
     x, y, z = (c / length for c, length in zip(columns, lengths, strict=True))
     z = z * torch.where((torch.linalg.cross(x, y, dim=0) * z).sum(0) < 0, -1.0, 1.0)
     grown = torch.stack(lengths, -1) * largest[:, None] / scales

@@ -1,0 +1,121 @@
+"""What keeps a correction plausible: it stays near the simulator, neighbours agree, time is smooth, the plane holds.
+
+For soft bodies all but the last are quadratic in the coefficients of their basis, so each is one small matrix, made once.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.sparse import coo_matrix, csr_matrix
+from scipy.sparse.csgraph import laplacian
+from scipy.spatial import cKDTree
+from torch import Tensor
+
+from perpetua.optimize.motion import Motion, SoftMotion
+from perpetua.scene.scene import Scene
+from perpetua.scene.trajectory import Trajectory
+
+ANCHOR_WEIGHT = 3e-4
+"""Price of a mean squared displacement of one particle spacing: the simulator is right unless the video says otherwise."""
+RIGIDITY_WEIGHT = 0.2
+"""Price of a mean squared strain of one in an elastic solid."""
+SMOOTHNESS_WEIGHT = 1e-3
+"""Price of a mean squared second difference of one spacing between knots."""
+GROUND_WEIGHT = 0.1
+"""Price of a mean squared depth of one spacing below the support plane."""
+STIFFNESS = {"elastic": 1.0, "plastic": 0.5, "snow": 0.2, "sand": 0.05, "liquid": 0.02}
+"""How much neighbours must agree, by model, relative to an elastic solid."""
+NEIGHBOURS = 8
+
+
+@dataclass(frozen=True)
+class SoftPrice:
+    """For coefficients c [Q - 1, M, 3] of a soft body: c.(A c + 2 a) of position and c.(K c + 2 k) of strain.
+
+    A: [M, M], a: [Q - 1, M, 3]: squared displacements, mean over particles and axes.
+    K: [M, M], k: [Q - 1, M, 3]: squared strains between neighbours, mean over pairs.
+    """
+
+    A: Tensor
+    a: Tensor
+    K: Tensor
+    k: Tensor
+
+    @staticmethod
+    def of(soft: SoftMotion, points: NDArray, stiffness: float) -> SoftPrice:
+        """For a body whose particles start the round at ``points`` [p, 3] m."""
+        web = _web(points) * stiffness
+        B = soft.basis.double().numpy()
+        start = soft.start.double().numpy()
+        tied = np.asarray(web @ B)
+        return SoftPrice(
+            torch.from_numpy(B.T @ B / B.shape[0] / 3).float(),
+            torch.from_numpy(B.T @ start / B.shape[0] / 3).float(),
+            torch.from_numpy(B.T @ tied).float(),
+            torch.from_numpy(tied.T @ start).float(),
+        )
+
+    def __call__(self, c: Tensor, spacing: float) -> Tensor:
+        """The price, up to what no c changes; ``spacing`` in m."""
+        later = len(c)
+        price = ANCHOR_WEIGHT / spacing**2 * _quadratic(c, self.A, self.a) / later
+        price = price + RIGIDITY_WEIGHT * _quadratic(c, self.K, self.k) / later
+        if later > 1:
+            bend = SMOOTHNESS_WEIGHT / spacing**2 * _quadratic(_bent(c), self.A, _bent(self.a))
+            price = price + bend / (later - 1)
+        return price
+
+
+class Plausibility:
+    """The price of a motion apart from what it looks like."""
+
+    def __init__(self, scene: Scene, trajectory: Trajectory, motion: Motion) -> None:
+        self.spacing = scene.spacing
+        self.soft = []
+        for soft in motion.soft:
+            mine = soft.particles.numpy()
+            body = scene.bodies[int(scene.particles.body[mine[0]])]
+            self.soft.append(
+                SoftPrice.of(soft, trajectory.positions[0, mine], STIFFNESS[body.material.model])
+            )
+
+    def __call__(self, motion: Motion) -> Tensor:
+        """Price of all knots together, a scalar, up to a constant."""
+        price = torch.zeros(())
+        for soft, priced in zip(motion.soft, self.soft, strict=True):
+            price = price + priced(soft.coefficients, self.spacing)
+        for rigid in motion.rigid:
+            moved = torch.cat([rigid.turns, rigid.shifts], 1) / self.spacing
+            price = price + ANCHOR_WEIGHT * moved.square().mean()
+            if len(moved) > 1:
+                price = price + SMOOTHNESS_WEIGHT * _bent(moved).square().mean()
+        return price
+
+    def ground(self, simulated: Tensor, corrected: Tensor) -> Tensor:
+        """Price of particles [P, 3] m that a correction pushes below the plane z = 0."""
+        below = torch.relu(simulated[:, 2].clamp(max=0) - corrected[:, 2]) / self.spacing
+        return GROUND_WEIGHT * below.square().mean()
+
+
+def _quadratic(c: Tensor, matrix: Tensor, linear: Tensor) -> Tensor:
+    return (c * (matrix @ c + 2 * linear)).sum()
+
+
+def _bent(knots: Tensor) -> Tensor:
+    """Second differences over knots [Q - 1, ...] that zero goes before."""
+    whole = torch.cat([torch.zeros_like(knots[:1]), knots])
+    return whole[2:] - 2 * whole[1:-1] + whole[:-2]
+
+
+def _web(points: NDArray) -> csr_matrix:
+    """[p, p] matrix L with u.L u the squared strain between neighbours among ``points`` [p, 3] m, mean over pairs."""
+    count = min(NEIGHBOURS + 1, len(points))
+    distances, nearest = cKDTree(points).query(points, k=np.arange(1, count + 1))
+    first = np.repeat(np.arange(len(points)), count - 1)
+    closeness = 1 / np.maximum(distances[:, 1:].ravel(), 1e-9) ** 2 / max(1, len(first))
+    ties = coo_matrix((closeness, (first, nearest[:, 1:].ravel())), shape=(len(points), len(points)))
+    return laplacian(ties.tocsr() + ties.T.tocsr()).tocsr()
