@@ -116,9 +116,9 @@ def place_push(scene: bpy.types.Scene, body: Measured) -> None:
 def place_wind(scene: bpy.types.Scene, body: Measured) -> None:
     """A gust from the left that comes and goes within round 2."""
     start = scene.frame_start + ROUND_FRAMES
-    bpy.ops.perpetua.add_wind(name="Gust", direction=(1, 0.15, 0), start=start, end=start + 16)
+    bpy.ops.perpetua.add_wind(name="Gust", direction=(1, 0.15, 0), start=start, end=start + 10)
     gust = bpy.context.object
-    for frame, speed in ((start, 0.0), (start + 4, 6.0), (start + 8, 6.0), (start + 14, 0.0)):
+    for frame, speed in ((start, 0.0), (start + 3, 5.0), (start + 6, 5.0), (start + 9, 0.0)):
         gust.field.strength = speed
         gust.keyframe_insert("field.strength", frame=frame)
 
