@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import subprocess
 import sys
 import threading
@@ -140,12 +139,3 @@ def _request_for() -> Callable[..., BakeRequest]:
 @pytest.fixture
 def picture() -> bytes:
     return PICTURE
-
-
-def is_alive(pid: int) -> bool:
-    """Whether a process is there."""
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    return True

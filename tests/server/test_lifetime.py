@@ -62,7 +62,7 @@ def test_a_second_backend_on_the_store_is_refused(backend, tmp_path: Path) -> No
     with pytest.raises(StoreInUse, match=rf"process {os.getpid()}.*already serves the store"):
         serve(backend.store, connection_file=tmp_path / "other.json")
     with pytest.raises(StoreInUse, match="already announces itself"):
-        serve(tmp_path / "other", connection_file=backend.file)
+        serve(tmp_path / "a {strange} name", connection_file=backend.file)
     with backend.client() as client:
         client.hello()
 

@@ -17,7 +17,10 @@ class StoreInUse(PerpetuaError):
 
 
 class FileLock:
-    """Holds ``path`` locked. Raises ``StoreInUse`` with ``sentence`` when another process holds it."""
+    """Holds ``path`` locked. Raises ``StoreInUse`` with ``sentence`` when another process holds it.
+
+    ``{owner}`` in the sentence becomes that process's number.
+    """
 
     def __init__(self, path: Path, sentence: str) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
