@@ -65,6 +65,11 @@ class Bake:
             "The scene that was baking is gone; open its file and bake again: finished stages are kept."
         )
 
+    @property
+    def idle(self) -> bool:
+        """Whether nothing but events is waited for."""
+        return self._transfer is None and self._listing is None
+
     def step(self, budget_s: float) -> bool:
         """Work for about ``budget_s`` without waiting. True once the job has ended and its files are here.
 
@@ -241,11 +246,16 @@ def _tick() -> float | None:
     if finished:
         end()
     _redraw()
-    return None if finished else TICK_S
+    if finished:
+        return None
+    return TICK_S if _running.idle else BUDGET_S
 
 
 def _redraw() -> None:
+    """Draw the sidebars anew; the views themselves follow when splats are written."""
     for window in bpy.context.window_manager.windows:
         for area in window.screen.areas:
             if area.type in {"VIEW_3D", "IMAGE_EDITOR"}:
-                area.tag_redraw()
+                for region in area.regions:
+                    if region.type == "UI":
+                        region.tag_redraw()

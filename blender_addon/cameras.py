@@ -15,6 +15,8 @@ from .errors import AddonError
 UNMOVED = 1e-5
 """Largest change of a matrix entry (m, or a cosine) that still counts as the same camera."""
 CLIP_START_M, CLIP_END_M = 0.01, 100.0
+DISPLAY_SIZE_M = 0.06
+"""Size of a camera's outline in the viewport, fit for a table top."""
 
 
 def horizontal_fov(camera: bpy.types.Object, render: bpy.types.RenderSettings) -> float:
@@ -80,6 +82,7 @@ def new_camera(name: str, matrix: Matrix, fov_degrees: float, into: bpy.types.Co
     made.data.shift_x = made.data.shift_y = 0.0
     made.data.angle = math.radians(fov_degrees)
     made.data.clip_start, made.data.clip_end = CLIP_START_M, CLIP_END_M
+    made.data.display_size = DISPLAY_SIZE_M
     made.matrix_world = matrix
     return made
 

@@ -249,6 +249,7 @@ class PERPETUA_PT_playback(_Tab, bpy.types.Panel):
         column.use_property_split = True
         column.prop(settings, "frame_offset")
         column.prop(settings, "show_splats")
+        column.prop(settings, "show_background")
         column.prop(settings, "density")
         layout.operator("perpetua.render_views", icon="RENDER_ANIMATION")
 

@@ -37,15 +37,16 @@ def attach(scene: bpy.types.Scene, folder: Path) -> CacheMeta:
     settings.background = _cloud(scene, settings.background, BACKGROUND, cache.meta.background)
     settings.splats = _cloud(scene, settings.splats, SPLATS, cache.meta.foreground)
     settings.background[STATIC] = True
+    # its outline would only be in the way; the splats themselves are drawn all the same
+    settings.background.hide_viewport = True
     background = cache.background()
     _write(settings.background, background)
     write_radius(settings.background, background["scale"])
     show(scene)
     write_radius(settings.splats, cache.frame(0)["scale"])
     scene.render.fps, scene.render.fps_base = frame_rate(cache.meta.fps)
-    scene.frame_end = max(
-        scene.frame_start, scene.frame_start + settings.frame_offset + cache.meta.frames - 1
-    )
+    baked_end = scene.frame_start + settings.frame_offset + cache.meta.frames - 1
+    scene.frame_end = max(scene.frame_start, baked_end, planned_end(scene))
     return cache.meta
 
 
@@ -167,9 +168,11 @@ def on_undo(scene: bpy.types.Scene, *_: object) -> None:
 
 @persistent
 def on_save(*_: object) -> None:
-    """Store the caches' paths relative to the .blend, so that the folder can move as a whole."""
+    """Store paths relative to the .blend, so that its folder can move as a whole."""
     for scene in bpy.data.scenes:
         settings = scene.perpetua
+        if settings.picture and bpy.path.is_subdir(settings.picture, bpy.path.abspath("//")):
+            settings.picture = stored_path(Path(settings.picture))
         if settings.cache_folder and not settings.cache_folder.startswith("//"):
             settings.cache_folder = stored_path(resolve(settings.cache_folder))
 

@@ -8,16 +8,18 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float32]
 
-_FLOAT4 = "FLOAT4"
 _TYPES = {item.identifier for item in bpy.types.Attribute.bl_rna.properties["data_type"].enum_items}
 
-# name: (data type, key foreach_get and foreach_set use, numbers a point)
-LAYOUT: dict[str, tuple[str, str, int]] = {
-    "position": ("FLOAT_VECTOR", "vector", 3),
-    "rotation": ("QUATERNION", "value", 4),
-    "scale": ("FLOAT_VECTOR", "vector", 3),
+KEYS = {"FLOAT_VECTOR": "vector", "QUATERNION": "value", "FLOAT4": "vector", "FLOAT_COLOR": "color"}
+"""Data type: what ``foreach_get`` and ``foreach_set`` call its numbers."""
+
+# name: (data types it may have, the first this Blender knows is made; numbers a point)
+LAYOUT: dict[str, tuple[tuple[str, ...], int]] = {
+    "position": (("FLOAT_VECTOR",), 3),
+    "rotation": (("QUATERNION",), 4),
+    "scale": (("FLOAT_VECTOR",), 3),
     # FLOAT_COLOR keeps four floats as they are where Blender has no FLOAT4 (4.5)
-    "radiance:base": (_FLOAT4, "value", 4) if _FLOAT4 in _TYPES else ("FLOAT_COLOR", "color", 4),
+    "radiance:base": (("FLOAT4", "FLOAT_COLOR"), 4),
 }
 RADIUS_IN_SCALES = 2.0
 """Radius of the plain point Blender shows for a splat, in mean standard deviations."""
@@ -39,8 +41,9 @@ def new_cloud(name: str, count: int, collection: bpy.types.Collection) -> bpy.ty
     collection.objects.link(made)
     if vertices.users == 0:
         bpy.data.meshes.remove(vertices)
-    for attribute, (kind, _, _) in LAYOUT.items():
+    for attribute, (kinds, _) in LAYOUT.items():
         if attribute not in made.data.attributes:
+            kind = next(kind for kind in kinds if kind in _TYPES)
             made.data.attributes.new(attribute, kind, "POINT")
     made.data.attributes.new("radius", "FLOAT", "POINT")
     return made
@@ -61,8 +64,9 @@ def write_attributes(cloud: bpy.types.Object, values: dict[str, Floats]) -> None
     """Set attributes of an object's points from arrays [N, width] named as in ``LAYOUT``."""
     attributes = cloud.data.attributes
     for name, array in values.items():
-        _, key, _ = LAYOUT[name]
-        attributes[name].data.foreach_set(key, np.ascontiguousarray(array, np.float32).reshape(-1))
+        attribute = attributes[name]
+        flat = np.ascontiguousarray(array, np.float32).reshape(-1)
+        attribute.data.foreach_set(KEYS[attribute.data_type], flat)
     cloud.data.update_tag()
 
 
@@ -76,9 +80,10 @@ def read_attributes(data: bpy.types.PointCloud) -> dict[str, Floats]:
     """The splat attributes of a point cloud, each [N, width]."""
     count = len(data.points)
     values: dict[str, Floats] = {}
-    for name, (_, key, width) in LAYOUT.items():
+    for name, (_, width) in LAYOUT.items():
         flat = np.empty(count * width, np.float32)
-        data.attributes[name].data.foreach_get(key, flat)
+        attribute = data.attributes[name]
+        attribute.data.foreach_get(KEYS[attribute.data_type], flat)
         values[name] = flat.reshape(count, width)
     return values
 
@@ -87,5 +92,5 @@ def is_splats(data: bpy.types.PointCloud) -> bool:
     """Whether a point cloud has every attribute a splat needs, of the type that ``LAYOUT`` names."""
     attributes = data.attributes
     return all(
-        name in attributes and attributes[name].data_type == kind for name, (kind, _, _) in LAYOUT.items()
+        name in attributes and attributes[name].data_type in kinds for name, (kinds, _) in LAYOUT.items()
     )

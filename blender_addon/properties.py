@@ -36,6 +36,13 @@ def _show_frame(settings: bpy.types.PropertyGroup, context: bpy.types.Context) -
     settings.id_data.frame_set(settings.id_data.frame_current)
 
 
+def _redraw_views(settings: bpy.types.PropertyGroup, context: bpy.types.Context) -> None:
+    for window in context.window_manager.windows:
+        for area in window.screen.areas:
+            if area.type == "VIEW_3D":
+                area.tag_redraw()
+
+
 QUALITIES = (
     ("preview", "Preview", "Small and quick: to see what the forces do"),
     ("final", "Final", "The full take"),
@@ -188,8 +195,10 @@ class PerpetuaSettings(bpy.types.PropertyGroup):
         max=1.0,
         default=1.0,
         subtype="FACTOR",
+        update=_redraw_views,
     )
-    show_splats: BoolProperty(name="Splats in Viewport", default=True)
+    show_splats: BoolProperty(name="Splats in Viewport", default=True, update=_redraw_views)
+    show_background: BoolProperty(name="Background in Viewport", default=True, update=_redraw_views)
     splats: PointerProperty(type=bpy.types.Object)
     background: PointerProperty(type=bpy.types.Object)
 

@@ -68,10 +68,14 @@ def draw_scene(context: bpy.types.Context) -> None:
 
 
 def _visible_clouds(settings: bpy.types.PropertyGroup) -> list[bpy.types.Object]:
+    """The clouds to draw. The background's own object is hidden from the viewport and has its switch in the tab."""
+    chosen = [settings.background] if settings.show_background else []
+    if settings.splats is not None and settings.splats.visible_get():
+        chosen.append(settings.splats)
     return [
         cloud
-        for cloud in (settings.background, settings.splats)
-        if cloud is not None and cloud.type == "POINTCLOUD" and cloud.visible_get() and is_splats(cloud.data)
+        for cloud in chosen
+        if cloud is not None and cloud.type == "POINTCLOUD" and is_splats(cloud.data)
     ]
 
 

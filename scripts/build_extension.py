@@ -1,8 +1,9 @@
 """Build the Blender extension with the wheels it needs, and validate it with Blender's own tool.
 
-    .venv-blender/bin/python scripts/build_extension.py [--platform linux-x64 ...] [--output dist]
+    .venv-blender/bin/python scripts/build_extension.py [--platform linux-x64 ...] [--blender 5.1] [--output dist]
 
-Writes ``dist/perpetua-<version>-<platform>.zip`` for Blender 4.5 to 5.0 (Python 3.11). The wheels are perpetua_protocol, built from
+Writes ``dist/perpetua-<version>-<platform>.zip`` for Blender 4.5 to 5.0 (Python 3.11), or with ``--blender 5.1``
+``dist/perpetua-<version>-blender5.1-<platform>.zip`` for 5.1 and later (Python 3.13). The wheels are perpetua_protocol, built from
 ``protocol/``, and the releases of msgspec and pyzmq that are installed beside bpy, fetched once into ``build/wheels``.
 """
 
@@ -12,6 +13,7 @@ import argparse
 import importlib.metadata
 import importlib.util
 import platform
+import re
 import shutil
 import subprocess
 import sys
@@ -23,8 +25,9 @@ SOURCE = ROOT / "blender_addon"
 WHEELS = ROOT / "build" / "wheels"
 STAGING = ROOT / "build" / "extension"
 BUNDLED = ("msgspec", "pyzmq")
-PYTHON_VERSION = "3.11"
-"""Python inside Blender 4.5 to 5.0."""
+OLDEST = "4.5"
+# first Blender of a build: (the Python inside it, the Blender it no longer fits)
+PYTHONS: dict[str, tuple[str, str | None]] = {"4.5": ("3.11", "5.1.0"), "5.1": ("3.13", None)}
 
 # Blender's name of a platform: the tags pip may take wheels of
 PLATFORMS = {
@@ -72,41 +75,49 @@ def protocol_wheel() -> Path:
     return next(folder.glob("perpetua_protocol-*.whl"))
 
 
-def fetched_wheel(name: str, target: str) -> Path:
+def fetched_wheel(name: str, target: str, python: str) -> Path:
     """The wheel of a bundled package for a platform, of the release installed here; downloaded once."""
     try:
         version = importlib.metadata.version(name)
     except importlib.metadata.PackageNotFoundError as error:
         raise BuildError(f"{name} is not installed beside bpy; run `make setup` first.") from error
-    folder = WHEELS / target
+    folder = WHEELS / f"{target}-python{python}"
     found = list(folder.glob(f"{name}-{version}-*.whl"))
     if not found:
         tags = [part for tag in PLATFORMS[target] for part in ("--platform", tag)]
         run(
             *("-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:"),
-            *("--python-version", PYTHON_VERSION, "--implementation", "cp", *tags),
+            *("--python-version", python, "--implementation", "cp", *tags),
             *("--dest", folder, f"{name}=={version}"),
         )
         found = list(folder.glob(f"{name}-{version}-*.whl"))
     return found[0]
 
 
-def stage(target: str) -> Path:
+def stage(target: str, blender: str) -> Path:
     """The extension's folder as it goes into the zip: sources, wheels, and a manifest that names them."""
     folder = STAGING / target
     shutil.rmtree(folder, ignore_errors=True)
     shutil.copytree(SOURCE, folder, ignore=shutil.ignore_patterns("__pycache__", "*.pyc"))
     (folder / "wheels").mkdir()
     names = []
-    for wheel in (protocol_wheel(), *(fetched_wheel(name, target) for name in BUNDLED)):
+    for wheel in (protocol_wheel(), *(fetched_wheel(name, target, PYTHONS[blender][0]) for name in BUNDLED)):
         shutil.copy(wheel, folder / "wheels")
         names.append(f"./wheels/{wheel.name}")
     manifest = folder / "blender_manifest.toml"
     top = f'platforms = ["{target}"]\nwheels = [\n' + "".join(f'  "{name}",\n' for name in names) + "]\n"
-    text = manifest.read_text(encoding="utf-8")
+    text = versions(manifest.read_text(encoding="utf-8"), blender)
     first_table = text.index("\n[")  # keys of the document come before its first table
     manifest.write_text(f"{text[:first_table]}\n{top}{text[first_table:]}", encoding="utf-8")
     return folder
+
+
+def versions(manifest: str, blender: str) -> str:
+    """The manifest's text with the Blender versions of a build."""
+    text = re.sub(r"(?m)^blender_version_min = .*$", f'blender_version_min = "{blender}.0"', manifest)
+    upper = PYTHONS[blender][1]
+    line = "" if upper is None else f'blender_version_max = "{upper}"\n'
+    return re.sub(r"(?m)^blender_version_max = .*\n", line, text)
 
 
 def blender_extension_tool() -> Path:
@@ -117,16 +128,17 @@ def blender_extension_tool() -> Path:
     return next(Path(found.origin).parent.glob("*/scripts/addons_core/bl_pkg/cli/blender_ext.py"))
 
 
-def build(target: str, output: Path) -> Path:
-    """Build and validate the extension for one platform; returns the zip."""
+def build(target: str, output: Path, blender: str = OLDEST) -> Path:
+    """Build and validate the extension for one platform and the Blenders from ``blender`` on; returns the zip."""
     if target not in PLATFORMS:
         raise BuildError(f"There is no platform '{target}'; choose of {', '.join(PLATFORMS)}.")
     version = tomllib.loads((SOURCE / "blender_manifest.toml").read_text(encoding="utf-8"))["version"]
     output.mkdir(parents=True, exist_ok=True)
-    archive = output / f"perpetua-{version}-{target}.zip"
+    build_name = "" if blender == OLDEST else f"-blender{blender}"
+    archive = output / f"perpetua-{version}{build_name}-{target}.zip"
     archive.unlink(missing_ok=True)
     tool = blender_extension_tool()
-    run(tool, "build", "--source-dir", stage(target), "--output-filepath", archive)
+    run(tool, "build", "--source-dir", stage(target, blender), "--output-filepath", archive)
     run(tool, "validate", archive)
     return archive
 
@@ -136,11 +148,12 @@ def main() -> int:
     parser.add_argument(
         "--platform", action="append", help=f"of {', '.join(PLATFORMS)}; this machine's if not given"
     )
+    parser.add_argument("--blender", choices=PYTHONS, default=OLDEST, help="first version it is for")
     parser.add_argument("--output", type=Path, default=ROOT / "dist")
     arguments = parser.parse_args()
     try:
         for target in arguments.platform or [this_platform()]:
-            print(build(target, arguments.output))
+            print(build(target, arguments.output, arguments.blender))
     except BuildError as error:
         print(f"build_extension: {error}", file=sys.stderr)
         return 1

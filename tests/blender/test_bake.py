@@ -143,6 +143,7 @@ def test_early_rounds_play_while_later_ones_bake(backend: Path, scene: bpy.types
     )
     assert scene.perpetua.splats is not None
     assert playback.meta(scene).frames == 1
+    assert scene.frame_end == 8  # the planned rounds' end, baked or not
     assert 0 <= session.current().overall < 1
     bpy.ops.perpetua.cancel()
     end = time.monotonic() + WAIT_S
