@@ -10,9 +10,11 @@ import re
 
 from perpetua_protocol.take import Take
 
-_WEIGHTS = {"simulate": 3.0, "prepare": 1.0, "render": 0.5, "refine": 2.0, "optimise": 5.0, "cache": 0.5}
-"""Rough share of a round's time by the first word of the stage; only the smoothness of a bar hangs on it."""
-_RECONSTRUCT_WEIGHT = 6.0
+_WEIGHTS = {"simulate": 30.0, "prepare": 0.2, "render": 1.0, "refine": 0.2, "optimise": 0.5, "cache": 1.0}
+"""Rough seconds of a round on two cores by the first word of the stage; only the smoothness of a bar hangs on it."""
+_REFINED_WEIGHTS = {"prepare": 30.0, "refine": 10.0, "optimise": 40.0}
+"""Where a refiner changes the videos: then there is something to correct."""
+_RECONSTRUCT_WEIGHT = 10.0
 _ROUND_STAGE = re.compile(r"round (\d+): (.+)")
 
 
@@ -24,8 +26,9 @@ class Overall:
         self._round = 0
         self._begin: dict[tuple[int, str], tuple[float, float]] = {}
         plan = [(0, "reconstruct", _RECONSTRUCT_WEIGHT), (0, "cache", _WEIGHTS["cache"])]
+        weights = _WEIGHTS if take.refiner.name == "none" else _WEIGHTS | _REFINED_WEIGHTS
         for index in range(1, through_round + 1):
-            plan += [(index, what, _WEIGHTS[what.split()[0]]) for what in _stages(take)]
+            plan += [(index, what, weights[what.split()[0]]) for what in _stages(take)]
         total = sum(weight for _, _, weight in plan)
         done = 0.0
         for index, what, weight in plan:
