@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from perpetua.errors import Cancelled
 from perpetua.physics import checks, deformation, forces, grid, settle, stability, worlds
 from perpetua.physics.api import RoundPlan, Simulation
 from perpetua.progress import Progress
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 CELLS_PER_SPACING = 0.5
 """A grid cell is two particle spacings wide: eight particles a cell, the usual filling of the material point method."""
 
-ROOM = 1.0
+ROOM = 1.5
 """Space to each side of the scene at first, in sizes of the scene's matter."""
 
 ACTIONS_AT_ONCE = 16
@@ -47,14 +48,13 @@ class GenesisEngine:
     def simulate(self, scene: Scene, state: State, plan: RoundPlan, progress: Progress) -> Simulation:
         """Advance ``state`` by the round's frames. See :class:`perpetua.physics.api.PhysicsEngine`."""
         checks.check_input(scene, state)
-        finished = False
         try:
-            simulation = _Run(scene, state, plan, progress).frames()
-            finished = True
-        finally:
-            if not finished:
-                worlds.discard()
-        return simulation
+            return _Run(scene, state, plan, progress).frames()
+        except Cancelled:
+            raise  # the world is whole; the next round may load it
+        except BaseException:
+            worlds.discard()
+            raise
 
 
 class _Run:

@@ -70,11 +70,11 @@ def box_around(low: NDArray, high: NDArray, dx: float, room: float) -> Box:
 
 def grown(box: Box, low: NDArray, high: NDArray, travel: float, who: str, frame: int) -> Box:
     """A larger box for matter between ``low`` and ``high`` [3] m that moves up to ``travel`` m: each face that is too
-    close moves out by half the box's extent at least. Raises ``SimulationError`` naming ``who`` beyond ``MAX_CELLS``."""
+    close moves out by the box's extent at least. Raises ``SimulationError`` naming ``who`` beyond ``MAX_CELLS``."""
     dx = box.dx
     margin = MARGIN_CELLS * dx + travel
     old_lower, old_upper = np.asarray(box.lower), np.asarray(box.upper)
-    step = (old_upper - old_lower) // 2
+    step = old_upper - old_lower
     lower = np.where(
         low - margin < old_lower * dx, np.minimum((low - margin) / dx, old_lower - step), old_lower
     )
