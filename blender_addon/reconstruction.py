@@ -16,7 +16,10 @@ FRONT = "front"
 
 
 def import_reconstruction(scene: bpy.types.Scene) -> None:
-    """Set the front camera, the scene's camera, engine, view transform and the picture's shape from the scene's cache."""
+    """Set the front camera, the scene's camera, engine, view transform and the picture's shape from the scene's cache.
+
+    Once set they are the artist's: a later bake changes only a front camera that was not moved.
+    """
     meta = playback.meta(scene)
     record = next(camera for camera in meta.cameras if camera.role == "front")
     _keep_shape(scene, record.width, record.height)
@@ -24,18 +27,24 @@ def import_reconstruction(scene: bpy.types.Scene) -> None:
     if entry is None:
         entry = scene.perpetua.cameras.add()
         entry.name, entry.role = record.name, "front"
-    name = entry.object.name if entry.object is not None else f"Perpetua {FRONT}"
-    moved = entry.object is not None and any(entry.placed) and not _unmoved(entry, scene)
+    first = entry.object is None
+    name = f"Perpetua {FRONT}" if first else entry.object.name
+    moved = not first and any(entry.placed) and not _unmoved(entry, scene)
     if not moved:
         matrix, fov = record_matrix(record), record.horizontal_fov_degrees
         entry.object = new_camera(name, matrix, fov, playback.collection(scene))
         bpy.context.view_layer.update()
         entry.placed = [*matrix16(entry.object.matrix_world), horizontal_fov(entry.object, scene.render)]
-    scene.camera = entry.object
+    if scene.camera not in [camera.object for camera in scene.perpetua.cameras]:
+        scene.camera = entry.object
+    if first:
+        _set_up_render(scene)
+
+
+def _set_up_render(scene: bpy.types.Scene) -> None:
     scene.render.engine = ENGINE
-    scene.render.use_lock_interface = (
-        True  # frames are written while a render job runs: the window must not read them
-    )
+    # frames are written while a render job runs, so the window must not read them then
+    scene.render.use_lock_interface = True
     scene.view_settings.view_transform = "Standard"
     scene.view_settings.look = "None"
     scene.view_settings.exposure, scene.view_settings.gamma = 0.0, 1.0

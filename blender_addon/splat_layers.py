@@ -19,8 +19,9 @@ from .splat_shader import layer_shader, quad_batch, set_view
 
 TEXTURE_WIDTH = 4096
 """Texels in a row of the data texture; a multiple of TEXELS."""
-OCCLUSION_TOLERANCE_M = 0.004
-"""A moving splat this far behind the static layer still shows: both are soft, and bodies touch the table."""
+OCCLUSION_TOLERANCE = 0.02
+"""Fraction of the depth by which the static layer must be nearer to hide a moving splat, as in the backend's renderer:
+both are soft, and bodies touch the table."""
 KEPT_LAYERS = 8
 """Static layers kept, one for each view drawn lately."""
 
@@ -89,7 +90,7 @@ def draw_layer(packed: Floats, view: View, behind: Layer | None = None) -> Layer
         gpu.state.depth_test_set("NONE")
         gpu.state.depth_mask_set(False)
         shader.bind()
-        tolerance = 0.0 if behind is None else OCCLUSION_TOLERANCE_M
+        tolerance = 0.0 if behind is None else OCCLUSION_TOLERANCE
         set_view(shader, view.matrix, view.projection, width, height, tolerance)
         shader.uniform_sampler("splats", splats)
         shader.uniform_sampler("occluder", occluder)

@@ -66,7 +66,7 @@ void main() {
 #ifdef LAYER
   if (frame.z > 0.0) {
     vec2 behind = texelFetch(occluder, ivec2(gl_FragCoord.xy), 0).rg;  // depth, alpha of the static layer
-    alpha *= 1.0 - behind.g * smoothstep(frame.z, 2.0 * frame.z, eye_depth - behind.r);
+    alpha *= 1.0 - behind.g * smoothstep(0.75, 1.25, (eye_depth - behind.r) / (frame.z * eye_depth));
   }
   colour = vec4(tint.rgb * alpha, alpha);
   depth = vec4(eye_depth * alpha, 0.0, 0.0, alpha);
@@ -82,7 +82,7 @@ _shaders: dict[str, gpu.types.GPUShader] = {}
 def layer_shader() -> gpu.types.GPUShader:
     """Draws into a layer: slot 0 sRGB colour times alpha, slot 1 depth times alpha [m].
 
-    A ``tolerance`` above 0 [m] hides what lies that far behind ``occluder``."""
+    A ``tolerance`` above 0 hides what lies behind ``occluder`` by that fraction of its depth."""
     if "layer" not in _shaders:
         info = _description()
         info.define("LAYER")
@@ -117,7 +117,7 @@ def set_view(
 ) -> None:
     """Give a bound shader its camera: world to camera [4,4], OpenGL projection [4,4], image size in pixels.
 
-    tolerance: see ``layer_shader``, m.
+    tolerance: see ``layer_shader``.
     """
     for row, name in zip(view, ("view_x", "view_y", "view_z"), strict=False):
         shader.uniform_float(name, row)
@@ -144,7 +144,7 @@ def _description() -> gpu.types.GPUShaderCreateInfo:
         "lens_z",
     ):  # rows: it all has to fit into 128 bytes
         info.push_constant("VEC4", row)
-    info.push_constant("VEC4", "frame")  # width, height [px], tolerance [m], unused
+    info.push_constant("VEC4", "frame")  # width, height [px], tolerance, unused
     info.sampler(0, "FLOAT_2D", "splats")
     info.vertex_in(0, "VEC2", "quad")
     between = gpu.types.GPUStageInterfaceInfo("perpetua_splat")

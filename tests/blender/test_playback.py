@@ -154,6 +154,20 @@ def test_a_missing_cache_is_one_sentence_and_no_crash(
         bpy.ops.perpetua.load_cache(directory=str(cache))
 
 
+def test_a_later_bake_leaves_the_artists_choices(cache: Path) -> None:
+    scene = bpy.context.scene
+    bpy.ops.perpetua.load_cache(directory=str(cache))
+    bpy.ops.perpetua.add_cameras()
+    left = scene.camera = scene.perpetua.cameras["left"].object
+    scene.view_settings.view_transform = "AgX"
+    scene.perpetua.cameras["front"].object.location.z += 0.1
+    bpy.context.view_layer.update()
+    bpy.ops.perpetua.load_cache(directory=str(cache))
+    assert scene.camera == left
+    assert scene.view_settings.view_transform == "AgX"
+    assert scene.perpetua.cameras["front"].object.location.z == pytest.approx(0.1)
+
+
 def test_cameras_and_colour_settings_come_with_the_cache(cache: Path) -> None:
     scene = bpy.context.scene
     scene.view_settings.view_transform = "AgX"
