@@ -14,7 +14,7 @@ from skimage.segmentation import watershed
 from perpetua.errors import SegmentationError
 from perpetua.reconstruct.api import Picture
 from perpetua.reconstruct.images import blurred, denoised, enlarged, reduced
-from perpetua.reconstruct.matte import soften
+from perpetua.reconstruct.matte import mean_near, soften
 from perpetua.reconstruct.regions import (
     Image,
     Region,
@@ -41,6 +41,8 @@ MIN_PIXELS = 40
 """Pixels at the search width."""
 MIN_OUTLINE = 0.35
 """Share of an outline that must lie on edges before the region counts as an object."""
+MIN_CONTRAST = 3.0
+"""Lab units between the colours either side of most of an outline; noise gives edges but no such step."""
 
 
 class GrabCutSegmenter:
@@ -53,7 +55,7 @@ class GrabCutSegmenter:
         ratio = min(1.0, SEARCH_WIDTH / width)
         small = _Marked.of(picture.rgb, thing, picture.scale, ratio)
         best, score = _best_proposal(small)
-        if score <= 0.0 or best.sum() < MIN_PIXELS or outline_on_edges(best, small.sharp) < MIN_OUTLINE:
+        if score <= 0.0 or best.sum() < MIN_PIXELS or not _stands_out(best, small):
             raise SegmentationError(
                 f"Nothing stands out from its surroundings where '{thing.name}' is marked; "
                 "click on the object itself, or draw a box around it."
@@ -105,6 +107,16 @@ class _Marked:
         rim = np.zeros_like(self.never)
         rim[0] = rim[:, 0] = rim[:, -1] = 1
         return rim
+
+
+def _stands_out(region: Region, image: _Marked) -> bool:
+    """Whether a region's outline lies on edges, and parts two colours."""
+    if outline_on_edges(region, image.sharp) < MIN_OUTLINE:
+        return False
+    colours = lab(image.rgb)
+    step = np.linalg.norm(mean_near(colours, region > 0) - mean_near(colours, region == 0), axis=-1)
+    rim = (region > 0) & (cv2.erode(region, disc(1)) == 0)
+    return float(np.median(step[rim])) >= MIN_CONTRAST
 
 
 def _widened(edges: Image) -> Image:
