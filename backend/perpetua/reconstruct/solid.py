@@ -34,6 +34,8 @@ CONTACT_BAND = 0.06
 """Share of an object's height, from below, in which its contact with the plane is judged."""
 BALL_CONTACT = 0.475
 """Half width of a ball's silhouette at CONTACT_BAND of its height, in radii: sqrt(2 b - b^2) with b = 2 CONTACT_BAND."""
+CLEARANCE = 0.01
+"""Camera heights that a hanging object keeps above the plane; it hangs nearer where it would otherwise reach below."""
 MAX_MOUND = 1.6
 """Most a resting soft heap may be deeper than the balls that fit its outline."""
 
@@ -107,6 +109,11 @@ def inflate(
             "A hanging object needs the distance it hangs at; mark one object as resting."
         )
     vertices, faces = _mesh(inside, boundary, corners, squared, camera, centre_y, resting, ratio)
+    lowest = float(vertices[:, 2].min())
+    if not resting and lowest < CLEARANCE:
+        # Everything scales with the distance about the camera, one metre up: bring it nearer until it is off the plane.
+        centre_y *= (1.0 - CLEARANCE) / (1.0 - lowest)
+        vertices, faces = _mesh(inside, boundary, corners, squared, camera, centre_y, resting, ratio)
     return Solid(camera, squared, inside, origin, cell, centre_y, resting, ratio, vertices, faces)
 
 
