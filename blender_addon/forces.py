@@ -9,10 +9,14 @@ from __future__ import annotations
 import bpy
 from mathutils import Vector
 
+from .errors import AddonError
+
 START, END = "perpetua_start", "perpetua_end"
 FORCE, REACH, DRAG = "perpetua_force", "perpetua_reach", "perpetua_drag"
 DEFAULT_DRAG = 2.0
 """1/s, how quickly matter takes up the air's velocity."""
+WIND_SIZE_M = 0.05
+"""Size of a wind's empty in the viewport."""
 
 
 def new_wind(
@@ -24,7 +28,10 @@ def new_wind(
     into: bpy.types.Collection,
 ) -> bpy.types.Object:
     """An empty with Blender's WIND field; its strength is the air's speed in m/s."""
-    bpy.ops.object.effector_add(type="WIND", location=location)  # only the operator gives an empty a field
+    if bpy.context.mode != "OBJECT":
+        raise AddonError("A wind can only be added in Object Mode; leave this mode first (Tab).")
+    # only the operator gives an empty a field
+    bpy.ops.object.effector_add(type="WIND", radius=WIND_SIZE_M, location=location)
     made = bpy.context.view_layer.objects.active
     made.name = name
     made.field.strength = speed

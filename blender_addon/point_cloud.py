@@ -27,25 +27,47 @@ RADIUS_IN_SCALES = 2.0
 
 def new_cloud(name: str, count: int, collection: bpy.types.Collection) -> bpy.types.Object:
     """An object in ``collection`` with ``count`` points and empty splat attributes."""
-    vertices = bpy.data.meshes.new(name)
-    vertices.vertices.add(count)
-    made = bpy.data.objects.new(name, vertices)
-    scene_collection = bpy.context.scene.collection
-    scene_collection.objects.link(made)  # the operator below needs it in the view layer
-    # Blender 4.5 cannot resize a point cloud; converting a mesh is its only way to make one with points
-    with bpy.context.temp_override(
-        active_object=made, object=made, selected_objects=[made], selected_editable_objects=[made]
-    ):
-        bpy.ops.object.convert(target="POINTCLOUD")
-    scene_collection.objects.unlink(made)
+    made = _resized(name, count) if hasattr(bpy.types.PointCloud, "resize") else _converted(name, count)
     collection.objects.link(made)
-    if vertices.users == 0:
-        bpy.data.meshes.remove(vertices)
     for attribute, (kinds, _) in LAYOUT.items():
         if attribute not in made.data.attributes:
             kind = next(kind for kind in kinds if kind in _TYPES)
             made.data.attributes.new(attribute, kind, "POINT")
-    made.data.attributes.new("radius", "FLOAT", "POINT")
+    if "radius" not in made.data.attributes:
+        made.data.attributes.new("radius", "FLOAT", "POINT")
+    return made
+
+
+def _resized(name: str, count: int) -> bpy.types.Object:
+    data = bpy.data.pointclouds.new(name)
+    data.resize(count)
+    return bpy.data.objects.new(name, data)
+
+
+def _converted(name: str, count: int) -> bpy.types.Object:
+    """Blender 4.5 cannot resize a point cloud; converting a mesh is its only way to make one with points.
+
+    It happens in a scene of its own, because the operator refuses while the artist's scene is in Edit Mode.
+    """
+    vertices = bpy.data.meshes.new(name)
+    vertices.vertices.add(count)
+    made = bpy.data.objects.new(name, vertices)
+    workshop = bpy.data.scenes.new(name)
+    workshop.collection.objects.link(made)
+    layer = workshop.view_layers[0]
+    with bpy.context.temp_override(
+        scene=workshop,
+        view_layer=layer,
+        active_object=made,
+        object=made,
+        edit_object=None,
+        selected_objects=[made],
+        selected_editable_objects=[made],
+    ):
+        bpy.ops.object.convert(target="POINTCLOUD")
+    bpy.data.scenes.remove(workshop)
+    if vertices.users == 0:
+        bpy.data.meshes.remove(vertices)
     return made
 
 

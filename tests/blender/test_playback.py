@@ -190,3 +190,23 @@ def test_cameras_and_colour_settings_come_with_the_cache(cache: Path) -> None:
         assert np.degrees(np.arctan2(away[0], -away[1])) == pytest.approx(sign * 30, abs=1e-3)
         look = -place[:3, 2]
         assert np.cross(look[:2], -away[:2]) == pytest.approx(0, abs=1e-5)
+
+
+def test_a_round_may_arrive_while_the_artist_edits_a_mesh(cache: Path) -> None:
+    bpy.ops.mesh.primitive_cube_add()
+    bpy.ops.object.mode_set(mode="EDIT")
+    bpy.ops.perpetua.load_cache(directory=str(cache))
+    scene = bpy.context.scene
+    assert bpy.context.mode == "EDIT_MESH"
+    assert_frame(scene, Cache(cache), scene.frame_current - scene.frame_start)
+    assert len(bpy.data.scenes) == 1
+    with pytest.raises(RuntimeError, match="Object Mode"):
+        bpy.ops.perpetua.add_wind()
+    bpy.ops.object.mode_set(mode="OBJECT")
+
+
+def test_a_cache_without_background_plays(tmp_path: Path) -> None:
+    bpy.ops.perpetua.load_cache(directory=str(write_cache(tmp_path / "bare", background=0)))
+    assert len(bpy.context.scene.perpetua.background.data.points) == 0
+    bpy.context.scene.render.resolution_percentage = 5
+    bpy.ops.render.render()
