@@ -30,6 +30,9 @@ def new_wind(
     """An empty with Blender's WIND field; its strength is the air's speed in m/s."""
     if bpy.context.mode != "OBJECT":
         raise AddonError("A wind can only be added in Object Mode; leave this mode first (Tab).")
+    if bpy.app.background and bpy.context.scene.rigidbody_world is None:
+        # without one, Blender 4.5 fills the console with complaints once a field is keyed; an empty one does nothing
+        bpy.ops.rigidbody.world_add()
     # only the operator gives an empty a field
     bpy.ops.object.effector_add(type="WIND", radius=WIND_SIZE_M, location=location)
     made = bpy.context.view_layer.objects.active
