@@ -6,8 +6,8 @@ import pytest
 from perpetua.optimize.knots import knot_frames, slope_weights, value_weights
 
 
-@pytest.mark.parametrize(("frames", "count"), [(1, 2), (6, 2), (7, 3), (24, 5), (48, 9)])
-def test_a_knot_every_six_frames(frames: int, count: int) -> None:
+@pytest.mark.parametrize(("frames", "count"), [(1, 2), (4, 2), (5, 3), (24, 7), (48, 13)])
+def test_a_knot_every_four_frames(frames: int, count: int) -> None:
     knots = knot_frames(frames)
     assert len(knots) == count
     assert (knots[0], knots[-1]) == (0, frames)
@@ -15,7 +15,7 @@ def test_a_knot_every_six_frames(frames: int, count: int) -> None:
 
 def test_passes_through_its_knots_and_starts_at_rest() -> None:
     knots = knot_frames(24)
-    np.testing.assert_allclose(value_weights(knots, knots), np.eye(5), atol=1e-12)
+    np.testing.assert_allclose(value_weights(knots, knots), np.eye(7), atol=1e-12)
     np.testing.assert_allclose(slope_weights(knots, np.array([0.0])), 0, atol=1e-12)
 
 

@@ -34,7 +34,7 @@ SAME = 1.5 / 255
 """Largest difference of colour that is no correction: a video written and read back with 8 bits keeps within it."""
 CHECKS_PER_VIEW = 3
 """Frames of each view that are compared first, the last among them."""
-STEP_PIXELS = 0.2
+STEP_PIXELS = 0.3
 """How far a motion parameter moves matter in one step at first, in pixels of the views."""
 STEP_END = 0.1
 """Rate of the last step, relative to the first."""
@@ -48,7 +48,7 @@ COLOR_WEIGHT = 0.02
 """Price of a mean squared change of one in the splats' colours."""
 MOMENTA = (0.8, 0.95)
 """Of Adam: short memories, for a pass has few steps."""
-STILL = 0.0007
+STILL = 0.0004
 """Gradient of the loss, per pixel of motion, that is noise: Adam's own steps would be as long for it as for any other."""
 
 
@@ -61,7 +61,7 @@ class Schedule:
     ssim: bool
 
 
-SCHEDULE = (Schedule(0.3, [2, 3], False), Schedule(0.6, [1, 2], False), Schedule(1.01, [0, 1], True))
+SCHEDULE = (Schedule(0.3, [1, 2, 3], False), Schedule(1.01, [0, 1, 2, 3], True))
 
 
 def optimise(

@@ -21,7 +21,7 @@ from perpetua.scene.trajectory import Trajectory
 
 ANCHOR_WEIGHT = 3e-4
 """Price of a mean squared displacement of one particle spacing: the simulator is right unless the video says otherwise."""
-RIGIDITY_WEIGHT = 0.2
+RIGIDITY_WEIGHT = 0.15
 """Price of a mean squared strain of one in an elastic solid."""
 SMOOTHNESS_WEIGHT = 1e-3
 """Price of a mean squared second difference of one spacing between knots."""
