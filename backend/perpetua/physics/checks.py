@@ -16,6 +16,10 @@ CELLS_PER_SUBSTEP = 0.9
 """Matter that crosses a whole cell within a substep jumps over its neighbours."""
 
 
+class Exploded(SimulationError):
+    """The explicit solver lost stability within a frame; a finer substep may keep it."""
+
+
 def check_input(scene: Scene, state: State) -> None:
     """Shapes, finiteness and known bodies. Raises ``SimulationError``."""
     count = len(scene.particles)
@@ -56,27 +60,25 @@ def check_input(scene: Scene, state: State) -> None:
 
 
 def check_frame(scene: Scene, particles: Particles, dx: float, dt: float, frame: int, pushes: str) -> None:
-    """After a frame: finite, deformed within reason, slower than a cell a substep. Raises ``SimulationError`` that names the
+    """After a frame: finite, deformed within reason, slower than a cell a substep. Raises ``Exploded`` that names the
     object, the frame and the remedy. ``pushes`` names the actions at work, for the remedy."""
     count = len(particles)
     for name in ("positions", "velocities", "F"):
         bad = ~np.isfinite(getattr(particles, name)).reshape(count, -1).all(1)
         if bad.any():
-            raise SimulationError(
+            raise Exploded(
                 _exploded(scene, particles, bad, frame, pushes, "its particles are no longer at any place")
             )
     rigid = np.array([body.material.is_rigid for body in scene.bodies])[particles.body]
     speed = np.where(rigid, 0.0, np.linalg.norm(particles.velocities, axis=1))
     fast = speed * dt > CELLS_PER_SUBSTEP * dx
     if fast.any():
-        raise SimulationError(
-            _exploded(scene, particles, fast, frame, pushes, f"it reached {speed.max():.3g} m/s")
-        )
+        raise Exploded(_exploded(scene, particles, fast, frame, pushes, f"it reached {speed.max():.3g} m/s"))
     size = np.linalg.norm(particles.F, axis=(1, 2))
-    torn = size > LARGEST_STRETCH
+    torn = (size > LARGEST_STRETCH) | (np.linalg.det(particles.F) <= 0)
     if torn.any():
-        raise SimulationError(
-            _exploded(scene, particles, torn, frame, pushes, f"it is stretched {size.max():.3g} times")
+        raise Exploded(
+            _exploded(scene, particles, torn, frame, pushes, "it is crushed or stretched out of its shape")
         )
 
 

@@ -36,6 +36,9 @@ ROOM = 1.5
 ACTIONS_AT_ONCE = 16
 """Kernels are compiled for this many actions (more compile anew)."""
 
+REFINEMENTS = 2
+"""A frame that explodes under a violent action is tried again with half the substep this often."""
+
 FLOWING_MODELS = ("sand", "snow", "liquid")
 
 Poses = dict[int, RigidPose]
@@ -75,6 +78,7 @@ class _Run:
         low, high = rest.min(0), rest.max(0)
         self.box = grid.box_around(low, high, self.dx, ROOM * float((high - low).max()))
         self.touched = np.zeros(len(plan.round.actions), bool)
+        self._refinements = 0
         self._world: World | None = None
 
     def frames(self) -> Simulation:
@@ -100,7 +104,8 @@ class _Run:
         return Simulation(Trajectory(np.stack(positions), np.stack(gradients), times), end, self.substeps)
 
     def _frame(self, particles: Particles, poses: Poses, frame: int) -> tuple[Particles, Poses]:
-        """The state a frame later; again in a larger box where matter came to the faces of this one."""
+        """The state a frame later; again with a finer substep where it exploded, and in a larger box where matter came
+        to the faces of this one."""
         number = self.plan.start_frame + frame + 1
         while True:
             world = self._roomy_world(particles, poses, frame)
@@ -108,11 +113,26 @@ class _Run:
                 world.load(particles, poses)
             working = self._advance(world, particles, frame)
             after, moved = world.store(particles)
-            checks.check_frame(self.scene, after, self.dx, self.dt, number, working)
+            try:
+                checks.check_frame(self.scene, after, self.dx, self.dt, number, working)
+            except checks.Exploded:
+                if not self._refine():
+                    raise
+                continue
             low, high, _ = self._extent(after)
             if self.box.contains(low, high):
                 return after, moved
             self._grow(after, low, high, 0.0, frame)
+
+    def _refine(self) -> bool:
+        """Halve the substep for the rest of the round, where the cap allows it; whether that was possible."""
+        if self._refinements == REFINEMENTS or 2 * self.substeps > (self.plan.max_substeps or np.inf):
+            return False
+        self._refinements += 1
+        self.substeps *= 2
+        self.dt /= 2
+        self._world = None
+        return True
 
     def _advance(self, world: World, particles: Particles, frame: int) -> str:
         """Substeps of one frame; returns the quoted names of the actions that worked in it."""
