@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import io
+import os
 from pathlib import Path
 
 import msgspec
@@ -57,9 +59,8 @@ def write_arrays(
     files = {}
     for name, array in arrays.items():
         path = folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        np.save(path, array)
-        data = path.read_bytes()
+        data = npy_bytes(array)
+        exchange(path, data)
         files[name] = FileRecord(hashlib.sha256(data).hexdigest(), len(data))
     meta = CacheMeta(
         name=folder.name,
@@ -81,5 +82,20 @@ def write_arrays(
         take=Take("toy", "ball.png", (ObjectSpec("ball", (Click(32, 18),)),)),
         backend="0.1.0",
     )
-    (folder / "meta.json").write_bytes(msgspec.json.encode(meta))
+    exchange(folder / "meta.json", msgspec.json.encode(meta))
     return folder
+
+
+def npy_bytes(array: np.ndarray) -> bytes:
+    """The array as an ``.npy`` file."""
+    file = io.BytesIO()
+    np.save(file, array)
+    return file.getvalue()
+
+
+def exchange(path: Path, data: bytes) -> None:
+    """Write a file whole or not at all, as a cache is written: somebody may be reading."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    work = path.with_name(f".{path.name}.part")
+    work.write_bytes(data)
+    os.replace(work, path)
