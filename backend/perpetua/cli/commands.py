@@ -86,19 +86,25 @@ def doctor(json: bool = False) -> int:
 
 def export(
     cache: Annotated[Path, tyro.conf.Positional],
+    usd: Path | None = None,
+    ply: Path | None = None,
     video: Path | None = None,
     verify: bool = False,
+    with_background: bool = False,
 ) -> int:
     """Turn a cache into open formats.
 
     Args:
         cache: The folder of a cache.
+        usd: An OpenUSD file (.usdc): splats over time, the same as points for Blender 4.5 to 5.2, and the cameras.
+        ply: Folder for a sequence of splat PLY files, one a frame, and background.ply.
         video: Folder for one MP4 per round and camera.
         verify: Check every file of the cache against its digest.
+        with_background: Put the splats that never move into every PLY file of the sequence.
     """
     from perpetua.cli.export import export_cache
 
-    return export_cache(cache, video, verify)
+    return export_cache(cache, usd, ply, video, verify, with_background)
 
 
 def bench(what: Annotated[Literal["raster"], tyro.conf.Positional], json: bool = False) -> int:
