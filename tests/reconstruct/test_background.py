@@ -129,3 +129,14 @@ def test_no_hole_opens_in_side_views(still_life) -> None:
         camera = still_life.camera.orbited(degrees, centre, "side", "side").resized(160)
         frame = render_frame(painted.splats, camera, background=[0.0, 1.0, 0.0])
         assert float(frame.alpha.min()) > 0.97
+
+
+@pytest.mark.parametrize("degrees", [90.0, 180.0])
+def test_the_dome_closes_what_no_picture_shows(still_life, degrees: float) -> None:
+    centre = np.array([0.0, still_life.distance, 0.0])
+    one = Stage.of(View(still_life.camera, still_life.wall))
+    painted = build_background(still_life.picture.rgb, still_life.matte, one, centre, 120)
+    frame = render_frame(
+        painted.splats, still_life.camera.orbited(degrees, centre, "side", "side").resized(96)
+    )
+    assert float(frame.alpha.min()) > 0.9

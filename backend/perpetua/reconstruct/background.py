@@ -1,7 +1,7 @@
 """The world behind the objects as splats: objects painted over, the picture continued beyond its borders, on a stage.
 
-Three layers: the picture's own pixels, finest where it has detail; its continuation for side views, coarser; and a coarse
-layer just behind both that closes what is left open between splats.
+Four layers: the picture's own pixels, finest where it has detail; its continuation for side views, coarser; a coarse
+layer just behind both that closes what is left open between splats; and a dome far around.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from perpetua.reconstruct.cells import Cells, cover
-from perpetua.reconstruct.discs import Painted, tangent_discs
+from perpetua.reconstruct.discs import Painted, facing, tangent_discs
 from perpetua.reconstruct.images import blurred, reduced
 from perpetua.reconstruct.inpaint import paint_over
 from perpetua.reconstruct.regions import disc
@@ -33,6 +33,9 @@ UNDERLAY_SIGMA = 0.6
 UNDERLAY_BEHIND = 0.035
 """How far behind the closing layer lies, in camera heights: splats are sorted by their centres, so a wide splat must lie
 far enough behind that it never sorts before the fine ones it closes, at 35 degrees and on the receding table."""
+DOME_SPLATS = 1500
+DOME_RADIUS = 4.0
+"""In distances to the backdrop: outside every camera of an orbit."""
 HOLE_MARGIN = 3
 """Cells around an object's matte that are painted over too: its soft edge and the darkest contact shadow."""
 
@@ -86,7 +89,26 @@ def build_background(
     sides = np.broadcast_to(UNDERLAY_CELL * step, pixels.shape)
     discs = _discs(stage, pixels, sides, soft[ys, xs].astype(np.float64), UNDERLAY_BEHIND, UNDERLAY_SIGMA)
     parts.append(Painted.hidden(discs, pixels, sides[:, 0]))
+    parts.append(_dome(stage, picture, min(max(round(edge), 0), rows), centre))
     return Painted.cat(parts)
+
+
+def _dome(stage: Stage, picture: Image, edge: int, centre: Array) -> Painted:
+    """Far around everything, a sphere in the mean colours of backdrop (above) and table (below): what very wide or turned
+    cameras see past the continuation's end."""
+    wall = picture[:edge].mean((0, 1)) if edge > 0 else picture[:1].mean((0, 1))
+    table = picture[edge:].mean((0, 1)) if edge < len(picture) else picture[-1:].mean((0, 1))
+    index = np.arange(DOME_SPLATS) + 0.5
+    z = 1 - 2 * index / DOME_SPLATS  # Fibonacci's lattice, even over the sphere
+    turn = np.pi * (1 + 5**0.5) * index
+    flat = np.sqrt(1 - z**2)
+    outward = np.stack([flat * np.cos(turn), flat * np.sin(turn), z], 1)
+    radius = DOME_RADIUS * stage.edge_distance
+    first, second = (radius * np.sqrt(4 * np.pi / DOME_SPLATS) * axis for axis in facing(outward))
+    means = centre + radius * outward
+    colors = np.where(means[:, 2:] > 0, wall, table).astype(np.float64)
+    discs = tangent_discs(means, first, second, colors, UNDERLAY_SIGMA)
+    return Painted.hidden(discs, np.zeros((DOME_SPLATS, 2)), np.ones(DOME_SPLATS))
 
 
 def continued(picture: Image, left: int, top: int, right: int, bottom: int) -> Image:

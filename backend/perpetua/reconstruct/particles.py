@@ -17,8 +17,15 @@ MAX_PARTICLES = 2_000_000
 
 
 def spacing_for(solids: list[Solid], count: int) -> float:
-    """The spacing, in the solids' metres, at which ``count`` particles fill them all."""
+    """The spacing, in the solids' metres, at which ``count`` particles fill them all.
+
+    Raises ``ReconstructionError`` if they have no volume.
+    """
     volume = sum(solid.volume for solid in solids)
+    if volume <= 0:
+        raise ReconstructionError(
+            "An object has no volume from this camera; check the horizon row, the camera's pitch and the table's edge."
+        )
     spacing = (volume / count) ** (1 / 3)
     for _ in range(3):  # the count of lattice points differs a little from volume / spacing^3
         found = sum(len(_lattice(solid, spacing)) for solid in solids)

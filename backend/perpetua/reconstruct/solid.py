@@ -1,8 +1,8 @@
 """A closed solid from one outline: inflated along the camera's rays, resting on the plane or hanging in the air.
 
 Every ray through the outline enters the solid once and leaves it once, so the solid covers exactly the outline in the
-picture. Enter and exit lie either side of a middle sheet (the upright plane through the object's centre, or the support
-plane where a ray meets that first) by a height field h over the picture, zero on the outline.
+picture. Enter and exit lie either side of a middle sheet (the plane through the object's centre that faces the camera, or the
+support plane where a ray meets that first) by a height field h over the picture, zero on the outline.
 
 h^2 starts as the union of the largest balls that fit the outline (a disc gives a ball, a bar a cylinder) and is smoothed by
 a screened Poisson solve. World here: the camera of ``camera.py``, one metre above the plane.
@@ -45,7 +45,8 @@ class Solid:
     """A closed solid seen by ``camera``.
 
     squared: [ny + 1, nx + 1] h^2 in full pixels^2 at the grid's corners; inside: [ny, nx] cells of the outline; origin:
-    [2] pixel of the grid's first corner; cell: pixels; centre_y: m, the upright middle plane; vertices [V, 3], faces [F, 3]:
+    [2] pixel of the grid's first corner; cell: pixels; centre_y: m along +Y to its centre;
+    middle: m, the depth of its middle sheet; vertices [V, 3], faces [F, 3]:
     its surface, outward, watertight.
     """
 
@@ -55,6 +56,7 @@ class Solid:
     origin: Array
     cell: float
     centre_y: float
+    middle: float
     resting: bool
     depth_ratio: float
     vertices: Array
@@ -73,7 +75,7 @@ class Solid:
         """Depths [N] along the optical axis, m, where the rays through pixels [N, 2] enter and leave."""
         place = ((pixels - self.origin) / self.cell).T[::-1]
         squared = map_coordinates(self.squared, place, order=1, mode="constant")
-        return _enter_and_exit(self.camera, pixels, squared, self.centre_y, self.resting, self.depth_ratio)
+        return _enter_and_exit(self.camera, pixels, squared, self.middle, self.resting, self.depth_ratio)
 
     @property
     def volume(self) -> float:
@@ -103,18 +105,22 @@ def inflate(
         half_width = (np.ptp(columns) + 1) * cell / 2
         if soft:
             ratio = float(np.clip(np.sqrt(half_width / radius), 1.0, MAX_MOUND))
-        centre_y = _centre_of_resting(corners[boundary], camera, radius * ratio, half_width, height)
-    if centre_y is None:
+        centre_y, middle = _place_resting(corners[boundary], camera, radius * ratio, half_width, height)
+    elif centre_y is not None:
+        aim = np.array([[origin[0] + (columns.mean() + 0.5) * cell, origin[1] + (rows.mean() + 0.5) * cell]])
+        middle = centre_y / max(float(camera.rays(aim)[0, 1]), 1e-3)
+    else:
         raise ReconstructionError(
             "A hanging object needs the distance it hangs at; mark one object as resting."
         )
-    vertices, faces = _mesh(inside, boundary, corners, squared, camera, centre_y, resting, ratio)
+    vertices, faces = _mesh(inside, boundary, corners, squared, camera, middle, resting, ratio)
     lowest = float(vertices[:, 2].min())
     if not resting and lowest < CLEARANCE:
         # Everything scales with the distance about the camera, one metre up: bring it nearer until it is off the plane.
-        centre_y *= (1.0 - CLEARANCE) / (1.0 - lowest)
-        vertices, faces = _mesh(inside, boundary, corners, squared, camera, centre_y, resting, ratio)
-    return Solid(camera, squared, inside, origin, cell, centre_y, resting, ratio, vertices, faces)
+        nearer = (1.0 - CLEARANCE) / (1.0 - lowest)
+        centre_y, middle = centre_y * nearer, middle * nearer
+        vertices, faces = _mesh(inside, boundary, corners, squared, camera, middle, resting, ratio)
+    return Solid(camera, squared, inside, origin, cell, centre_y, middle, resting, ratio, vertices, faces)
 
 
 def _grid(matte: NDArray[np.float32]) -> tuple[Cells, Array, float]:
@@ -254,13 +260,14 @@ def _snapped(corners: Array, boundary: Cells, matte: NDArray[np.float32], cell: 
     return result
 
 
-def _centre_of_resting(
+def _place_resting(
     outline: Array, camera: Camera, radius: float, half_width: float, height: float
-) -> float:
-    """m, the distance along +Y of a resting object's upright middle plane.
+) -> tuple[float, float]:
+    """Where a resting object stands: m along +Y to its foot's centre, and the depth, m, of its centre.
 
-    The lowest ray meets the plane in front of the centre: by R tan(a/2) for a ball seen from a above the plane, by the
-    half depth of its foot for a heap. How wide the outline is just above its lowest row tells between the two.
+    outline: [N, 2]; radius: of the largest ball, half_width, height: pixels. The lowest ray meets the plane in front of the foot's
+    centre: by R tan(a/2) for a ball seen from an angle a above the plane, by the half depth of its foot for a heap.
+    How wide the outline is just above its lowest row tells between the two.
     """
     lowest = outline[outline[:, 1].argmax()]
     ray = camera.rays(lowest[None])[0]
@@ -269,25 +276,29 @@ def _centre_of_resting(
             "The object's lowest point lies above the horizon, so it cannot rest on the table; "
             "lower the horizon row, raise the camera's pitch, or let the object hang."
         )
-    depth = -1.0 / ray[2]
     band = outline[outline[:, 1] > lowest[1] - CONTACT_BAND * height]
     foot = np.clip((np.ptp(band[:, 0]) / 2 / half_width - BALL_CONTACT) / (1 - BALL_CONTACT), 0.0, 1.0)
-    below = np.arctan2(-ray[2], ray[1])
-    metres = depth / camera.K[0, 0]
-    return float(depth * ray[1] + radius * metres * max(foot, np.tan(below / 2)))
+    ahead = max(float(foot), float(np.tan(np.arctan2(-ray[2], ray[1]) / 2))) * radius
+    forward = camera.world_to_camera[2, :3]
+    depth = -1.0 / ray[2]
+    centre_y, middle = depth * ray[1], depth
+    for _ in range(4):  # sizes in metres depend on the depth they give
+        metres = middle / camera.K[0, 0]
+        centre_y = depth * ray[1] + ahead * metres
+        middle = float(np.dot(np.array([0.0, centre_y, height / 2 * metres]) - camera.position, forward))
+    return float(centre_y), middle
 
 
 def _enter_and_exit(
-    camera: Camera, pixels: Array, squared: Array, centre_y: float, resting: bool, ratio: float
+    camera: Camera, pixels: Array, squared: Array, middle: float, resting: bool, ratio: float
 ) -> tuple[Array, Array]:
     rays = camera.rays(pixels)
-    middle = centre_y / rays[:, 1]
-    plane = np.where(rays[:, 2] < -1e-6, -1.0 / np.minimum(rays[:, 2], -1e-6), np.inf)
-    if not resting:
-        plane = np.full(len(pixels), np.inf)
-    middle = np.minimum(middle, plane)
-    half = ratio * np.sqrt(np.maximum(squared, 0.0)) * middle / camera.K[0, 0]
-    return middle - half, np.minimum(middle + half, plane)
+    plane = np.full(len(pixels), np.inf)
+    if resting:
+        plane = np.where(rays[:, 2] < -1e-6, -1.0 / np.minimum(rays[:, 2], -1e-6), np.inf)
+    sheet = np.minimum(middle, plane)
+    half = ratio * np.sqrt(np.maximum(squared, 0.0)) * sheet / camera.K[0, 0]
+    return sheet - half, np.minimum(sheet + half, plane)
 
 
 def _mesh(
@@ -296,7 +307,7 @@ def _mesh(
     corners: Array,
     squared: Array,
     camera: Camera,
-    centre_y: float,
+    middle: float,
     resting: bool,
     ratio: float,
 ) -> tuple[Array, NDArray[np.int64]]:
@@ -305,7 +316,7 @@ def _mesh(
     used = padded[:-1, :-1] | padded[:-1, 1:] | padded[1:, :-1] | padded[1:, 1:]
     pixels = corners[used]
     enter, leave = _enter_and_exit(
-        camera, pixels, np.where(boundary, 0.0, squared)[used], centre_y, resting, ratio
+        camera, pixels, np.where(boundary, 0.0, squared)[used], middle, resting, ratio
     )
     rays = camera.rays(pixels)
     front = camera.position + enter[:, None] * rays
