@@ -189,10 +189,12 @@ def _colours_move(cache: Cache) -> bool:
 def _write_cameras(stage: Any, records: list[CameraRecord]) -> None:
     UsdGeom.Scope.Define(stage, "/Perpetua/Cameras")
     for record in records:
-        name = Tf.MakeValidIdentifier(record.name)
+        # a prim's name cannot begin with a digit
+        name = Tf.MakeValidIdentifier(f"_{record.name}" if record.name[:1].isdigit() else record.name)
         while stage.GetPrimAtPath(f"/Perpetua/Cameras/{name}"):
             name += "_"
         camera = UsdGeom.Camera.Define(stage, f"/Perpetua/Cameras/{name}")
+        camera.GetPrim().SetDisplayName(record.name)
         # USD multiplies row vectors, Blender column vectors; both look along -z with y up
         matrix = np.array(record.matrix_world, np.float64).reshape(4, 4)
         camera.AddTransformOp().Set(Gf.Matrix4d(matrix.T.tolist()))
