@@ -116,13 +116,27 @@ class _Run:
             try:
                 checks.check_frame(self.scene, after, self.dx, self.dt, number, working)
             except checks.Exploded:
-                if not self._refine():
+                if self._hopeless(particles, frame) or not self._refine():
                     raise
                 continue
             low, high, _ = self._extent(after)
             if self.box.contains(low, high):
                 return after, moved
             self._grow(after, low, high, 0.0, frame)
+
+    def _hopeless(self, particles: Particles, frame: int) -> bool:
+        """Whether an action throws matter faster than the finest substep could follow."""
+        start = self.plan.start_frame
+        finest = checks.CELLS_PER_SUBSTEP * self.dx / self.dt * 2 ** (REFINEMENTS - self._refinements)
+        mass = (
+            np.array([b.material.density for b in self.scene.bodies])[particles.body] * self.scene.spacing**3
+        )
+        for item in forces.loads_at(self.plan.round, start, start + frame + 0.5, self.names):
+            if item is not None:
+                a = forces.acceleration(item, particles.positions, particles.velocities, mass, particles.body)
+                if np.linalg.norm(a, axis=1).max() * self.frame_s > finest:
+                    return True
+        return False
 
     def _refine(self) -> bool:
         """Halve the substep for the rest of the round, where the cap allows it; whether that was possible."""
