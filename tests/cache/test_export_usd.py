@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 import numpy as np
 import pytest
-from pxr import Usd, UsdGeom, UsdVol
+from pxr import Usd, UsdGeom, UsdValidation, UsdVol
 
 from perpetua.cache import export_usd as module
 from perpetua.cache.export_usd import export_usd, linear_colour
@@ -83,6 +83,20 @@ def test_every_attribute_is_one_the_schemas_know(make_cache, tmp_path):
             schema = prim.GetPrimDefinition().GetAttributeDefinition(name)
             assert attribute.GetTypeName() == schema.GetTypeName()
             assert attribute.GetVariability() == schema.GetVariability()
+
+
+def test_openusds_own_validators_find_nothing(make_cache, tmp_path):
+    stage = Usd.Stage.Open(str(export_usd(make_cache(), tmp_path / "toy.usdc")))
+    validators = UsdValidation.ValidationRegistry().GetOrLoadAllValidators()
+    assert len(validators) > 10
+    errors = UsdValidation.ValidationContext(validators).Validate(stage)
+    assert [(e.GetName(), e.GetMessage()) for e in errors] == []
+
+
+def test_the_same_cache_gives_the_same_bytes(make_cache, tmp_path):
+    folder = make_cache()
+    first, second = (export_usd(folder, tmp_path / name) for name in ("a.usdc", "b.usdc"))
+    assert first.read_bytes() == second.read_bytes()
 
 
 @pytest.mark.parametrize("colours_move", [False, True])
