@@ -36,6 +36,11 @@ CHECKS_PER_VIEW = 3
 """Frames of each view that are compared first, the last among them."""
 STEP_PIXELS = 0.3
 """How far a motion parameter moves matter in one step at first, in pixels of the views."""
+WRONG = 0.02
+"""Photometric loss under which steps shrink with it, so that a picture that is nearly right is not shaken: about a pixel of
+motion costs it."""
+WRONG_UPDATE = 0.3
+"""Weight of the newest loss in the running mean that says how wrong the picture is."""
 STEP_END = 0.1
 """Rate of the last step, relative to the first."""
 COLOR_STEP = 0.01
@@ -46,6 +51,8 @@ COLORS_FROM = 0.7
 """Share of the pass after which colours move too."""
 COLOR_WEIGHT = 0.02
 """Price of a mean squared change of one in the splats' colours."""
+STILL_COLOR = 0.02
+"""The same per unit of all splats' colour."""
 MOMENTA = (0.8, 0.95)
 """Of Adam: short memories, for a pass has few steps."""
 STILL = 0.0004
@@ -175,12 +182,10 @@ def _descend(stage: Stage, views: list[View], steps: int, seed: int, progress: P
     original = stage.detail.detach().clone()
     areas = [_area(stage, view) for view in views]
     losses: list[float] = []
+    wrong = 0.0
     for number, (v, frame) in enumerate(_samples(len(views), stage.trajectory.frames, steps, seed)):
         share = number / steps
         part = next(part for part in SCHEDULE if share < part.until)
-        for group in optimiser.param_groups:
-            decay = STEP_END + (1 - STEP_END) * 0.5 * (1 + math.cos(math.pi * share))
-            group["lr"] = group["first"] * decay if share >= group["from"] else 0.0
         view = views[v]
         splats, simulated, corrected = stage.splats(frame)
         image, layer = _picture(splats, view)
@@ -191,6 +196,10 @@ def _descend(stage: Stage, views: list[View], steps: int, seed: int, progress: P
         here = region(layer.alpha.detach(), wanted[..., :3], view.backdrop.rgb)
         loss = view.target.weight * photometric(image[here], wanted[here], areas[v], part.levels, part.ssim)
         losses.append(float(loss.detach()))
+        wrong = losses[-1] if number == 0 else wrong + WRONG_UPDATE * (losses[-1] - wrong)
+        for group in optimiser.param_groups:
+            decay = STEP_END + (1 - STEP_END) * 0.5 * (1 + math.cos(math.pi * share))
+            group["lr"] = group["first"] * decay * min(1.0, wrong / WRONG) if share >= group["from"] else 0.0
         loss = loss + plausibility(motion) + plausibility.ground(simulated, corrected)
         loss = loss + COLOR_WEIGHT * (stage.detail - original).square().mean()
         optimiser.zero_grad(set_to_none=True)
@@ -216,8 +225,8 @@ def _optimiser(stage: Stage, pixel: float) -> torch.optim.Adam:
     return torch.optim.Adam(
         [
             group(stage.motion.parameters(), STEP_PIXELS * pixel, 0.0, STILL / pixel),
-            group([stage.tint], TINT_STEP, 0.0, 1e-8),
-            group([stage.detail], COLOR_STEP, COLORS_FROM, 1e-8),
+            group([stage.tint], TINT_STEP, 0.0, STILL_COLOR),
+            group([stage.detail], COLOR_STEP, COLORS_FROM, STILL_COLOR / max(1, len(stage.detail))),
         ],
         betas=MOMENTA,
     )
