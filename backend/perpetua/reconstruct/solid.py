@@ -30,9 +30,9 @@ CELLS_ACROSS = 128
 """Grid cells along the longer side of the outline."""
 SMOOTHING = 0.12
 """Length over which the ball union's creases are smoothed, as a share of the largest ball's radius."""
-CONTACT_BAND = 0.06
+CONTACT_BAND = 0.2
 """Share of an object's height, from below, in which its contact with the plane is judged."""
-BALL_CONTACT = 0.475
+BALL_CONTACT = 0.8
 """Half width of a ball's silhouette at CONTACT_BAND of its height, in radii: sqrt(2 b - b^2) with b = 2 CONTACT_BAND."""
 CLEARANCE = 0.01
 """Camera heights that a hanging object keeps above the plane; it hangs nearer where it would otherwise reach below."""
@@ -103,9 +103,12 @@ def inflate(
     ratio = 1.0
     if resting:
         half_width = (np.ptp(columns) + 1) * cell / 2
+        foot = _foot(corners[boundary], half_width, height)
+        squared = (1 - foot) * squared + foot * _standing_field(inside, boundary) * cell**2
+        radius = float(np.sqrt(squared.max()))
         if soft:
             ratio = float(np.clip(np.sqrt(half_width / radius), 1.0, MAX_MOUND))
-        centre_y, middle = _place_resting(corners[boundary], camera, radius * ratio, half_width, height)
+        centre_y, middle = _place_resting(corners[boundary], camera, radius * ratio, foot, height)
     elif centre_y is not None:
         aim = np.array([[origin[0] + (columns.mean() + 0.5) * cell, origin[1] + (rows.mean() + 0.5) * cell]])
         middle = centre_y / max(float(camera.rays(aim)[0, 1]), 1e-3)
@@ -260,12 +263,34 @@ def _snapped(corners: Array, boundary: Cells, matte: NDArray[np.float32], cell: 
     return result
 
 
+def _foot(outline: Array, half_width: float, height: float) -> float:
+    """From 0 for a ball, which touches the plane at a point, to 1 for a heap, which is widest there: by how wide the outline
+    [N, 2] is just above its lowest row."""
+    band = outline[outline[:, 1] > outline[:, 1].max() - CONTACT_BAND * height]
+    share = np.ptp(band[:, 0]) / 2 / half_width
+    return float(np.clip((share - BALL_CONTACT) / (1 - BALL_CONTACT), 0.0, 1.0))
+
+
+def _standing_field(cells: Cells, boundary: Cells) -> Array:
+    """As ``_round_field``, for a heap cut off by the plane: the outline is filled down to its lowest row and mirrored there, so
+    that the heap is as deep at its foot as its shape above says."""
+    rows = np.flatnonzero(cells.any(1))
+    last, band = rows[-1], max(1, round(1.5 * CONTACT_BAND * len(rows)))
+    upper = cells[: last + 1].copy()
+    upper[last - band :] = np.maximum.accumulate(upper[last - band :], axis=0)
+    whole = _simple(np.concatenate([upper, upper[::-1], np.zeros((1, cells.shape[1]), bool)]))
+    field = _round_field(whole, _boundary(whole))
+    result = np.zeros_like(boundary, dtype=np.float64)
+    result[: last + 2] = field[: last + 2]
+    return result
+
+
 def _place_resting(
-    outline: Array, camera: Camera, radius: float, half_width: float, height: float
+    outline: Array, camera: Camera, radius: float, foot: float, height: float
 ) -> tuple[float, float]:
     """Where a resting object stands: m along +Y to its foot's centre, and the depth, m, of its centre.
 
-    outline: [N, 2]; radius: of the largest ball, half_width, height: pixels. The lowest ray meets the plane in front of the foot's
+    outline: [N, 2]; radius: the half depth, height: pixels. The lowest ray meets the plane in front of the foot's
     centre: by R tan(a/2) for a ball seen from an angle a above the plane, by the half depth of its foot for a heap.
     How wide the outline is just above its lowest row tells between the two.
     """
@@ -276,9 +301,7 @@ def _place_resting(
             "The object's lowest point lies above the horizon, so it cannot rest on the table; "
             "lower the horizon row, raise the camera's pitch, or let the object hang."
         )
-    band = outline[outline[:, 1] > lowest[1] - CONTACT_BAND * height]
-    foot = np.clip((np.ptp(band[:, 0]) / 2 / half_width - BALL_CONTACT) / (1 - BALL_CONTACT), 0.0, 1.0)
-    ahead = max(float(foot), float(np.tan(np.arctan2(-ray[2], ray[1]) / 2))) * radius
+    ahead = max(foot, float(np.tan(np.arctan2(-ray[2], ray[1]) / 2))) * radius
     forward = camera.world_to_camera[2, :3]
     depth = -1.0 / ray[2]
     centre_y, middle = depth * ray[1], depth
@@ -296,9 +319,8 @@ def _enter_and_exit(
     plane = np.full(len(pixels), np.inf)
     if resting:
         plane = np.where(rays[:, 2] < -1e-6, -1.0 / np.minimum(rays[:, 2], -1e-6), np.inf)
-    sheet = np.minimum(middle, plane)
-    half = ratio * np.sqrt(np.maximum(squared, 0.0)) * sheet / camera.K[0, 0]
-    return sheet - half, np.minimum(sheet + half, plane)
+    half = ratio * np.sqrt(np.maximum(squared, 0.0)) * middle / camera.K[0, 0]
+    return np.minimum(middle - half, plane), np.minimum(middle + half, plane)
 
 
 def _mesh(
