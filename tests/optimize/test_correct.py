@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 from scipy.spatial.transform import Rotation
 
 from perpetua.errors import Cancelled, RefinerError
@@ -15,7 +16,7 @@ from perpetua.optimize.apply import apply_correction
 from perpetua.optimize.correct import optimise
 from perpetua.optimize.knots import slope_weights
 from perpetua.progress import Progress
-from perpetua.scene import Camera, Scene, Trajectory
+from perpetua.scene import Binding, Camera, Gaussians, Particles, Scene, Trajectory
 
 FRAMES, RENDERS = 12, 150
 Film = Callable[..., np.ndarray]
@@ -221,3 +222,70 @@ def test_can_be_cancelled(
     stopping = replace(Progress(), cancelled=lambda: True)
     with pytest.raises(Cancelled):
         optimise(jelly, simulated, [target], None, 5, 0, stopping)
+
+
+def test_soft_rigid_and_lone_particles_together(
+    make_scene: Callable[[str], Scene], cameras: list[Camera], film: Film
+) -> None:
+    """Bodies of every kind at once, one of a single particle: each moves in its own way, all stay finite."""
+    jelly, wood = make_scene("jelly"), make_scene("wood")
+    shift = np.float32([0.11, 0.0, 0.0])
+    count = len(jelly.particles)
+    positions = np.concatenate(
+        [jelly.particles.positions, jelly.particles.positions + shift, [[0.0, 0.1, 0.01]]]
+    )
+    body = np.repeat(np.int32([0, 1, 2]), [count, count, 1])
+    beside = replace(jelly.foreground, means=jelly.foreground.means + torch.from_numpy(shift))
+    both = replace(
+        jelly,
+        foreground=Gaussians.cat([jelly.foreground, beside]),
+        binding=Binding(
+            torch.cat([jelly.binding.particle, jelly.binding.particle + count]),
+            torch.cat([jelly.binding.offsets, jelly.binding.offsets]),
+            jelly.binding.delta,
+        ),
+        particles=Particles.at_rest(positions, body),
+        bodies=[jelly.bodies[0], wood.bodies[0], replace(jelly.bodies[0], name="crumb")],
+    )
+    frames = 5
+    still = Trajectory(
+        np.repeat(both.particles.positions[None], frames, 0),
+        np.broadcast_to(np.eye(3, dtype=np.float32), (frames, len(positions), 3, 3)).copy(),
+        np.arange(frames) / 24,
+    )
+    amount = (np.arange(frames) / (frames - 1)) ** 2
+    lift = np.float32(amount)[:, None, None] * np.float32([0.0, 0.0, 0.012])
+    truth = replace(still, positions=still.positions + lift)
+    targets = [ViewTarget(camera, film(both, truth, camera)) for camera in cameras]
+    correction = optimise(both, still, targets, None, 80, 0, Progress())
+    corrected, _ = apply_correction(both, still, correction)
+    assert np.isfinite(corrected.positions).all()
+    assert np.isfinite(corrected.F).all()
+    for index in (0, 1):
+        off = np.linalg.norm((corrected.positions - truth.positions)[-1, body == index], axis=1).mean()
+        assert off < 0.4 * 0.012
+    wooden = corrected.F[-1, body == 1].astype(np.float64)
+    np.testing.assert_allclose(wooden, np.broadcast_to(wooden[0], wooden.shape), atol=1e-6)
+
+
+def test_a_known_mask_counts(
+    jelly: Scene, slide: Callable[[Scene, int], Trajectory], cameras: list[Camera], film: Film
+) -> None:
+    """Where the colours say that nothing moved and the mask says that it did, the mask pulls too."""
+    simulated = slide(jelly, 6)
+    lift = np.linspace(0, 1, 7, dtype=np.float32)[:, None, None] ** 2 * np.float32([0, 0, 0.01])
+    truth = replace(simulated, positions=simulated.positions + lift)
+    white, black = (
+        np.ones_like(jelly.foreground.sh.numpy()) * 1.77,
+        np.ones_like(jelly.foreground.sh.numpy()) * -1.77,
+    )
+    targets = []
+    for camera in cameras:
+        high, low = film(jelly, truth, camera, white), film(jelly, truth, camera, black)
+        alpha = (high - low).mean(-1) / (high - low).mean(-1).max()
+        targets.append(ViewTarget(camera, film(jelly, simulated, camera), alpha=alpha))
+    without = [replace(target, alpha=None) for target in targets]
+    assert optimise(jelly, simulated, without, None, 60, 0, Progress()).moves_nothing
+    tinted = [replace(target, video=target.video * np.float32(0.97)) for target in targets]
+    moved, _ = apply_correction(jelly, simulated, optimise(jelly, simulated, tinted, None, 90, 0, Progress()))
+    assert error(moved, truth) < error(simulated, truth)
