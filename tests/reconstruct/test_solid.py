@@ -145,7 +145,7 @@ def test_particles_fill_the_ball_evenly(ball: Solid, target: int) -> None:
 
 
 def test_particles_lie_inside_the_mesh(ball: Solid) -> None:
-    spacing = spacing_for([ball], 2000)
+    spacing = spacing_for([ball], 250)
     points = fill(ball, spacing, seed=0)
     mesh = mesh_of(ball)
     outside = np.array([not inside for inside in mesh.contains(points)])
