@@ -6,12 +6,13 @@ renders only, no gradients, and converges because splatting is a narrow, positiv
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from perpetua.progress import Progress
 from perpetua.reconstruct.discs import Painted
 from perpetua.render import render_frame
 from perpetua.scene.cameras import Camera
@@ -26,11 +27,16 @@ MAX_CHANGE = 0.25
 
 
 def match_picture(
-    painted: Painted, camera: Camera, picture: NDArray[np.uint8], width: int, rounds: int, progress: Progress
+    painted: Painted,
+    camera: Camera,
+    picture: NDArray[np.uint8],
+    width: int,
+    rounds: int,
+    report: Callable[[float], None],
 ) -> Gaussians:
     """The splats with the colours of those that are ``own`` changed so that ``camera`` sees ``picture`` [H, W, 3].
 
-    width: pixels to render at.
+    width: pixels to render at; report: told the fraction done before each round.
     """
     splats, own = painted.splats, painted.own
     small = camera.resized(min(width, camera.width))
@@ -47,7 +53,7 @@ def match_picture(
     dc = splats.sh.clone()
     start = splats.colors[chosen]
     for index in range(rounds):
-        progress(index / rounds, "matching the picture")
+        report(index / rounds)
         current = Gaussians(splats.means, splats.quats, splats.log_scales, splats.opacity_logits, dc)
         with torch.no_grad():
             seen = render_frame(current, small).rgb.numpy()

@@ -95,7 +95,7 @@ class EmbeddedReconstructor:
             picture.rgb,
             take.quality.splat_width,
             FIT_ROUNDS,
-            progress.of("colours"),
+            lambda done: progress(0.7 + 0.3 * done, "matching the picture"),
         )
         return _in_metres(
             things, materials, solids, clouds, skins, everything[:count], everything[count:],
