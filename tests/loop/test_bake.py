@@ -17,7 +17,7 @@ from perpetua.progress import Progress
 from perpetua.refine.teacher import unpack_state
 from perpetua.scene import State
 from perpetua_protocol.cache import Cache
-from perpetua_protocol.take import CameraSpec, Push, RefinerSpec, Round, Take
+from perpetua_protocol.take import CameraSpec, MaterialSpec, Push, RefinerSpec, Round, Take, Wind
 
 
 @dataclass(frozen=True)
@@ -112,12 +112,15 @@ def test_a_camera_that_sees_nothing_is_named(identity: Baked, take: Take, pictur
     assert verify(identity.cache).frames == 17
 
 
-def test_the_next_round_starts_nearer_to_the_teacher(
-    identity: Baked, take: Take, picture: Path, tmp_path: Path
-):
-    """A teacher four times stiffer plays the video model; its truth is known."""
-    teacher = RefinerSpec("teacher", {"youngs_modulus_factor": 4.0})
-    taught = msgspec.structs.replace(take, refiner=teacher)
+def test_the_next_round_starts_nearer_to_the_teacher(take: Take, picture: Path, tmp_path: Path):
+    """A teacher whose table is more slippery plays the video model; its truth is known."""
+    ball = msgspec.structs.replace(take.objects[0], material=MaterialSpec("dough", friction=0.15))
+    taught = msgspec.structs.replace(
+        take,
+        objects=(ball,),
+        rounds=(Round(12, (Wind("breeze", (1.0, 0.0, 0.0), 0.7, drag=4.0),)),),
+        refiner=RefinerSpec("teacher", {"friction_factor": 0.5}),
+    )
     bake(taught, picture, tmp_path / "store", tmp_path / "cache", 1, Progress())
     made = Baked({}, tmp_path / "store", tmp_path / "cache")
     (prepared,), (coarse,), (back,) = (made.stage(name) for name in ("prepare", "simulate", "write_back"))
@@ -132,5 +135,5 @@ def test_the_next_round_starts_nearer_to_the_teacher(
 
     print("positions", away(own, "positions"), "->", away(written, "positions"))
     print("velocities", away(own, "velocities"), "->", away(written, "velocities"))
-    assert away(written, "positions") < 0.7 * away(own, "positions")
-    assert away(written, "velocities") < away(own, "velocities")
+    assert away(written, "positions") < 0.5 * away(own, "positions")
+    assert away(written, "velocities") < 0.8 * away(own, "velocities")
