@@ -114,11 +114,11 @@ def place_push(scene: bpy.types.Scene, body: Measured) -> None:
 
 
 def place_wind(scene: bpy.types.Scene, body: Measured) -> None:
-    """A gust from the left that comes and goes within round 2."""
+    """A gust from the left early in round 2; the still air after it slows what it set moving."""
     start = scene.frame_start + ROUND_FRAMES
-    bpy.ops.perpetua.add_wind(name="Gust", direction=(1, 0.15, 0), start=start, end=start + 10)
+    bpy.ops.perpetua.add_wind(name="Gust", direction=(1, 0.15, 0), start=start, end=start + ROUND_FRAMES)
     gust = bpy.context.object
-    for frame, speed in ((start, 0.0), (start + 3, 5.0), (start + 6, 5.0), (start + 9, 0.0)):
+    for frame, speed in ((start, 0.0), (start + 2, 1.6), (start + 5, 1.6), (start + 7, 0.0)):
         gust.field.strength = speed
         gust.keyframe_insert("field.strength", frame=frame)
 
