@@ -20,14 +20,14 @@ def bake_and_wait(scene: bpy.types.Scene, through_round: int) -> None:
     Raises ``AddonError`` or a protocol error with a sentence when the bake fails, is cancelled or loses its backend.
     """
     job = bake.start(scene, through_round)
-    shown, printed = "", 0.0
+    shown, stage, printed = "", "", 0.0
     try:
         while not job.step(WAIT_S):
             line, now = _line(), time.monotonic()
-            stage_changed = session.current().stage != shown
-            if line and (stage_changed or now - printed >= PRINT_EVERY_S):
+            due = session.current().stage != stage or now - printed >= PRINT_EVERY_S
+            if line and line != shown and due:
                 print(line, flush=True)
-                shown, printed = session.current().stage, now
+                shown, stage, printed = line, session.current().stage, now
             time.sleep(WAIT_S)
     except KeyboardInterrupt:
         job.cancel()
