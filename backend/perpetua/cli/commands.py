@@ -58,6 +58,7 @@ def run(
     rounds: int | None = None,
     store: Path | None = None,
     videos: bool = True,
+    usd: bool = True,
 ) -> int:
     """Bake a take file without Blender: cache, videos and a table. Run again to go on where it stopped.
 
@@ -67,10 +68,11 @@ def run(
         rounds: Bake only this many rounds; 0 reconstructs the picture only.
         store: Folder for finished stages.
         videos: Render each round from each camera to MP4.
+        usd: Write the take as OpenUSD.
     """
     from perpetua.cli.run import run_take
 
-    return run_take(take, out, rounds, store or default_store(), videos)
+    return run_take(take, out, rounds, store or default_store(), videos, usd)
 
 
 def doctor(json: bool = False) -> int:

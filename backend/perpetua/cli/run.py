@@ -6,6 +6,7 @@ from pathlib import Path
 
 import msgspec
 
+from perpetua.cache.export_usd import export_usd
 from perpetua.cache.export_video import export_videos
 from perpetua.cli.console import Console, table
 from perpetua.loop.bake import BakeSummary, bake
@@ -13,7 +14,7 @@ from perpetua.take_file import load_take
 from perpetua_protocol.errors import InvalidTake
 
 
-def run_take(path: Path, out: Path | None, rounds: int | None, store: Path, videos: bool) -> int:
+def run_take(path: Path, out: Path | None, rounds: int | None, store: Path, videos: bool, usd: bool) -> int:
     """Bake the take file at ``path``; see the command's help for the options."""
     take, picture = load_take(path)
     through = len(take.rounds) if rounds is None else rounds
@@ -23,11 +24,15 @@ def run_take(path: Path, out: Path | None, rounds: int | None, store: Path, vide
     console = Console()
     made = bake(take, picture, store, folder / "cache", through, console.progress)
     summary = msgspec.convert(made, BakeSummary)
-    films = export_videos(folder / "cache", folder, console.progress.of("video")) if videos else []
+    made_files = export_videos(folder / "cache", folder, console.progress.of("video")) if videos else []
+    if usd:
+        made_files.append(
+            export_usd(folder / "cache", folder / f"{take.name}.usdc", console.progress.of("usd"))
+        )
     console.close()
     print(summary_table(summary))
-    for film in films:
-        print(film)
+    for made_file in made_files:
+        print(made_file)
     return 0
 
 

@@ -9,6 +9,7 @@ import sys
 import time
 from pathlib import Path
 
+from perpetua.cache.export_usd import export_usd
 from perpetua.cli.console import table
 from perpetua.cli.doctor import blender_python
 from perpetua.demo.contact_sheet import contact_sheet
@@ -117,6 +118,7 @@ def _wait_for(connection: Path, backend: subprocess.Popen[bytes], log: Path) -> 
 def _show(out: Path, seconds: float) -> None:
     cache = Cache(out / "cache")
     sheet = contact_sheet(sorted(out.glob("round_*_*.mp4")), out / "contact_sheet.png")
+    usd = export_usd(out / "cache", out / "scene.usdc")
     meta = cache.meta
     rows = [
         [
@@ -133,5 +135,5 @@ def _show(out: Path, seconds: float) -> None:
         f"\n{meta.particles} particles, {meta.foreground} + {meta.background} gaussians (objects + background), "
         f"{meta.frames} frames, {seconds:.0f} s in all\n"
     )
-    for path in [out / "scene.blend", out / "cache", *sorted(out.glob("round_*_*.mp4")), sheet]:
+    for path in [out / "scene.blend", out / "cache", *usd, *sorted(out.glob("round_*_*.mp4")), sheet]:
         print(path)
