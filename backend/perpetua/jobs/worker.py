@@ -118,8 +118,14 @@ def _outcome(function: JobFunction, run: Run, progress: Progress) -> Answer:
     except (PerpetuaError, ProtocolError) as error:
         return Failed(run.job_id, True, error.code, str(error), traceback.format_exc())
     except (Exception, SystemExit) as error:  # noqa: BLE001 - any other error is the job's: the queue logs it whole
-        sentence = f"{type(error).__name__}: {error}"
+        sentence = f"{type(error).__name__}: {_first_line(error)}"  # all of it is in the log
         return Failed(run.job_id, False, "unexpected", sentence, traceback.format_exc())
+
+
+def _first_line(error: BaseException) -> str:
+    """The start of an error's text that is not ornament; compilers' errors run over pages."""
+    lines = [line.strip() for line in str(error).splitlines()]
+    return next((line for line in lines if any(c.isalnum() for c in line)), "no message")[:300]
 
 
 def load_function(dotted: str) -> JobFunction:
