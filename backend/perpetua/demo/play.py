@@ -135,5 +135,5 @@ def _show(out: Path, seconds: float) -> None:
         f"\n{meta.particles} particles, {meta.foreground} + {meta.background} gaussians (objects + background), "
         f"{meta.frames} frames, {seconds:.0f} s in all\n"
     )
-    for path in [out / "scene.blend", out / "cache", *usd, *sorted(out.glob("round_*_*.mp4")), sheet]:
+    for path in [out / "scene.blend", out / "cache", usd, *sorted(out.glob("round_*_*.mp4")), sheet]:
         print(path)
