@@ -118,7 +118,8 @@ def place_wind(scene: bpy.types.Scene, body: Measured) -> None:
     start = scene.frame_start + ROUND_FRAMES
     bpy.ops.perpetua.add_wind(name="Gust", direction=(1, 0.15, 0), start=start, end=start + ROUND_FRAMES)
     gust = bpy.context.object
-    for frame, speed in ((start, 0.0), (start + 2, 1.6), (start + 5, 1.6), (start + 7, 0.0)):
+    gust["perpetua_drag"] = 6.0  # 1/s: dense air, so that even clay feels it, and soon comes to rest in it
+    for frame, speed in ((start, 0.0), (start + 1, 1.7), (start + 3, 1.7), (start + 4, 0.0)):
         gust.field.strength = speed
         gust.keyframe_insert("field.strength", frame=frame)
 
