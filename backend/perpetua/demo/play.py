@@ -124,7 +124,7 @@ def _show(out: Path, seconds: float) -> None:
         [
             f"round {r.index}" if r.index else "picture",
             str(r.frames),
-            f"{r.seconds:.1f}" if r.seconds else "found",
+            f"{r.seconds:.1f}" if r.seconds else "found" if r.index else "",
             r.state_sha256[:16],
         ]
         for r in meta.rounds
