@@ -20,6 +20,10 @@ def load_take(path: Path) -> tuple[Take, Path]:
         data = yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise InvalidTake(f"There is no take at {path}; check the path.") from error
+    except OSError as error:
+        raise InvalidTake(
+            f"{path} cannot be read ({error.strerror}); give the path of a take.yaml."
+        ) from error
     except (UnicodeDecodeError, yaml.YAMLError) as error:
         raise InvalidTake(f"{path} is not readable YAML: {error}") from error
     try:

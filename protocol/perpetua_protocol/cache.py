@@ -162,10 +162,10 @@ class Cache:
         self._maps.clear()
 
 
-def read_meta(folder: Path) -> CacheMeta:
-    """Read ``meta.json``. Raises ``DamagedCache`` with what is wrong."""
+def read_meta(folder: Path, name: str = "meta.json") -> CacheMeta:
+    """Read ``meta.json``, or the file ``name`` beside it. Raises ``DamagedCache`` with what is wrong."""
     try:
-        meta = msgspec.json.decode((folder / "meta.json").read_bytes(), type=CacheMeta)
+        meta = msgspec.json.decode((folder / name).read_bytes(), type=CacheMeta)
     except FileNotFoundError as error:
         raise DamagedCache(f"There is no cache at {folder}; bake the take first.") from error
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:

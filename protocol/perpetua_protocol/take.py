@@ -225,6 +225,13 @@ def validate(take: Take) -> None:
 
 
 def _problems(take: Take) -> Iterator[str]:
+    for place, value in _numbers(take, "take"):
+        if not math.isfinite(value):
+            yield f"{place} is {value}; it must be a finite number."
+    for kind, names in (("take", [take.name]), ("camera", [c.name for c in take.cameras])):
+        for name in names:
+            if not _usable_name(name):
+                yield f"The {kind} is called '{name}', which cannot be a file's name; use letters, digits, space, - and _."
     if take.version != TAKE_VERSION:
         yield (
             f"The take has version {take.version}, this program reads version {TAKE_VERSION}; "
@@ -250,6 +257,12 @@ def _problems(take: Take) -> Iterator[str]:
         yield f"The frame rate is {take.fps}; it must be above zero."
     if take.quality.width < 32 or take.quality.particles < 50 or take.quality.splat_width < 64:
         yield "The quality is too low to bake; use a width of 32, 50 particles and a splat width of 64 at least."
+    if take.scene.particle_spacing is not None and not _positive(take.scene.particle_spacing):
+        yield f"The particle spacing is {take.scene.particle_spacing} m; it must be above zero."
+    if take.quality.sub_gaussians < 0 or take.quality.optimise_renders < 0:
+        yield "sub_gaussians and optimise_renders cannot be negative; use zero or more."
+    if take.quality.max_substeps is not None and take.quality.max_substeps < 1:
+        yield f"max_substeps is {take.quality.max_substeps}; allow at least one, or leave it out."
     for index, turn in enumerate(take.rounds, 1):
         if not 1 <= turn.frames <= 100_000:
             yield f"Round {index} has {turn.frames} frames; it needs at least one."
@@ -263,6 +276,8 @@ def _action_problems(action: Action, index: int, objects: list[str]) -> Iterator
         yield f"{where} has no reach ({action.reach} m), so it would touch nothing; give it a radius above zero."
     if action.start is not None and action.end is not None and action.end <= action.start:
         yield f"{where} ends at frame {action.end:g}, not after its start at {action.start:g}; move its end later."
+    if not isinstance(action.direction, VectorTrack) and not any(action.direction):
+        yield f"{where} has no direction; give it one that is not zero."
     for target in action.targets:
         if target not in objects:
             yield f"{where} acts on '{target}', which is no object of this take ({', '.join(objects)})."
@@ -273,6 +288,25 @@ def _action_problems(action: Action, index: int, objects: list[str]) -> Iterator
                 yield f"{where}: the keys of its {field} need as many values as frames, and at least one."
             if any(b <= a for a, b in zip(value.frames, value.frames[1:], strict=False)):
                 yield f"{where}: the keys of its {field} must be in order of time."
+
+
+def _numbers(thing: object, place: str) -> Iterator[tuple[str, float]]:
+    """Every float in a take, with where it stands."""
+    if isinstance(thing, float):
+        yield place, thing
+    elif isinstance(thing, msgspec.Struct):
+        for field in thing.__struct_fields__:
+            yield from _numbers(getattr(thing, field), f"{place}.{field}")
+    elif isinstance(thing, tuple | list):
+        for index, item in enumerate(thing):
+            yield from _numbers(item, f"{place}[{getattr(item, 'name', '') or index}]")
+    elif isinstance(thing, dict):
+        for key, item in thing.items():
+            yield from _numbers(item, f"{place}.{key}")
+
+
+def _usable_name(name: str) -> bool:
+    return bool(name.strip()) and not name.startswith(".") and not set(name) & set('/\\:*?"<>|\0')
 
 
 def _positive(value: float) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -90,7 +91,9 @@ def test_with_the_background_every_file_holds_the_whole_scene(make_cache, tmp_pa
 
 def test_a_shorter_take_leaves_no_frame_of_a_longer_one(make_cache, tmp_path):
     out = tmp_path / "ply"
-    export_ply(make_cache(), out)
+    longer = make_cache()
+    export_ply(longer, out)
+    shutil.rmtree(longer)
     for other in ("toy_notes.ply", "other_0007.ply"):
         (out / other).write_bytes(b"mine")
     names = {p.name for p in export_ply(make_cache(rounds=(1, 2)), out)}

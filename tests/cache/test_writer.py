@@ -142,3 +142,23 @@ def test_another_version_is_refused(tmp_path):
 def test_no_cache_is_said_plainly(tmp_path):
     with pytest.raises(DamagedCache, match="There is no cache"):
         Cache(tmp_path / "nowhere")
+
+
+def test_a_damaged_round_is_written_again(tmp_path):
+    write(tmp_path, ["a", "b"]).finish()
+    round_ = tmp_path / ("round_001-" + "b" * 16)
+    (round_ / "scale.npy").unlink()
+    data = bytearray((round_ / "position.npy").read_bytes())
+    data[-1] ^= 1
+    (round_ / "position.npy").write_bytes(data)
+    write(tmp_path, ["a", "b"]).finish()
+    assert len(verify(tmp_path).files) == 12
+    assert float(Cache(tmp_path).frame(2)["position"][0, 0]) == 1
+
+
+def test_baking_fewer_rounds_keeps_the_later_ones_they_lead_to(tmp_path):
+    write(tmp_path, ["a", "b", "c"]).finish()
+    write(tmp_path, ["a", "b"]).finish()
+    assert verify(tmp_path).frames == 9
+    write(tmp_path, ["a", "x"]).finish()
+    assert verify(tmp_path).frames == 5, "another second round leads elsewhere"

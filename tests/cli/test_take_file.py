@@ -10,10 +10,13 @@ from perpetua_protocol.errors import InvalidTake
 from perpetua_protocol.take import (
     CameraSpec,
     Click,
+    MaterialSpec,
     ObjectSpec,
     Push,
+    Quality,
     Round,
     ScalarTrack,
+    SceneSettings,
     Take,
     VectorTrack,
     Wind,
@@ -64,6 +67,11 @@ def test_a_missing_file_is_named(tmp_path):
         load_take(tmp_path / "nowhere.yaml")
 
 
+def test_a_folder_is_no_take(tmp_path):
+    with pytest.raises(InvalidTake, match="cannot be read"):
+        load_take(tmp_path)
+
+
 def changed(**changes: object) -> Take:
     return msgspec.structs.replace(TAKE, **changes)
 
@@ -72,7 +80,7 @@ def changed(**changes: object) -> Take:
     ("take", "sentence"),
     [
         (changed(rounds=(Round(4, (Push("p", (0, 0, 0), (1, 0, 0), 1.0, reach=0.0),)),)), "no reach"),
-        (changed(rounds=(Round(4, (Wind("w", reach=float("nan")),)),)), "no reach"),
+        (changed(rounds=(Round(4, (Wind("w", reach=float("nan")),)),)), r"reach is nan"),
         (changed(rounds=(Round(4, (Wind("w", start=3, end=3),)),)), "not after its start"),
         (changed(rounds=(Round(4, (Wind("w", targets=("cube",)),)),)), "'cube', which is no object"),
         (changed(rounds=(Round(4, (Wind("w", speed=ScalarTrack((0, 1), (1.0,))),)),)), "as many values"),
@@ -84,6 +92,20 @@ def changed(**changes: object) -> Take:
         (changed(cameras=(CameraSpec("a"),)), "exactly one camera"),
         (changed(cameras=(CameraSpec("a", "front"), CameraSpec("a"))), "share a name"),
         (changed(fps=0), "frame rate"),
+        (changed(gravity=(0, 0, float("nan"))), r"take\.gravity\[2\] is nan"),
+        (changed(rounds=(Round(4, (Push("p", (0, 0, 0), (1, 0, 0), float("inf")),)),)), r"p\]\.force is inf"),
+        (changed(rounds=(Round(4, (Push("p", (0, 0, 0), (0, 0, 0), 1.0),)),)), "no direction"),
+        (
+            changed(
+                objects=(ObjectSpec("b", (Click(1, 2),), material=MaterialSpec(youngs_modulus=float("nan"))),)
+            ),
+            "youngs_modulus is nan",
+        ),
+        (changed(scene=SceneSettings(particle_spacing=0.0)), "particle spacing is 0"),
+        (changed(quality=Quality(sub_gaussians=-1)), "cannot be negative"),
+        (changed(quality=Quality(max_substeps=0)), "max_substeps is 0"),
+        (changed(name="../evil"), "cannot be a file's name"),
+        (changed(cameras=(CameraSpec("a/b", "front"),)), "cannot be a file's name"),
         (changed(version=2), "version 2"),
         (changed(objects=(*TAKE.objects, *TAKE.objects)), "share a name"),
     ],

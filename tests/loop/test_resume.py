@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -55,14 +56,22 @@ def test_a_stage_that_fails_leaves_nothing_and_can_be_tried_again(tmp_path):
 def test_debris_of_a_crash_is_not_taken_for_a_stage(tmp_path):
     store = StageStore(tmp_path)
     stage = store.run("a", {}, writes("whole"))
-    stage.path("stage.json").unlink()
+    stage.path("stage.json").write_text("{")
     assert not store.run("a", {}, writes("again")).found
 
 
 def test_a_stage_that_lost_a_file_is_made_again(tmp_path):
     store = StageStore(tmp_path)
     stage = store.run("a", {}, writes("whole"))
-    stage.path("out.txt").write_text("cut")
+    stage.path("out.txt").write_text("wh0le")
     again = store.run("a", {}, writes("whole"))
     assert not again.found
     assert again.path("out.txt").read_text() == "whole"
+
+
+def test_debris_of_long_ago_is_swept(tmp_path):
+    (tmp_path / ".a-old").mkdir()
+    (tmp_path / ".a-new").mkdir()
+    os.utime(tmp_path / ".a-old", (0, 0))
+    StageStore(tmp_path).sweep()
+    assert [p.name for p in tmp_path.iterdir()] == [".a-new"]

@@ -33,6 +33,7 @@ class CacheWriter:
         folder.mkdir(parents=True, exist_ok=True)
         for debris in folder.glob(".part-*"):
             shutil.rmtree(debris)
+        self._known = {**_old_files(folder / PREVIOUS), **_old_files(folder / META)}
         if (folder / META).exists() and not (folder / PREVIOUS).exists():
             os.replace(_copy(folder / META), folder / PREVIOUS)
 
@@ -54,7 +55,18 @@ class CacheWriter:
         self._publish()
 
     def finish(self) -> None:
-        """The bake is whole: forget the one before, and remove folders that nothing names any more."""
+        """The bake is whole: forget the one before, and remove folders that nothing names any more.
+
+        A bake of fewer rounds than the one before, which it has in common with it, leaves the later ones in place.
+        """
+        old = _read(self.folder / PREVIOUS)
+        if old is not None and len(old.rounds) > len(self.meta.rounds):
+            common = len(self.meta.rounds)
+            if [r.digest for r in old.rounds[:common]] == [r.digest for r in self.meta.rounds]:
+                self.meta = msgspec.structs.replace(
+                    self.meta, rounds=old.rounds, files={**old.files, **self.meta.files}
+                )
+                self._publish()
         (self.folder / PREVIOUS).unlink(missing_ok=True)
         keep = {r.folder for r in self.meta.rounds} | {self.meta.background_folder}
         for entry in self.folder.iterdir():
@@ -66,29 +78,29 @@ class CacheWriter:
         previous = self.folder / PREVIOUS
         if not previous.exists():
             return
-        try:
-            more = len(msgspec.json.decode(previous.read_bytes(), type=CacheMeta).rounds) > len(
-                self.meta.rounds
-            )
-        except msgspec.MsgspecError:
-            more = False  # an earlier program's cache, which this one could not play anyway
-        if more:
+        old = _read(previous)
+        if old is not None and len(old.rounds) > len(self.meta.rounds):
             os.replace(previous, self.folder / META)
         else:
             previous.unlink()
 
     def _write(self, name: str, arrays: Callable[[], Arrays]) -> dict[str, FileRecord]:
         target = self.folder / name
-        if not target.is_dir():
-            work = self.folder / f".part-{uuid.uuid4().hex[:8]}"
-            work.mkdir()
-            try:
-                for attribute, array in arrays().items():
-                    np.save(work / f"{attribute}.npy", array)
-                os.replace(work, target)
-            finally:
-                shutil.rmtree(work, ignore_errors=True)
-        return {f"{name}/{path.name}": file_record(path) for path in sorted(target.iterdir())}
+        there = {path: record for path, record in self._known.items() if path.startswith(f"{name}/")}
+        if there and all(_is_as_recorded(self.folder / path, record) for path, record in there.items()):
+            return there
+        work = self.folder / f".part-{uuid.uuid4().hex[:8]}"
+        work.mkdir()
+        try:
+            for attribute, array in arrays().items():
+                np.save(work / f"{attribute}.npy", array)
+            files = {f"{name}/{path.name}": file_record(path) for path in sorted(work.iterdir())}
+            if target.exists():  # damaged, or left by a killed bake before any meta.json named it
+                shutil.rmtree(target)
+            os.replace(work, target)
+        finally:
+            shutil.rmtree(work, ignore_errors=True)
+        return files
 
     def _publish(self) -> None:
         work = self.folder / f".meta-{uuid.uuid4().hex[:8]}.json"
@@ -106,12 +118,28 @@ def verify(folder: Path) -> CacheMeta:
     """Check every file's size and digest. Raises ``DamagedCache`` naming the first that is wrong."""
     meta = read_meta(folder)
     for name, record in meta.files.items():
-        path = folder / name
-        if not path.is_file() or file_record(path) != record:
+        if not _is_as_recorded(folder / name, record):
             raise DamagedCache(
                 f"The cache at {folder} has a damaged or missing {name}; bake that round again."
             )
     return meta
+
+
+def _is_as_recorded(path: Path, record: FileRecord) -> bool:
+    return path.is_file() and path.stat().st_size == record.bytes and file_record(path) == record
+
+
+def _read(path: Path) -> CacheMeta | None:
+    """A meta file that this program can play, or None: an earlier program's, a damaged one, or none at all."""
+    try:
+        return read_meta(path.parent, path.name)
+    except DamagedCache:
+        return None
+
+
+def _old_files(path: Path) -> dict[str, FileRecord]:
+    old = _read(path)
+    return {} if old is None else old.files
 
 
 def _copy(path: Path) -> Path:

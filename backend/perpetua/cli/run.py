@@ -21,6 +21,8 @@ def run_take(path: Path, out: Path | None, rounds: int | None, store: Path, vide
     if not 0 <= through <= len(take.rounds):
         raise InvalidTake(f"The take has {len(take.rounds)} rounds; --rounds {through} is not among them.")
     folder = out or path.with_suffix("")
+    if folder.exists() and not folder.is_dir():
+        raise InvalidTake(f"{folder} is a file; give --out the path of a folder.")
     console = Console()
     made = bake(take, picture, store, folder / "cache", through, console.progress)
     summary = msgspec.convert(made, BakeSummary)

@@ -59,6 +59,7 @@ def bake(
     refiner = refiner_of(take)
     engine = registry.load("engine", "genesis")()
     stages = StageStore(store / "stages")
+    stages.sweep()
 
     clock = time.monotonic()
     scene_stage = reconstruct(take, picture, stages, progress.of("reconstruct"))

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
+import time
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -21,6 +22,8 @@ import msgspec
 from perpetua import __version__
 
 MANIFEST = "stage.json"
+DEBRIS_SECONDS = 24 * 3600
+"""A stage takes minutes; what is older was left by a process that is gone."""
 
 
 class StageManifest(msgspec.Struct, frozen=True):
@@ -56,10 +59,16 @@ class StageStore:
 
     root: Path
 
+    def sweep(self) -> None:
+        """Remove what killed runs left half written a day ago or earlier."""
+        for debris in self.root.glob(".*-*"):
+            if time.time() - debris.stat().st_mtime > DEBRIS_SECONDS:
+                shutil.rmtree(debris, ignore_errors=True)
+
     def run(self, name: str, inputs: dict[str, Any], make: Callable[[Path], None]) -> Stage:
         """The stage ``name`` for these inputs: found, or made by ``make(folder)`` in a folder that appears when it is whole.
 
-        Inputs may hold anything msgspec can encode, and other stages (by their key). A finished stage that has lost a file
+        Inputs may hold anything msgspec can encode, and other stages (by their key). A finished stage that is damaged
         is made again.
         """
         record = {k: v.key if isinstance(v, Stage) else v for k, v in inputs.items()}
@@ -78,7 +87,7 @@ class StageStore:
             }
             manifest = StageManifest(name, msgspec.to_builtins(record), files)
             (work / MANIFEST).write_bytes(msgspec.json.encode(manifest))
-            if folder.exists():  # it has lost a file; what went into it is known, so it can be made again
+            if folder.exists():  # it is damaged; what went into it is known, so it can be made again
                 shutil.rmtree(folder)
             os.replace(work, folder)
         finally:
@@ -102,11 +111,14 @@ def _read_manifest(folder: Path) -> StageManifest:
 
 
 def _is_whole(folder: Path) -> bool:
-    """Whether a stage's manifest and every file it names are there, at their sizes."""
-    if not (folder / MANIFEST).is_file():
+    """Whether a stage's manifest is readable and every file it names is as it was written."""
+    try:
+        files = _read_manifest(folder).files
+    except (FileNotFoundError, msgspec.MsgspecError, UnicodeDecodeError):
         return False
-    files = _read_manifest(folder).files
     return all(
-        (folder / name).is_file() and (folder / name).stat().st_size == size
-        for name, (size, _) in files.items()
+        (folder / name).is_file()
+        and (folder / name).stat().st_size == size
+        and file_digest(folder / name) == digest
+        for name, (size, digest) in files.items()
     )
