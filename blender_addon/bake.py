@@ -30,6 +30,7 @@ from perpetua_protocol.transfer import Manifest, Transfer
 
 from . import playback, preferences, session
 from .errors import EXPECTED, AddonError
+from .kept_cache import KeptCache
 from .reconstruction import import_reconstruction
 from .take_builder import build_take, picture_path
 
@@ -54,6 +55,8 @@ class Bake:
         self._transfer: Transfer | None = None
         self._manifest_round = -1
         self._ready_round = -1
+        self._done = False
+        self._before = KeptCache(folder)
 
     @property
     def scene(self) -> bpy.types.Scene:
@@ -64,6 +67,10 @@ class Bake:
         raise AddonError(
             "The scene that was baking is gone; open its file and bake again: finished stages are kept."
         )
+
+    @property
+    def _scene_is_there(self) -> bool:
+        return any(scene.session_uid == self._scene_uid for scene in bpy.data.scenes)
 
     @property
     def idle(self) -> bool:
@@ -97,6 +104,8 @@ class Bake:
         if self._transfer is not None:
             self._transfer.close()
         self.client.close()
+        if not self._done and self._before.give_back() and self._scene_is_there:
+            playback.attach(self.scene, self.folder)
 
     def _take_in(self, event: Event) -> None:
         state = session.current()
@@ -135,7 +144,10 @@ class Bake:
         if ended.state == "cancelled":
             self.cancelled = True
             session.current().sentence = "Cancelled; finished rounds are kept."
-        elif ended.state != "done":
+        elif ended.state == "done":
+            self._done = True
+            self._before.forget()
+        else:
             raise JobFailed(ended.text or "The bake ended without saying why; see the backend's log.")
 
 

@@ -161,6 +161,23 @@ def test_a_failed_bake_says_the_backends_sentence(backend: Path, scene: bpy.type
     assert bake.running() is None
 
 
+def test_a_failed_bake_gives_the_one_before_back(
+    backend: Path, scene: bpy.types.Scene, tmp_path: Path
+) -> None:
+    scene.perpetua.bake_folder = str(tmp_path / "baked")
+    bpy.ops.perpetua.bake_and_wait()
+    before = playback.meta(scene)
+    assert len(before.rounds) > 1
+    scene.perpetua.take_name = "failing"
+    with pytest.raises(RuntimeError, match="The matter flew apart in round 1"):
+        bpy.ops.perpetua.bake_and_wait()
+    assert playback.meta(scene) == before
+    scene.perpetua.take_name = "another"
+    bpy.ops.perpetua.bake_and_wait()
+    assert len(playback.meta(scene).rounds) == len(before.rounds)
+    assert not (tmp_path / "baked" / "meta.previous.json").exists()
+
+
 def test_the_timer_follows_and_ends(backend: Path, scene: bpy.types.Scene) -> None:
     bake.start(scene, 1)
     bake.start_timer()
