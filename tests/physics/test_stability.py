@@ -32,6 +32,12 @@ def test_viscosity_limits_the_substep_of_a_thick_liquid():
     assert largest_substep(thin, 0.01) > largest_substep(thick, 0.01)
 
 
+@pytest.mark.parametrize("changes", [{"youngs_modulus": 1e13}, {"density": 1e-9}])
+def test_a_material_that_would_take_for_ever_is_named(changes):
+    with pytest.raises(SimulationError, match=r"'clay' needs \d+ substeps.*lower its Young's modulus"):
+        choose_substeps(bodies("clay", **changes), 0.01, 24.0, 0.0)
+
+
 def test_fast_matter_takes_more_substeps():
     calm, fast = (choose_substeps(bodies("jelly"), 0.01, 24.0, speed) for speed in (1.0, 20.0))
     assert fast > calm

@@ -9,12 +9,15 @@ import sys
 import time
 from pathlib import Path
 
+import msgspec
+
 from perpetua.cache.export_usd import export_usd
 from perpetua.cli.console import table
 from perpetua.cli.doctor import blender_python
 from perpetua.demo.contact_sheet import contact_sheet
 from perpetua.errors import PerpetuaError, PictureError
 from perpetua.scene.materials import PRESETS, guess
+from perpetua.take_file import save_take
 from perpetua_protocol.cache import Cache
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -72,7 +75,7 @@ def play_demo(picture: Path | None, click: str | None, material: str | None, out
             file=sys.stderr,
         )
         return 1
-    _show(out, time.monotonic() - started)
+    _show(out, image, time.monotonic() - started)
     return 0
 
 
@@ -115,11 +118,12 @@ def _wait_for(connection: Path, backend: subprocess.Popen[bytes], log: Path) -> 
         time.sleep(0.1)
 
 
-def _show(out: Path, seconds: float) -> None:
+def _show(out: Path, image: Path, seconds: float) -> None:
     cache = Cache(out / "cache")
     sheet = contact_sheet(sorted(out.glob("round_*_*.mp4")), out / "contact_sheet.png")
     usd = export_usd(out / "cache", out / "scene.usdc")
     meta = cache.meta
+    save_take(msgspec.structs.replace(meta.take, picture=str(image)), out / "take.yaml")
     rows = [
         [
             f"round {r.index}" if r.index else "picture",
@@ -135,5 +139,12 @@ def _show(out: Path, seconds: float) -> None:
         f"\n{meta.particles} particles, {meta.foreground} + {meta.background} gaussians (objects + background), "
         f"{meta.frames} frames, {seconds:.0f} s in all\n"
     )
-    for path in [out / "scene.blend", out / "cache", usd, *sorted(out.glob("round_*_*.mp4")), sheet]:
+    for path in [
+        out / "scene.blend",
+        out / "take.yaml",
+        out / "cache",
+        usd,
+        *sorted(out.glob("round_*_*.mp4")),
+        sheet,
+    ]:
         print(path)

@@ -29,6 +29,9 @@ MOTION_COURANT = 0.5
 DOUBLINGS = 3
 """Fast motion may double the substeps this often; faster than that, the frame's checks stop the simulation."""
 
+MOST_SUBSTEPS = 20_000
+"""A frame of so many takes minutes for the smallest object; who wants more is told what to change instead."""
+
 RIGID_SUBSTEP_S = 1.0 / 480.0
 """Longest substep of a scene that holds rigid bodies only."""
 
@@ -60,7 +63,7 @@ def choose_substeps(
 
     Depends on the materials first, so that every round of a take runs with the same substep (and the same compiled
     kernels); only motion faster than half a cell a substep doubles it. Raises ``SimulationError`` when
-    ``max_substeps`` is below what the stiffest body needs.
+    ``max_substeps`` (``MOST_SUBSTEPS`` if None) is below what the stiffest body needs.
     """
     frame = 1.0 / fps
     stiffest = min(bodies, key=lambda body: largest_substep(body.material, dx))
@@ -70,7 +73,9 @@ def choose_substeps(
         if speed * frame / wanted <= MOTION_COURANT * dx:
             break
         wanted *= 2
-    if max_substeps is None or wanted <= max_substeps:
+    if max_substeps is None:
+        max_substeps = MOST_SUBSTEPS
+    if wanted <= max_substeps:
         return wanted
     least = _round_up(frame / largest_substep(stiffest.material, dx, COURANT_LIMIT))
     if max_substeps < least:

@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
+from perpetua import registry
 from perpetua.errors import ReconstructionError
 from perpetua.progress import Progress
 from perpetua.reconstruct.api import Picture, Segmenter
@@ -18,7 +19,6 @@ from perpetua.reconstruct.colour_fit import match_picture
 from perpetua.reconstruct.discs import Painted
 from perpetua.reconstruct.matte import object_colours
 from perpetua.reconstruct.particles import fill, spacing_for
-from perpetua.reconstruct.segment import GrabCutSegmenter
 from perpetua.reconstruct.solid import Solid, inflate
 from perpetua.reconstruct.splats import clothe
 from perpetua.reconstruct.stage import Stage
@@ -44,7 +44,7 @@ HANGING_BASE_ROW = 0.85
 class EmbeddedReconstructor:
     """A ``Reconstructor`` that needs nothing but the picture."""
 
-    segmenter: Segmenter = field(default_factory=GrabCutSegmenter)
+    segmenter: Segmenter = field(default_factory=lambda: registry.load("segmenter", "grabcut")())
 
     def reconstruct(self, picture: Picture, take: Take, progress: Progress) -> Scene:
         """Raises ``SegmentationError``, ``CameraError``, ``MaterialError`` or ``ReconstructionError``."""
