@@ -115,8 +115,10 @@ class Stage:
 
     @property
     def sh(self) -> Tensor:
-        """[N, K, 3]: the splats' colours, and one gain and bias for all of them."""
-        return self.detail * (1 + self.tint[0]) + self.tint[1]
+        """[N, K, 3]: the splats' colours, and one gain and bias for all of them; shadows keep theirs."""
+        count = self.scene.binding.carried
+        objects = self.detail[:count] * (1 + self.tint[0]) + self.tint[1]
+        return torch.cat([objects, self.detail[count:].detach()])
 
     def splats(self, frame: int) -> tuple[Gaussians, Tensor, Tensor]:
         """The foreground at a frame, and particles [P, 3] m as simulated and as corrected."""

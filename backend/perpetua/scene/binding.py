@@ -2,16 +2,18 @@
 
 Splat n of particle j sits at ``p_j + F_j tanh(o_n) delta`` and its covariance is ``F_j S F_j^T`` (PerpetualWonder's
 VPP, which moves by translation only; carrying the offset with F too keeps the surface closed where matter stretches or turns).
+Shadows are splats that hang on no particle but lie below a whole body (``ground.py``).
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
 
 from perpetua.scene.gaussians import Gaussians
+from perpetua.scene.ground import DRAWN_IN, SOFTENED, SOFTENED_FROM, footing, rise, spread
 from perpetua.scene.rotations import matrix_from_quaternion, quaternion_from_matrix
 
 JACOBI_SWEEPS = 2
@@ -25,11 +27,21 @@ MOST_STRETCH = 5.0
 @dataclass(frozen=True)
 class Binding:
     """particle: [N] int64, the particle each splat hangs on.  offsets: [N, 3], raw; tanh bounds them to one.
-    delta: [N] or scalar tensor, m, the farthest a splat may sit from its particle."""
+    delta: [N] or scalar tensor, m, the farthest a splat may sit from its particle.
+
+    ground: [G] int64, the bodies that the last G splats lie on the ground below; they are bound to a particle of theirs, but
+    not moved by it.  fade: [G], how high such a body has risen, in its height at rest, when each of these splats is gone.
+    body: [P] int64, the body of each particle.  footings: [B, 7], how each body stands at rest (``ground.footing``). All four
+    are empty where there are no such splats.
+    """
 
     particle: Tensor
     offsets: Tensor
     delta: Tensor
+    ground: Tensor = field(default_factory=lambda: torch.zeros(0, dtype=torch.int64))
+    fade: Tensor = field(default_factory=lambda: torch.zeros(0))
+    body: Tensor = field(default_factory=lambda: torch.zeros(0, dtype=torch.int64))
+    footings: Tensor = field(default_factory=lambda: torch.zeros(0, 7))
 
     @staticmethod
     def to_nearest(means: Tensor, particles: Tensor, particle: Tensor) -> Binding:
@@ -41,6 +53,28 @@ class Binding:
         delta = (away.abs().max() * 1.25).clamp_min(1e-6) if len(means) else torch.tensor(1e-6)
         return Binding(particle, torch.atanh(away / delta), delta)
 
+    def with_ground(self, ground: Tensor, fade: Tensor, positions: Tensor, body: Tensor) -> Binding:
+        """Also for splats on the ground below bodies ``ground`` [G], gone when these have risen by ``fade`` [G]; they come after
+        those bound so far. positions: [P, 3] m, the particles at rest, and body [P], whose they are."""
+        if len(self.ground):
+            raise ValueError("This binding has its splats on the ground already.")
+        bodies = int(body.max()) + 1
+        first = torch.stack([(body == index).nonzero()[0, 0] for index in range(bodies)])
+        return Binding(
+            torch.cat([self.particle, first[ground.long()]]),
+            torch.cat([self.offsets, torch.zeros(len(ground), 3)]),
+            self.delta,
+            ground.long(),
+            fade,
+            body.long(),
+            torch.stack([footing(positions[body == index]) for index in range(bodies)]),
+        )
+
+    @property
+    def carried(self) -> int:
+        """How many splats hang on particles; those on the ground come after them."""
+        return len(self.particle) - len(self.ground)
+
     def displacements(self) -> Tensor:
         """[N, 3], m: where each splat sits relative to its particle at rest."""
         return torch.tanh(self.offsets) * self.delta
@@ -49,13 +83,41 @@ class Binding:
 def deform(rest: Gaussians, binding: Binding, positions: Tensor, F: Tensor) -> Gaussians:
     """The splats of one frame: ``rest`` carried to particles at ``positions`` [P, 3] deformed by ``F`` [P, 3, 3].
 
-    Differentiable in positions, colours and opacities. The covariance is F S F^T (to a percent, see ``principal_axes``).
+    Differentiable in positions, colours and opacities, but for where splats on the ground are. The covariance is F S F^T (to a
+    percent, see ``principal_axes``).
     """
-    moved = F[binding.particle]
-    means = positions[binding.particle] + torch.einsum("nij,nj->ni", moved, binding.displacements())
+    count = binding.carried
+    particle = binding.particle[:count]
+    moved = F[particle]
+    means = positions[particle] + torch.einsum("nij,nj->ni", moved, binding.displacements()[:count])
     with torch.no_grad():
-        quats, scales = principal_axes(moved, rest.quats, rest.scales)
+        quats, scales = principal_axes(moved, rest.quats[:count], rest.scales[:count])
+    if len(binding.ground):
+        below = _on_the_ground(rest, binding, positions.detach())
+        means, quats, scales = (torch.cat(pair) for pair in zip((means, quats, scales), below, strict=True))
     return Gaussians(means, quats, scales.log(), rest.opacity_logits, rest.sh)
+
+
+@torch.no_grad()
+def _on_the_ground(rest: Gaussians, binding: Binding, positions: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Means [G, 3] m, quats [G, 4] and scales [G, 3] m of the splats below bodies whose particles are at ``positions`` [P, 3]."""
+    start = binding.carried
+    means, quats, scales = rest.means[start:].clone(), rest.quats[start:].clone(), rest.scales[start:].clone()
+    for index in torch.unique(binding.ground).tolist():
+        mine = binding.ground == index
+        matter = positions[binding.body == index]
+        before, now = binding.footings[index], footing(matter)
+        risen = rise(before, now)
+        gone = (risen >= binding.fade[mine])[:, None]
+        stretch = torch.eye(3)
+        stretch[:2, :2] = spread(before, now)
+        at = means[mine]
+        at[:, :2] = now[:2] + (1 - DRAWN_IN * risen) * (at[:, :2] - before[:2]) @ stretch[:2, :2]
+        means[mine] = torch.where(gone, matter.mean(0), at)
+        turned, grown = principal_axes(stretch.expand(len(at), 3, 3), quats[mine], scales[mine])
+        softer = 1 + (SOFTENED - 1) * min(1.0, risen / SOFTENED_FROM)
+        quats[mine], scales[mine] = turned, grown * torch.where(gone, 1e-3, softer)
+    return means, quats, scales
 
 
 def principal_axes(F: Tensor, quats: Tensor, scales: Tensor) -> tuple[Tensor, Tensor]:
