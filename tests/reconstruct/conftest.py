@@ -40,8 +40,9 @@ class StillLife:
         return self.camera.height / 2 - self.camera.K[0, 0] * math.tan(math.radians(self.pitch_degrees))
 
 
-def draw_still_life(width: int, height: int) -> StillLife:
-    """Ray trace the ball, a planked table and a patterned wall, with SAMPLES^2 rays a pixel."""
+def draw_still_life(width: int, height: int, darkest: float = 0.55) -> StillLife:
+    """Ray trace the ball, a planked table and a patterned wall, with SAMPLES^2 rays a pixel. darkest: share of the light that
+    the ball's shadow on the table leaves."""
     focal = 0.5 * width / math.tan(math.radians(20.0))
     camera = camera_at(math.radians(PITCH_DEGREES), focal, width, height)
     v, u = np.meshgrid(
@@ -62,7 +63,7 @@ def draw_still_life(width: int, height: int) -> StillLife:
     hit = start + np.minimum(table_depth, wall_depth)[:, None] * rays
     on_table = table_depth < wall_depth
     planks = 0.06 * np.sin(14 * hit[:, 1]) + 0.02 * np.sin(3 * hit[:, 0])
-    shade = np.clip(np.hypot(hit[:, 0], hit[:, 1] - DISTANCE) / (1.4 * RADIUS), 0.55, 1.0)
+    shade = np.clip(np.hypot(hit[:, 0], hit[:, 1] - DISTANCE) / (1.4 * RADIUS), darkest, 1.0)
     table = (np.array([0.78, 0.66, 0.36]) + planks[:, None]) * shade[:, None]
     stripes = 0.08 * np.sin(6 * hit[:, 0]) * np.cos(5 * hit[:, 2])
     wall = np.array([0.35, 0.55, 0.5]) + stripes[:, None]
@@ -80,6 +81,12 @@ def draw_still_life(width: int, height: int) -> StillLife:
 @pytest.fixture(scope="session")
 def still_life() -> StillLife:
     return draw_still_life(480, 272)
+
+
+@pytest.fixture(scope="session")
+def unshaded() -> StillLife:
+    """The same without the ball's shadow."""
+    return draw_still_life(480, 272, 1.0)
 
 
 @pytest.fixture(scope="session")

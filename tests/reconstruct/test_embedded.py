@@ -90,13 +90,21 @@ def test_the_binding_leaves_the_splats_where_they_are(scene: Scene) -> None:
     assert float((moved.means - scene.foreground.means).abs().max()) < 1e-6
 
 
+def test_only_the_resting_ball_has_a_shadow(scene: Scene) -> None:
+    assert 100 < len(scene.binding.ground) < 8000
+    assert set(scene.binding.ground.tolist()) == {0}
+    below = scene.foreground[scene.binding.carried :]
+    assert float(below.means[:, 2].abs().max()) < 0.01  # of a ball 0.1 m high
+
+
 @pytest.mark.parametrize("degrees", [-30.0, 30.0])
 def test_side_views_have_no_holes_and_a_round_object(scene: Scene, degrees: float) -> None:
     camera = scene.camera.orbited(degrees, scene.centre, "side", "side").resized(240)
     whole = render_frame(Gaussians.cat([scene.background, scene.foreground]), camera)
     assert float(whole.alpha.min()) > 0.97
-    front = render_frame(scene.foreground, scene.camera.resized(240)).alpha.numpy() > 0.5
-    side = render_frame(scene.foreground, camera).alpha.numpy() > 0.5
+    ball = scene.foreground[: scene.binding.carried]
+    front = render_frame(ball, scene.camera.resized(240)).alpha.numpy() > 0.5
+    side = render_frame(ball, camera).alpha.numpy() > 0.5
     assert side.sum() == pytest.approx(front.sum(), rel=0.12)  # a ball looks alike from everywhere
     filled = side.astype(np.uint8)
     assert cv2.morphologyEx(filled, cv2.MORPH_CLOSE, np.ones((5, 5))).sum() < 1.02 * filled.sum()
@@ -111,10 +119,11 @@ def test_the_objects_back_is_coloured_like_the_object(scene: Scene) -> None:
 
 def test_matter_is_inside(scene: Scene) -> None:
     """Cut in two, the ball shows matter rather than void."""
-    near = scene.foreground.means[:, 1] < 0
-    half = scene.foreground[~near]
+    ball = scene.foreground[: scene.binding.carried]
+    near = ball.means[:, 1] < 0
+    half = ball[~near]
     frame = render_frame(half, scene.camera.resized(240))
-    whole = render_frame(scene.foreground, scene.camera.resized(240))
+    whole = render_frame(ball, scene.camera.resized(240))
     assert float(frame.alpha.sum() / whole.alpha.sum()) > 0.9
 
 
@@ -154,8 +163,9 @@ def test_two_objects_one_hanging(still_life) -> None:
     np.testing.assert_allclose((ball.vertices.min(0) + ball.vertices.max(0))[:2] / 2, 0.0, atol=0.01)
     assert set(np.unique(scene.particles.body)) == {0, 1}
     assert (np.diff(scene.particles.body) >= 0).all()
-    bound = scene.particles.body[scene.binding.particle.numpy()]
-    blue = (scene.foreground.colors[:, 2] - scene.foreground.colors[:, 0]).numpy()
+    carried = scene.binding.carried
+    bound = scene.particles.body[scene.binding.particle.numpy()[:carried]]
+    blue = (scene.foreground.colors[:carried, 2] - scene.foreground.colors[:carried, 0]).numpy()
     assert (blue[bound == 0] > 0).mean() > 0.98  # every splat hangs on its own body
     assert (blue[bound == 1] < 0).mean() > 0.98
 

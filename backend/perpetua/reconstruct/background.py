@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from perpetua.reconstruct.cells import Cells, cover
 from perpetua.reconstruct.discs import Painted, facing, tangent_discs
+from perpetua.reconstruct.ground_shadow import Shading
 from perpetua.reconstruct.images import blurred, reduced
 from perpetua.reconstruct.inpaint import paint_over
 from perpetua.reconstruct.regions import disc
@@ -41,21 +42,32 @@ HOLE_MARGIN = 3
 
 
 def build_background(
-    rgb: NDArray[np.uint8], matte: NDArray[np.float32], stage: Stage, centre: Array, splat_width: int
+    rgb: NDArray[np.uint8],
+    matte: NDArray[np.float32],
+    stage: Stage,
+    centre: Array,
+    splat_width: int,
+    shading: Shading | None = None,
 ) -> Painted:
-    """The background of a picture [H, W, 3] whose objects cover ``matte`` [H, W]; ``centre`` [3] m is where cameras orbit."""
+    """The background of a picture [H, W, 3] whose objects cover ``matte`` [H, W]; ``centre`` [3] m is where cameras orbit.
+
+    shading: what the objects' shadows, which ``rgb`` is free of already, left too dark to see, and where they lie.
+    """
     height, width = matte.shape
     columns = min(splat_width, width)
     rows = max(2, round(height * columns / width))
     step = np.array([width / columns, height / rows])  # pixels a cell
     small = reduced(rgb, columns, rows).astype(np.float32) / 255.0
     covered = reduced(matte, columns, rows)
-    hole = cv2.dilate((covered > 0.01).astype(np.uint8), disc(HOLE_MARGIN)) > 0
+    lost = covered > 0.01
+    hole = cv2.dilate(lost.astype(np.uint8), disc(HOLE_MARGIN)) > 0
+    fine = np.zeros(lost.shape, bool)
+    if shading is not None:
+        fine = shading.shaded
+        lost = lost | shading.unclear | hole & (cv2.dilate(fine.astype(np.uint8), disc(HOLE_MARGIN)) > 0)
+        hole = hole | shading.unclear
     edge = stage.edge_row / step[1]
-    picture = paint_over(small, hole, edge)
-    picture = np.where(
-        (covered > 0.01)[..., None] | hole[..., None] & (covered > 0.01)[..., None], picture, small
-    )
+    picture = np.where(lost[..., None], paint_over(small, hole, edge), small)
 
     x0, y0, x1, y1 = stage.borders(centre)
     unit = UNDERLAY_CELL * CONTINUATION_CELL
@@ -65,9 +77,10 @@ def build_background(
     canvas = continued(picture, left, top, right, bottom)
     offset = np.array([left, top])
 
-    budget = max(2_000, round(PICTURE_BUDGET * columns * rows / (640 * 352)))
+    budget = max(2_000, round(PICTURE_BUDGET * columns * rows / (640 * 352)) - int(fine.sum()))
     parts: list[Painted] = []
-    for cells in _split_at_edge(picture, np.ones((rows, columns), bool), edge, budget):
+    smallest = cover(picture, fine, int(fine.sum()), (1,))  # discs of a shadow lie close before these
+    for cells in (smallest, *_split_at_edge(picture, ~fine, edge, budget)):
         pixels = cells.centres * step
         discs = _discs(stage, pixels, cells.sides[:, None] * step, _mean_colors(picture, cells))
         own = ~hole[tuple(cells.centres.astype(int).T[::-1])]

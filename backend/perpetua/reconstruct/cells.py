@@ -25,25 +25,29 @@ class Cells:
         return len(self.sides)
 
 
-def cover(image: NDArray[np.float32], where: NDArray[np.bool_], budget: int) -> Cells:
+def cover(
+    image: NDArray[np.float32], where: NDArray[np.bool_], budget: int, levels: tuple[int, ...] = LEVELS
+) -> Cells:
     """Cells over the pixels ``where`` [H, W] of an image [H, W, 3]: the fewest that keep the detail, at most ``budget``
     unless even the largest cells are more. A cell larger than one pixel lies wholly inside ``where``."""
     low, high = FINEST_ERROR, 1.0
-    cells = _cover(image, where, low)
+    cells = _cover(image, where, low, levels)
     if len(cells) <= budget:
         return cells
     for _ in range(7):
         middle = (low * high) ** 0.5
-        cells = _cover(image, where, middle)
+        cells = _cover(image, where, middle, levels)
         low, high = (middle, high) if len(cells) > budget else (low, middle)
-    return _cover(image, where, high)
+    return _cover(image, where, high, levels)
 
 
-def _cover(image: NDArray[np.float32], where: NDArray[np.bool_], error: float) -> Cells:
+def _cover(
+    image: NDArray[np.float32], where: NDArray[np.bool_], error: float, levels: tuple[int, ...]
+) -> Cells:
     height, width = where.shape
     free = where.copy()
     centres, sides = [], []
-    for side in LEVELS:
+    for side in levels:
         ny, nx = height // side, width // side
         rows, columns = ny * side, nx * side
         if side == 1:

@@ -17,6 +17,7 @@ from perpetua.reconstruct.background import build_background
 from perpetua.reconstruct.camera import View, find_view
 from perpetua.reconstruct.colour_fit import match_picture
 from perpetua.reconstruct.discs import Painted
+from perpetua.reconstruct.ground_shadow import GroundShadow, find_shading, shadows
 from perpetua.reconstruct.matte import object_colours
 from perpetua.reconstruct.particles import fill, spacing_for
 from perpetua.reconstruct.solid import Solid, inflate
@@ -85,21 +86,23 @@ class EmbeddedReconstructor:
         stage = Stage.of(
             View(view.camera, max(view.edge_distance, *(s.vertices[:, 1].max() + 0.02 for s in solids)))
         )
-        behind = build_background(picture.rgb, matte, stage, foot, take.quality.splat_width)
+        shading = find_shading(picture.rgb, matte, stage, solids, take.quality.splat_width)
+        cleaned = shading.cleaned(picture.rgb, matte)
+        behind = build_background(cleaned, matte, stage, foot, take.quality.splat_width, shading)
 
         progress(0.7, "matching the picture")
         count = len(behind)
         everything = match_picture(
             Painted.cat([behind, *skins]),
             view.camera,
-            picture.rgb,
+            cleaned,
             take.quality.splat_width,
             FIT_ROUNDS,
             lambda done: progress(0.7 + 0.3 * done, "matching the picture"),
         )
         return _in_metres(
             things, materials, solids, clouds, skins, everything[:count], everything[count:],
-            view.camera, picture, matte, spacing, scale, foot,
+            shadows(shading, stage, solids), view.camera, picture, matte, spacing, scale, foot,
         )  # fmt: skip
 
 
@@ -159,8 +162,8 @@ def _foot(things: tuple[ObjectSpec, ...], solids: list[Solid]) -> Array:
 
 def _in_metres(
     things: tuple[ObjectSpec, ...], materials: list[Material], solids: list[Solid], clouds: list[Array],
-    skins: list[Painted], background: Gaussians, foreground: Gaussians, camera: Camera, picture: Picture,
-    matte: NDArray[np.float32], spacing: float, scale: float, foot: Array,
+    skins: list[Painted], background: Gaussians, foreground: Gaussians, below: list[GroundShadow],
+    camera: Camera, picture: Picture, matte: NDArray[np.float32], spacing: float, scale: float, foot: Array,
 ) -> Scene:  # fmt: skip
     """Everything scaled to metres and shifted so that the base stands at the origin, as a ``Scene``."""
     positions = np.concatenate([(cloud - foot) * scale for cloud in clouds])
@@ -175,6 +178,13 @@ def _in_metres(
     binding = Binding.to_nearest(
         foreground.means, torch.from_numpy(particles.positions), torch.from_numpy(np.concatenate(nearest))
     )
+    ground = torch.cat([torch.full((len(shadow),), i) for i, shadow in enumerate(below)])
+    if len(ground):
+        foreground = Gaussians.cat([foreground, *(_moved(shadow.splats, scale, foot) for shadow in below)])
+        fade = torch.cat([shadow.fade for shadow in below])
+        binding = binding.with_ground(
+            ground, fade, torch.from_numpy(particles.positions), torch.from_numpy(particles.body)
+        )
     pose = camera.camera_to_world
     pose[:3, 3] = (pose[:3, 3] - foot) * scale
     bodies = [
