@@ -91,7 +91,7 @@ def unshaded() -> StillLife:
 
 @pytest.fixture(scope="session")
 def examples() -> Path:
-    """The folder of example pictures: PERPETUA_EXAMPLES, or ``shared/examples`` beside the repository."""
+    """The folder of example pictures: PERPETUA_EXAMPLES, or a folder of them beside the repository."""
     beside = Path(__file__).resolve().parents[3] / "shared" / "examples"
     folder = Path(os.environ.get("PERPETUA_EXAMPLES", beside))
     if not (folder / "play_doh.png").is_file():
