@@ -1,7 +1,7 @@
 """Playing a baked cache on Blender's timeline: the frame's splats are written into a point cloud before each frame.
 
 Frame 0 of the take lies at the scene's start frame. The cache is a folder of memory-mapped arrays, so a frame costs
-one copy; background renders run the same handler, so every rendered frame is the exact one.
+one copy; background renders run the same handler, so every rendered frame is the exact one, or the render fails.
 """
 
 from __future__ import annotations
@@ -138,12 +138,20 @@ def collection(scene: bpy.types.Scene) -> bpy.types.Collection:
 
 
 def _show_or_tell(scene: bpy.types.Scene) -> None:
+    """Show the frame. A handler has no caller to raise to: the panel, the console and the engine's renders say it."""
+    state = session.current()
+    state.unplayable.pop(scene.session_uid, None)
     try:
         show(scene)
-    except ProtocolError as error:  # a handler has no caller to raise to: the panel and the console say it
-        if session.current().sentence != str(error):
-            session.current().sentence = str(error)
+    except ProtocolError as error:
+        state.unplayable[scene.session_uid] = str(error)
+        if state.sentence != str(error):
+            state.sentence = str(error)
             print(f"Perpetua: {error}", flush=True)
+    except Exception as error:
+        # a defect keeps its traceback, but no render may go on with another frame's splats
+        state.unplayable[scene.session_uid] = f"The baked frame could not be shown: {error}"
+        raise
 
 
 @persistent

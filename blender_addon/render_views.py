@@ -17,7 +17,7 @@ def render_views(scene: bpy.types.Scene, folder: Path, frames: bool = False) -> 
     """Write ``<folder>/round_<n>_<camera>.mp4`` (H.264, yuv420p) for every round and camera of the scene's cache.
 
     frames: also ``<folder>/round_<n>_<camera>/<frame of the take>.png``. Returns the videos' paths. The scene's
-    settings are the same afterwards. Raises ``AddonError`` when nothing is baked or there is no camera.
+    settings are the same afterwards. Raises ``AddonError`` when nothing is baked, there is no camera or a render fails.
     """
     meta = playback.meta(scene)
     rounds = [record for record in meta.rounds if record.index > 0]
@@ -64,14 +64,21 @@ def _write_frames(scene: bpy.types.Scene, start: int, count: int, take_start: in
     for number in range(count):
         scene.frame_set(start + number)
         scene.render.filepath = str(folder / f"{take_start + number:04d}.png")
-        bpy.ops.render.render(write_still=True, scene=scene.name)
+        _run(scene, write_still=True)
 
 
 def _animate(scene: bpy.types.Scene, start: int, end: int) -> None:
     # playback counts the take's frames from the start frame, so the offset takes up its move
     scene.perpetua.frame_offset += scene.frame_start - start
     scene.frame_start, scene.frame_end = start, end
-    bpy.ops.render.render(animation=True, scene=scene.name)
+    _run(scene, animation=True)
+
+
+def _run(scene: bpy.types.Scene, **how: bool) -> None:
+    try:
+        bpy.ops.render.render(scene=scene.name, **how)
+    except RuntimeError as error:  # the engine's error report
+        raise AddonError(str(error).strip().removeprefix("Error: ")) from error
 
 
 @contextmanager

@@ -5,7 +5,7 @@ It holds no Blender data, only names and numbers; the panel reads it, ``bake`` c
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 @dataclass
@@ -14,6 +14,7 @@ class Session:
 
     sentence: the last error, or what just happened. stage, text, overall: where the bake is, overall in [0, 1].
     eta_s: seconds left, None while unknown. rounds_ready: rounds whose files have arrived.
+    unplayable: by the ``session_uid`` of a scene whose frame could not be read, the sentence that says why.
     """
 
     sentence: str = ""
@@ -24,6 +25,7 @@ class Session:
     eta_s: float | None = None
     elapsed_s: float = 0.0
     rounds_ready: int = -1
+    unplayable: dict[int, str] = field(default_factory=dict)
 
 
 _current = Session()

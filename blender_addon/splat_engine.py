@@ -13,7 +13,7 @@ import bpy
 import gpu
 import numpy as np
 
-from . import splat_viewport
+from . import session, splat_viewport
 from .point_cloud import is_splats, read_attributes
 from .splat_data import Floats, over, pack, to_linear
 from .splat_layers import View, draw_layer, static_layer
@@ -83,6 +83,11 @@ class PerpetuaSplatEngine(bpy.types.RenderEngine):
 
     def render(self, depsgraph: bpy.types.Depsgraph) -> None:
         scene = depsgraph.scene
+        # an error report, unlike error_set, fails bpy.ops.render.render for stills and animations alike
+        unplayable = session.current().unplayable.get(scene.session_uid)
+        if unplayable is not None:
+            self.report({"ERROR"}, unplayable)
+            return
         if scene.camera is None:
             self.report({"ERROR"}, "The scene has no camera; choose one in the Perpetua tab's Cameras.")
             return

@@ -154,6 +154,85 @@ def test_a_missing_cache_is_one_sentence_and_no_crash(
         bpy.ops.perpetua.load_cache(directory=str(cache))
 
 
+def render_in_a_fresh_blender(blend: Path, render: str, before: str = "") -> subprocess.CompletedProcess[str]:
+    """What ``blender -b scene.blend --python-exit-code 1 --python-expr`` does: an uncaught error ends it with 1."""
+    script = f"""
+import os, sys, traceback
+from pathlib import Path
+import bpy
+try:
+    bpy.ops.preferences.addon_enable(module="bl_ext.user_default.perpetua")
+    bpy.ops.wm.open_mainfile(filepath={str(blend)!r})
+    {before or "pass"}
+    bpy.ops.render.render({render})
+except BaseException:
+    traceback.print_exc()
+    sys.stderr.flush()
+    os._exit(1)
+sys.stdout.flush()
+os._exit(0)
+"""
+    return subprocess.run(
+        [sys.executable, "-c", script], env=dict(os.environ), capture_output=True, text=True, check=False
+    )
+
+
+def small_saved_scene(cache: Path, tmp_path: Path) -> Path:
+    bpy.ops.perpetua.load_cache(directory=str(cache))
+    render = bpy.context.scene.render
+    render.resolution_x, render.resolution_y = 32, 18
+    render.image_settings.file_format = "PNG"
+    render.filepath = str(tmp_path / "pictures" / "frame_")
+    bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "scene.blend"))
+    return tmp_path / "scene.blend"
+
+
+@pytest.mark.parametrize("render", ["animation=True", "write_still=True"])
+def test_a_render_without_its_cache_fails_and_writes_nothing(
+    cache: Path, tmp_path: Path, render: str
+) -> None:
+    blend = small_saved_scene(cache, tmp_path)
+    shutil.move(cache, tmp_path / "away")
+    failed = render_in_a_fresh_blender(blend, render)
+    assert failed.returncode == 1, failed.stdout
+    assert "RuntimeError: Error: There is no cache at" in failed.stderr
+    assert not list(tmp_path.glob("pictures/*"))
+    back = f"import shutil; shutil.move({str(tmp_path / 'away')!r}, {str(cache)!r})"
+    again = render_in_a_fresh_blender(blend, render, back)
+    assert again.returncode == 0, again.stderr
+    assert len(list(tmp_path.glob("pictures/*"))) == (8 if render == "animation=True" else 1)
+
+
+def test_an_animation_ends_at_the_round_it_cannot_read(cache: Path, tmp_path: Path) -> None:
+    small_saved_scene(cache, tmp_path)
+    (cache / "round_002" / "scale.npy").write_bytes(b"cut")
+    with pytest.raises(RuntimeError, match=r"lacks round_002/scale.npy or it is cut short") as caught:
+        bpy.ops.render.render(animation=True)
+    assert len(str(caught.value).strip().splitlines()) == 1
+    written = sorted(p.name for p in (tmp_path / "pictures").iterdir())
+    assert written == [f"frame_{number:04d}.png" for number in range(1, 6)]
+    assert "round_002" in session.current().sentence
+    bpy.context.scene.frame_set(2)
+    bpy.ops.render.render()  # a frame that is there
+    with pytest.raises(RuntimeError, match="round_002") as caught:
+        bpy.ops.perpetua.render_views(directory=str(tmp_path / "views"))
+    assert "Traceback" not in str(caught.value)
+
+
+def test_a_defect_in_playback_fails_the_render_too(
+    cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small_saved_scene(cache, tmp_path)
+
+    def broken(scene: bpy.types.Scene) -> None:
+        raise PermissionError("no permission for meta.json")
+
+    monkeypatch.setattr(playback, "show", broken)
+    with pytest.raises(RuntimeError, match="could not be shown: no permission"):
+        bpy.ops.render.render(write_still=True)
+    assert not (tmp_path / "pictures").exists()
+
+
 def test_a_later_bake_leaves_the_artists_choices(cache: Path) -> None:
     scene = bpy.context.scene
     bpy.ops.perpetua.load_cache(directory=str(cache))
