@@ -22,7 +22,10 @@ EXPECTED = (AddonError, ProtocolError)
 
 
 class PerpetuaOperator:
-    """Base of the operators: runs ``act`` and turns expected errors into a report and the panel's sentence."""
+    """Base of the operators: runs ``act`` and turns expected errors into a report and the panel's sentence.
+
+    The sentence of an earlier operator goes; one that ``act`` itself leaves stays.
+    """
 
     bl_options = {"REGISTER", "UNDO"}  # noqa: RUF012 (Blender reads it from the class)
 
@@ -31,6 +34,7 @@ class PerpetuaOperator:
         raise AddonError(f"{type(self).__name__} does nothing.")
 
     def execute(self, context: bpy.types.Context) -> set[str]:
+        session.current().sentence = ""
         try:
             self.act(context)
         except EXPECTED as error:

@@ -154,6 +154,7 @@ class PERPETUA_OT_click_picture(bpy.types.Operator):
             session.current().sentence = str(error)
             self.report({"ERROR"}, str(error))
             return {"CANCELLED"}
+        session.current().sentence = ""
         bpy.ops.ed.undo_push(message="Click in Picture")
         return {"FINISHED"}
 

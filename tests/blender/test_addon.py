@@ -188,6 +188,16 @@ def test_mistakes_are_one_sentence(tmp_path: Path) -> None:
         bpy.ops.perpetua.open_picture(filepath=str(text))
 
 
+def test_a_success_takes_the_last_errors_sentence_away(tmp_path: Path) -> None:
+    with pytest.raises(RuntimeError, match="no direction"):
+        bpy.ops.perpetua.add_push(direction=(0, 0, 0))
+    assert "no direction" in session.current().sentence
+    assert any("no direction" in line for line in draw_panels())
+    bpy.ops.perpetua.add_push()
+    assert session.current().sentence == ""
+    assert not any("no direction" in line for line in draw_panels())
+
+
 def test_a_backend_that_cannot_start_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PERPETUA_CONNECTION", str(tmp_path / "connection.json"))
     monkeypatch.setenv("PERPETUA_COMMAND", "/nowhere/perpetua serve")
