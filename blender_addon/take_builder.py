@@ -170,6 +170,8 @@ def _sample(
 ) -> list[Samples]:
     """Every force in the frames ``first`` to ``last`` of the take, from the evaluated scene."""
     samples = [Samples() for _ in acting]
+    for entry in acting:  # a script that sets a custom property leaves the evaluated copy as it was
+        entry.object.update_tag()
     for frame in range(first, last + 1):
         scene.frame_set(scene.frame_start + frame)
         graph = bpy.context.evaluated_depsgraph_get()

@@ -148,6 +148,18 @@ def test_gravity_is_the_scenes(scene: bpy.types.Scene) -> None:
     assert gravity == VectorTrack((0.0, 8.0), ((0, 0, -10.0), (0, 0, -2.0)))
 
 
+def test_a_script_needs_no_update_for_its_values_to_count(scene: bpy.types.Scene) -> None:
+    bpy.ops.perpetua.add_push(name="Poke", force=2.0, reach=0.04)
+    bpy.ops.perpetua.add_wind(name="Breeze", strength=3.0, reach=0.5)
+    push, wind = (entry.object for entry in scene.perpetua.forces)
+    for force, drag, strength in ((7.0, 1.5, 8.0), (9.0, 4.0, 5.0)):
+        push["perpetua_force"], push["perpetua_reach"] = force, force / 100
+        wind["perpetua_drag"], wind.field.strength, wind.field.distance_max = drag, strength, drag / 4
+        poke, breeze = take_builder.build_take(scene, 1).rounds[0].actions
+        assert (poke.force, poke.reach) == (force, force / 100)
+        assert (breeze.speed, breeze.drag, breeze.reach) == (strength, drag, drag / 4)
+
+
 @pytest.mark.parametrize(
     ("break_it", "sentence"),
     [
