@@ -6,6 +6,9 @@ A force acts from frame ``perpetua_start`` to ``perpetua_end`` of the scene's ti
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterable
+
 import bpy
 from mathutils import Vector
 
@@ -72,6 +75,26 @@ def is_wind(force: bpy.types.Object) -> bool:
 def is_push(force: bpy.types.Object) -> bool:
     """Whether an object carries a push."""
     return FORCE in force
+
+
+def number(force: bpy.types.Object, name: str, default: float | None = None) -> float:
+    """A force's custom property as a finite number; ``default`` where it has none.
+
+    Raises ``AddonError`` when it is missing without a default, or is not a finite number.
+    """
+    value = force.get(name, default)
+    if not isinstance(value, (int, float)):
+        raise AddonError(f"'{force.name}' has no number in its property {name}; give it one.")
+    return finite(force, name, (float(value),))[0]
+
+
+def finite(force: bpy.types.Object, what: str, values: Iterable[float]) -> tuple[float, ...]:
+    """``values`` of a force as they are. Raises ``AddonError`` naming the force when one is infinite or not a number."""
+    checked = tuple(values)
+    for value in checked:
+        if not math.isfinite(value):
+            raise AddonError(f"'{force.name}' has the {what} {value}; give it a finite number.")
+    return checked
 
 
 def direction_of(force: bpy.types.Object) -> tuple[float, float, float]:

@@ -177,19 +177,20 @@ def _sample(
         graph = bpy.context.evaluated_depsgraph_get()
         for entry, sample in zip(acting, samples, strict=True):
             force = entry.object.evaluated_get(graph)
-            x, y, z = force.matrix_world.translation
+            x, y, z = forces.finite(force, "location", force.matrix_world.translation)
             sample.frames.append(float(frame))
             sample.locations.append((x, y, z))
-            sample.directions.append(forces.direction_of(force))
+            x, y, z = forces.finite(force, "direction", forces.direction_of(force))
+            sample.directions.append((x, y, z))
             sample.strengths.append(_strength(force))
     return samples
 
 
 def _strength(force: bpy.types.Object) -> float:
     if forces.is_push(force):
-        return float(force[forces.FORCE])
+        return forces.number(force, forces.FORCE)
     if forces.is_wind(force):
-        return float(force.field.strength)
+        return forces.finite(force, "strength", (force.field.strength,))[0]
     raise AddonError(
         f"'{force.name}' is neither a wind nor a push; add forces with the buttons of the Perpetua tab."
     )
@@ -200,8 +201,8 @@ def _action(
 ) -> Action | None:
     """The force as an action of the round from ``first`` to ``last``; None when it does nothing in it."""
     force = entry.object
-    start = float(force.get(forces.START, scene.frame_start + first) - scene.frame_start)
-    end = float(force.get(forces.END, scene.frame_start + last) - scene.frame_start)
+    start = forces.number(force, forces.START, scene.frame_start + first) - scene.frame_start
+    end = forces.number(force, forces.END, scene.frame_start + last) - scene.frame_start
     if end <= start:
         raise AddonError(f"'{force.name}' ends at its start or before; move its end frame later.")
     if start >= last or end <= first or not any(sample.strengths):
@@ -212,17 +213,18 @@ def _action(
     targets = tuple(name.strip() for name in entry.targets.split(",") if name.strip())
     window = (max(start, float(first)), min(end, float(last)))
     if forces.is_push(force):
-        return Push(
-            force.name, location, direction, strength, float(force[forces.REACH]), *window, targets=targets
-        )
-    reach = force.field.distance_max if force.field.use_max_distance else None
+        reach = forces.number(force, forces.REACH)
+        return Push(force.name, location, direction, strength, reach, *window, targets=targets)
+    reached = None
+    if force.field.use_max_distance:
+        (reached,) = forces.finite(force, "max distance", (force.field.distance_max,))
     return Wind(
         force.name,
         direction,
         strength,
-        float(force.get(forces.DRAG, forces.DEFAULT_DRAG)),
+        forces.number(force, forces.DRAG, forces.DEFAULT_DRAG),
         location,
-        reach,
+        reached,
         *window,
         targets=targets,
     )

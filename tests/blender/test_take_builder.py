@@ -6,6 +6,7 @@ import bpy
 import numpy as np
 import pytest
 from bl_ext.user_default.perpetua import cameras, take_builder, tracks
+from bl_ext.user_default.perpetua.errors import AddonError
 from bpy_extras.object_utils import world_to_camera_view
 from mathutils import Euler, Matrix, Vector
 
@@ -158,6 +159,47 @@ def test_a_script_needs_no_update_for_its_values_to_count(scene: bpy.types.Scene
         poke, breeze = take_builder.build_take(scene, 1).rounds[0].actions
         assert (poke.force, poke.reach) == (force, force / 100)
         assert (breeze.speed, breeze.drag, breeze.reach) == (strength, drag, drag / 4)
+
+
+@pytest.mark.parametrize("value", [float("inf"), float("-inf"), float("nan")])
+@pytest.mark.parametrize(
+    ("name", "setting", "what"),
+    [
+        ("Poke", lambda force, value: force.__setitem__("perpetua_force", value), "perpetua_force"),
+        ("Poke", lambda force, value: force.__setitem__("perpetua_reach", value), "perpetua_reach"),
+        ("Poke", lambda force, value: force.__setitem__("perpetua_start", value), "perpetua_start"),
+        ("Poke", lambda force, value: force.__setitem__("perpetua_end", value), "perpetua_end"),
+        ("Breeze", lambda force, value: force.__setitem__("perpetua_drag", value), "perpetua_drag"),
+        ("Breeze", lambda force, value: setattr(force.field, "strength", value), "strength"),
+    ],
+)  # fmt: skip
+def test_a_force_with_an_impossible_number_is_named(
+    scene: bpy.types.Scene, name: str, setting: object, what: str, value: float
+) -> None:
+    bpy.ops.perpetua.add_push(name="Poke", force=2.0, reach=0.04)
+    bpy.ops.perpetua.add_wind(name="Breeze", strength=3.0)
+    setting(bpy.data.objects[name], value)
+    with pytest.raises(AddonError, match=rf"'{name}' has the {what} -?(inf|nan); give it a finite number"):
+        take_builder.build_take(scene, 2)
+
+
+def test_a_force_that_is_nowhere_is_named(scene: bpy.types.Scene) -> None:
+    bpy.ops.perpetua.add_push(name="Poke")
+    bpy.data.objects["Poke"].location = (float("nan"), 0, 0)
+    with pytest.raises(AddonError, match="'Poke' has the location nan"):
+        take_builder.build_take(scene, 1)
+
+
+def test_a_force_whose_number_is_a_word_or_gone_is_named(scene: bpy.types.Scene) -> None:
+    bpy.ops.perpetua.add_push(name="Poke")
+    push = bpy.data.objects["Poke"]
+    push["perpetua_force"] = "much"
+    with pytest.raises(AddonError, match="'Poke' has no number in its property perpetua_force"):
+        take_builder.build_take(scene, 1)
+    push["perpetua_force"] = 1.0
+    del push["perpetua_reach"]
+    with pytest.raises(AddonError, match="'Poke' has no number in its property perpetua_reach"):
+        take_builder.build_take(scene, 1)
 
 
 @pytest.mark.parametrize(
