@@ -101,7 +101,11 @@ class PerpetuaSplatEngine(bpy.types.RenderEngine):
             scale_y=scene.render.pixel_aspect_y,
         )
         view = View(camera.matrix_world.normalized().inverted(), projection, width, height)
-        colour, depth = draw(depsgraph, view)
+        try:
+            colour, depth = draw(depsgraph, view)
+        except Exception as error:  # else Blender calls the render finished and writes an empty picture
+            self.report({"ERROR"}, f"The splats could not be drawn: {error}")
+            raise
         if not scene.render.film_transparent:
             colour = over(colour, backdrop(scene))
         rows, columns = border(scene.render, width, height)
