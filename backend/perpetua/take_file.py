@@ -27,7 +27,8 @@ def load_take(path: Path) -> tuple[Take, Path]:
     except (UnicodeDecodeError, yaml.YAMLError) as error:
         raise InvalidTake(f"{path} is not readable YAML: {error}") from error
     try:
-        take = msgspec.convert(data, type=Take)
+        # not strict: YAML 1.1 reads 2e5 as a text, which everyone who writes it means as a number
+        take = msgspec.convert(data, type=Take, strict=False)
     except msgspec.ValidationError as error:
         raise InvalidTake(
             f"{path}: {error}. The fields are described in perpetua_protocol/take.py."

@@ -67,6 +67,12 @@ def test_a_missing_file_is_named(tmp_path):
         load_take(tmp_path / "nowhere.yaml")
 
 
+def test_numbers_may_be_written_with_an_exponent(tmp_path):
+    text = "name: t\npicture: p\nobjects: [{name: a, box: [0, 0, 9, 9], material: {youngs_modulus: 2e5}}]"
+    (tmp_path / "take.yaml").write_text(text)
+    assert load_take(tmp_path / "take.yaml")[0].objects[0].material.youngs_modulus == 2e5
+
+
 def test_a_folder_is_no_take(tmp_path):
     with pytest.raises(InvalidTake, match="cannot be read"):
         load_take(tmp_path)
