@@ -118,3 +118,9 @@ def test_exif_orientation_and_focal_length(tmp_path: Path) -> None:
     assert picture.focal_35mm == 50.0
     expected = np.rot90(gradient(), -1).astype(int)
     assert np.abs(picture.rgb.astype(int) - expected).mean() < 4
+
+
+def test_the_artists_name_of_the_file_is_said(tmp_path: Path) -> None:
+    Image.new("RGB", (1, 1)).save(tmp_path / "816b1b.png")
+    with pytest.raises(PictureError, match=r"^one\.png is 1 x 1"):
+        load_picture(tmp_path / "816b1b.png", name="one.png")

@@ -82,7 +82,7 @@ def bake(
 
 def reconstruct(take: Take, picture: Path, stages: StageStore, progress: Progress) -> Stage:
     """The picture's scene, as a stage."""
-    loaded = load_picture(picture)
+    loaded = load_picture(picture, name=Path(take.picture).name)
 
     def make(folder: Path) -> None:
         scene = registry.load("reconstructor", "embedded")().reconstruct(loaded, take, progress)

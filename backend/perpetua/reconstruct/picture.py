@@ -20,20 +20,22 @@ BACKDROP = 255
 """What lies behind transparent pixels: white."""
 
 
-def load_picture(path: str | Path, max_width: int = 2048) -> Picture:
-    """Read ``path`` upright and no wider than ``max_width`` pixels.
+def load_picture(path: str | Path, max_width: int = 2048, name: str | None = None) -> Picture:
+    """Read ``path`` upright and no wider than ``max_width`` pixels. ``name`` is what the artist calls the file, if it lies
+    under another name here.
 
     Any format Pillow reads; 16-bit and grey pictures become 8-bit RGB, transparency is laid over white, and EXIF
     orientation is applied. Raises ``PictureError`` with a sentence that says what to do.
     """
     path = Path(path)
+    name = name or path.name
     if not path.is_file():
         raise PictureError(f"There is no picture at {path}; check the path of the take's picture.")
     try:
         with Image.open(path) as image:
             if image.width * image.height > MAX_FILE_PIXELS:
                 raise PictureError(
-                    f"{path.name} is {image.width} x {image.height} pixels; save it smaller, 8192 wide is plenty."
+                    f"{name} is {image.width} x {image.height} pixels; save it smaller, 8192 wide is plenty."
                 )
             focal = _focal_35mm(image)
             rgb = _to_rgb8(ImageOps.exif_transpose(image))
@@ -41,19 +43,19 @@ def load_picture(path: str | Path, max_width: int = 2048) -> Picture:
         raise
     except (UnidentifiedImageError, OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise PictureError(
-            f"{path.name} cannot be read as a picture ({error}); save it as PNG or JPEG."
+            f"{name} cannot be read as a picture ({error}); save it as PNG or JPEG."
         ) from error
     height, width = rgb.shape[:2]
     if min(height, width) < MIN_SIDE:
         raise PictureError(
-            f"{path.name} is {width} x {height} pixels; use a picture of at least {MIN_SIDE} x {MIN_SIDE}."
+            f"{name} is {width} x {height} pixels; use a picture of at least {MIN_SIDE} x {MIN_SIDE}."
         )
     scale = min(1.0, max_width / width)
     if scale < 1.0:
         size = (round(width * scale), max(1, round(height * scale)))
         if min(size) < MIN_SIDE:
             raise PictureError(
-                f"{path.name} is {width} x {height} pixels, too narrow a strip to use; crop it to a usual shape."
+                f"{name} is {width} x {height} pixels, too narrow a strip to use; crop it to a usual shape."
             )
         rgb = reduced(rgb, *size)
         scale = size[0] / width
