@@ -23,7 +23,7 @@ from perpetua.render.numba_backend.threads import set_threads, thread_count
 PROCESS = """
 import hashlib, torch
 from perpetua.render import rasterization
-from perpetua.render.numba_backend import autograd
+from perpetua.render.numba_backend import bin, composite, composite_backward, project
 random = torch.Generator().manual_seed(0)
 g = [torch.rand(500, n, generator=random).requires_grad_(True) for n in (3, 4, 3, 3)]
 o = torch.rand(500, generator=random).requires_grad_(True)
@@ -34,8 +34,8 @@ image, alpha, _ = rasterization(g[0], g[1], 0.1 * g[2], o, g[3], V, K, 80, 60, r
 digest = hashlib.sha256()
 for t in (image, alpha, *(p.grad for p in g), o.grad):
     digest.update(t.detach().contiguous().numpy().tobytes())
-kernels = [autograd.project_forward, autograd.project_backward, autograd.sort_by_depth, autograd.bin_tiles,
-           autograd.composite_forward, autograd.composite_backward, autograd.sum_slots]
+kernels = [project.project_forward, project.project_backward, bin.sort_by_depth, bin.bin_tiles,
+           composite.composite_forward, composite_backward.composite_backward, composite_backward.sum_slots]
 print(digest.hexdigest(), sum(sum(k.stats.cache_misses.values()) for k in kernels))
 """
 

@@ -5,7 +5,7 @@
     bin.py                 depth order, list of Gaussians for each 16 x 16 tile
     composite.py           tile lists -> colour, alpha
     composite_backward.py  gradient of the composite, summed without atomics
-    autograd.py            these stages as torch functions
+    functions/             these stages as torch functions, one file a stage
     rasterize.py           the stages in order: gsplat's `rasterization` for CPU tensors
 
 The same scene gives the same bytes on one machine for any number of threads and in every run.

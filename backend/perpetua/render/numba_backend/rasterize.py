@@ -8,7 +8,9 @@ import torch
 from torch import Tensor
 
 from perpetua.render.api import RasterizationInputs
-from perpetua.render.numba_backend.autograd import Composite, HarmonicColors, Lens, Project, Projected
+from perpetua.render.numba_backend.functions.composite import Composite
+from perpetua.render.numba_backend.functions.harmonics import HarmonicColors
+from perpetua.render.numba_backend.functions.project import Lens, Project, Projected
 from perpetua.render.numba_backend.lanes import TILE
 
 # Row and column of each entry of a symmetric matrix's upper triangle, the order the kernels keep.

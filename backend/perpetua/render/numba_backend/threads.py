@@ -11,9 +11,13 @@ from concurrent.futures import ThreadPoolExecutor
 from threading import Lock
 from typing import Any
 
+import numpy as np
 import torch
+from torch import Tensor
 
 from perpetua.errors import RenderError
+
+GAUSSIANS_A_RANGE = 8192
 
 _lock = Lock()
 _pool: ThreadPoolExecutor | None = None
@@ -43,6 +47,11 @@ def _workers(count: int) -> ThreadPoolExecutor:
         if _pool is None:
             _pool = ThreadPoolExecutor(max(1, count), thread_name_prefix="render")
         return _pool
+
+
+def array(tensor: Tensor) -> np.ndarray:
+    """The tensor's memory as a C-contiguous array, without its graph: what kernels take."""
+    return tensor.detach().contiguous().numpy()
 
 
 def parallel_ranges(kernel: Callable[..., Any], count: int, size: int, *arguments: Any) -> None:
