@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-import sys
-import types
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
+
+from perpetua.render.gsplat_reference import rasterize_with_gsplat_torch
 
 Scene = dict[str, Any]
 PARAMETERS = ("means", "quats", "scales", "opacities", "colors")
@@ -114,103 +114,7 @@ def relative() -> Callable[[Tensor, Tensor], float]:
     return distance
 
 
-def _transmittance(alphas: Tensor, rays: Tensor) -> Tensor:
-    """Product of (1 - alpha) of the earlier samples of the same ray; rays are sorted."""
-    logs = torch.log1p(-alphas)
-    before = torch.cumsum(logs, 0) - logs
-    first = torch.ones_like(rays, dtype=torch.bool)
-    first[1:] = rays[1:] != rays[:-1]
-    starts = torch.where(first)[0]
-    ray = torch.cumsum(first.long(), 0) - 1
-    return torch.exp(before - before[starts][ray])
-
-
-def _nerfacc() -> types.ModuleType:
-    """The two functions of nerfacc (a CUDA package) that gsplat's torch code calls, in plain torch."""
-
-    def render_weight_from_alpha(alphas: Tensor, ray_indices: Tensor, n_rays: int) -> tuple[Tensor, Tensor]:
-        through = _transmittance(alphas, ray_indices)
-        return alphas * through, through
-
-    def accumulate_along_rays(
-        weights: Tensor, values: Tensor | None, ray_indices: Tensor, n_rays: int
-    ) -> Tensor:
-        source = weights[:, None] if values is None else weights[:, None] * values
-        return torch.zeros(n_rays, source.shape[-1], dtype=source.dtype).index_add(0, ray_indices, source)
-
-    module: Any = types.ModuleType("nerfacc")
-    module.render_weight_from_alpha = render_weight_from_alpha
-    module.accumulate_along_rays = accumulate_along_rays
-    return module
-
-
-def _pairs(
-    means2d: Tensor, radii: Tensor, depths: Tensor, conics: Tensor, opacities: Tensor, size: tuple[int, int]
-) -> Any:
-    """What `gsplat.rasterize_to_indices_in_range` (CUDA only) returns: (Gaussian, pixel) pairs, nearest first."""
-    width, height = size
-    order = torch.argsort(depths, stable=True)
-    order = order[(radii > 0).all(-1)[order]]
-    y, x = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
-    pixels = torch.stack([x, y], -1).reshape(-1, 2) + 0.5
-    d = pixels[:, None] - means2d[order][None]
-    c = conics[order]
-    sigma = 0.5 * (c[:, 0] * d[..., 0] ** 2 + c[:, 2] * d[..., 1] ** 2) + c[:, 1] * d[..., 0] * d[..., 1]
-    a = (opacities[order] * torch.exp(-sigma)).clamp_max(0.999)
-    a = torch.where((sigma >= 0) & (a >= 1 / 255), a, torch.zeros_like(a))
-    keep = (a > 0) & (torch.cumprod(1 - a, 1) > 1e-4)
-    pixel, place = torch.nonzero(keep, as_tuple=True)
-    return order[place], pixel
-
-
-@pytest.fixture
-def gsplat_reference(monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[Tensor, Tensor]]:
+@pytest.fixture(scope="session")
+def gsplat_reference() -> Callable[..., tuple[Tensor, Tensor]]:
     """gsplat 1.5.3's unmodified torch projection, harmonics and accumulation for one camera, on the CPU."""
-    monkeypatch.setitem(sys.modules, "nerfacc", _nerfacc())
-    from gsplat.cuda import _torch_impl as gsplat
-
-    def rasterize(
-        means: Tensor,
-        quats: Tensor,
-        scales: Tensor,
-        opacities: Tensor,
-        colors: Tensor,
-        viewmats: Tensor,
-        Ks: Tensor,
-        width: int,
-        height: int,
-        backgrounds: Tensor | None = None,
-        render_mode: str = "RGB",
-        sh_degree: int | None = None,
-    ) -> tuple[Tensor, Tensor]:
-        covars, _ = gsplat._quat_scale_to_covar_preci(quats, scales, True, False)
-        radii, means2d, depths, conics, _ = gsplat._fully_fused_projection(
-            means, covars, viewmats, Ks, width, height
-        )
-        if sh_degree is not None:
-            directions = means - torch.linalg.inv(viewmats[0])[:3, 3]
-            colors = (gsplat._spherical_harmonics(sh_degree, directions, colors) + 0.5).clamp_min(0)
-        values = torch.cat([colors, depths[0][:, None]], -1) if render_mode != "RGB" else colors
-        with torch.no_grad():
-            found = (means2d[0], radii[0], depths[0], conics[0], opacities)
-            gaussians, pixels = _pairs(*found, (width, height))
-        image, alpha = gsplat.accumulate(
-            means2d,
-            conics,
-            opacities[None],
-            values[None],
-            gaussians,
-            pixels,
-            torch.zeros_like(gaussians),
-            width,
-            height,
-        )
-        if backgrounds is not None:
-            missing = values.shape[-1] - backgrounds.shape[-1]
-            behind = torch.cat([backgrounds, backgrounds.new_zeros(1, missing)], -1)
-            image = image + (1 - alpha) * behind[:, None, None]
-        if render_mode == "RGB+ED":
-            image = torch.cat([image[..., :-1], image[..., -1:] / alpha.clamp_min(1e-10)], -1)
-        return image, alpha
-
-    return rasterize
+    return rasterize_with_gsplat_torch
