@@ -110,11 +110,25 @@ class MaterialSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     yield_stress: float | None = None
     """von Mises yield stress of an elasto-plastic solid, Pa"""
     viscosity: float | None = None
-    """Dynamic viscosity of a liquid, Pa s"""
+    """Dynamic viscosity of a liquid or gas, Pa s; of a solid its internal (Kelvin-Voigt) shear viscosity, which ends its wobble"""
     friction_angle: float | None = None
     """Internal friction of sand, degrees"""
+    cohesion: float | None = None
+    """Strength of wet sand without pressure, Pa"""
     friction: float | None = None
-    """Coulomb friction against the support"""
+    """Coulomb friction against the support; two bodies that touch share the geometric mean of theirs"""
+    restitution: float | None = None
+    """Share of the approach speed with which a rigid body bounces off, 0 to 1"""
+    surface_tension: float | None = None
+    """Surface tension of a liquid, N/m"""
+    contact_angle: float | None = None
+    """Angle at which a liquid's edge meets the support, degrees"""
+    area_density: float | None = None
+    """Mass of cloth, kg/m^2"""
+    bending_stiffness: float | None = None
+    """Flexural rigidity of cloth, N m"""
+    temperature: float | None = None
+    """Temperature of a gas, degrees Celsius; hotter than the room's 20 it rises"""
 
 
 class ObjectSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -17,7 +17,7 @@ from scipy.spatial import cKDTree
 from perpetua.progress import Progress
 from perpetua.render.film import compose, render_layer
 from perpetua.scene import Binding, Body, Camera, Gaussians, Particles, Scene, Trajectory, deform
-from perpetua.scene.materials import PRESETS
+from perpetua.scene.presets import PRESETS
 from perpetua_protocol.take import MaterialSpec
 
 SPACING, RADIUS, HEIGHT = 0.012, 0.05, 0.055

@@ -11,7 +11,7 @@ import torch
 from perpetua.progress import Progress
 from perpetua.refine.api import RenderedVideo, RoundContext
 from perpetua.scene import Binding, Body, Camera, Gaussians, Particles, Scene, State, Trajectory
-from perpetua.scene.materials import PRESETS
+from perpetua.scene.presets import PRESETS
 
 FRAMES, WIDTH, HEIGHT = 3, 8, 6
 

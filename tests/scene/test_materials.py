@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from perpetua.errors import MaterialError
-from perpetua.scene.materials import PRESETS, resolve
+from perpetua.scene.materials import guess, resolve
+from perpetua.scene.presets import PRESETS, SOURCES
 from perpetua_protocol.take import MaterialSpec
 
 
@@ -13,6 +14,7 @@ from perpetua_protocol.take import MaterialSpec
 def test_every_preset_is_possible(preset: str) -> None:
     material = resolve(MaterialSpec(preset))
     assert material == PRESETS[preset]
+    assert len(SOURCES[preset]) > 5
     lam, mu = material.lame
     assert lam > 0
     assert mu > 0
@@ -48,8 +50,25 @@ def test_lame_and_sound_speed_of_a_known_solid() -> None:
         (MaterialSpec("honey", viscosity=float("nan")), "viscosity"),
         (MaterialSpec("clay", friction=-0.1), "friction"),
         (MaterialSpec("sand", friction_angle=120.0), "friction_angle"),
+        (MaterialSpec("wet sand", cohesion=-1.0), "cohesion"),
+        (MaterialSpec("wood", restitution=1.5), "restitution"),
+        (MaterialSpec("cotton", area_density=0.0), "area_density"),
+        (MaterialSpec("steam", temperature=-300.0), "temperature"),
+        (MaterialSpec("water", contact_angle=200.0), "contact_angle"),
     ],
 )
 def test_the_impossible_is_refused_by_name(spec: MaterialSpec, named: str) -> None:
     with pytest.raises(MaterialError, match=named):
         resolve(spec)
+
+
+def test_every_number_of_a_spec_reaches_the_material() -> None:
+    numbers = dict.fromkeys((n for n in MaterialSpec.__struct_fields__ if n != "preset"), 0.3)
+    changed = resolve(MaterialSpec("clay", **numbers))
+    assert {name: getattr(changed, name) for name in numbers} == numbers
+
+
+def test_two_words_are_one_material() -> None:
+    assert guess("my_Wet-Sand castle.png") == "wet sand"
+    assert guess("sandcastle") == "wet sand"
+    assert guess("sand") == "sand"

@@ -11,7 +11,7 @@ import torch
 
 from perpetua.errors import CacheError
 from perpetua.scene import Binding, Body, Camera, Gaussians, Particles, RigidPose, Scene, State, Trajectory
-from perpetua.scene.materials import PRESETS
+from perpetua.scene.presets import PRESETS
 
 
 def some_state() -> State:

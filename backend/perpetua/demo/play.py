@@ -16,7 +16,8 @@ from perpetua.cli.console import table
 from perpetua.cli.doctor import blender_python
 from perpetua.demo.contact_sheet import contact_sheet
 from perpetua.errors import PerpetuaError, PictureError
-from perpetua.scene.materials import PRESETS, guess
+from perpetua.scene.materials import guess
+from perpetua.scene.presets import PRESETS
 from perpetua.take_file import save_take
 from perpetua_protocol.cache import Cache
 

@@ -1,8 +1,4 @@
-"""Materials: what an object is made of, in SI units, with named presets.
-
-Values are orders of magnitude for the thing named, softened where noted: an explicit solver's step shrinks with the
-square root of the stiffness, and above some 1e6 Pa a body of ten centimetres shows no visible difference.
-"""
+"""Materials: what an object is made of, in SI units. The named ones are in ``presets.py``."""
 
 from __future__ import annotations
 
@@ -15,27 +11,42 @@ import msgspec
 from perpetua.errors import MaterialError
 from perpetua_protocol.take import MaterialSpec
 
-Model = Literal["elastic", "plastic", "snow", "sand", "liquid", "rigid"]
+Model = Literal["elastic", "plastic", "snow", "sand", "liquid", "rigid", "cloth", "gas"]
 
 
 class Material(msgspec.Struct, frozen=True):
-    """A constitutive model and its parameters."""
+    """A constitutive model and its parameters. Which of them a model uses stands in brackets; others are ignored."""
 
     preset: str
     model: Model
     density: float
-    """kg/m^3"""
-    youngs_modulus: float
-    """Pa"""
-    poisson_ratio: float
+    """kg/m^3 (all; of a gas, at ``temperature``; of cloth, the fibres', which buoyancy and air drag see)"""
+    youngs_modulus: float = 1.0e5
+    """Pa (all but gas; of a liquid it sets the compressibility only, of cloth the stretch along its threads)"""
+    poisson_ratio: float = 0.3
     yield_stress: float = 0.0
-    """von Mises yield stress, Pa (plastic)"""
+    """von Mises yield stress in tension, Pa (plastic)"""
     viscosity: float = 0.0
-    """dynamic viscosity, Pa s (liquid)"""
+    """Dynamic viscosity, Pa s (liquid, gas); internal shear viscosity of Kelvin and Voigt, Pa s (elastic, plastic): a wobble of
+    angular frequency w has the loss factor w viscosity / shear modulus"""
     friction_angle: float = 35.0
-    """internal friction, degrees (sand)"""
+    """Internal friction, degrees (sand)"""
+    cohesion: float = 0.0
+    """Shear strength without pressure, Pa (sand)"""
     friction: float = 0.6
-    """Coulomb friction against the support"""
+    """Coulomb friction against the support; where two bodies touch, the geometric mean of theirs acts"""
+    restitution: float = 0.0
+    """Share of the approach speed with which it bounces off, 0 to 1 (rigid)"""
+    surface_tension: float = 0.0
+    """N/m (liquid); with ``contact_angle`` the thickness at which a puddle stops to spread"""
+    contact_angle: float = 90.0
+    """Degrees at which the liquid's edge meets the support (liquid)"""
+    area_density: float = 0.15
+    """kg/m^2 (cloth)"""
+    bending_stiffness: float = 1.0e-5
+    """N m (cloth): flexural rigidity of a strip for each metre of its width"""
+    temperature: float = 20.0
+    """degrees Celsius (gas): hotter than the room rises"""
     typical_height: float = 0.08
     """m, how tall such a thing on a table usually is; used when the artist gives no height"""
 
@@ -56,28 +67,23 @@ class Material(msgspec.Struct, frozen=True):
         return ((lam + 2 * mu) / self.density) ** 0.5
 
 
-PRESETS: dict[str, Material] = {
-    m.preset: m
-    for m in (
-        Material("clay", "plastic", 1400, 2.0e5, 0.35, yield_stress=3.0e3, friction=0.8, typical_height=0.06),
-        Material(
-            "dough", "plastic", 1100, 4.0e4, 0.40, yield_stress=1.2e3, friction=0.8, typical_height=0.09
-        ),
-        Material("jelly", "elastic", 1050, 1.5e4, 0.42, friction=0.4, typical_height=0.07),
-        Material("rubber", "elastic", 1100, 4.0e5, 0.45, friction=0.9, typical_height=0.06),
-        Material("snow", "snow", 400, 1.4e5, 0.20, friction=0.5, typical_height=0.15),
-        Material("sand", "sand", 1600, 1.0e5, 0.20, friction_angle=33.0, friction=0.6, typical_height=0.15),
-        Material("jam", "liquid", 1300, 1.0e5, 0.45, viscosity=30.0, friction=1.0, typical_height=0.06),
-        Material("honey", "liquid", 1420, 1.0e5, 0.45, viscosity=10.0, friction=1.0, typical_height=0.03),
-        Material("water", "liquid", 1000, 1.0e5, 0.45, viscosity=0.001, friction=0.0, typical_height=0.05),
-        Material("wood", "rigid", 700, 1.0e9, 0.35, friction=0.5, typical_height=0.10),
-        Material("porcelain", "rigid", 2400, 6.0e10, 0.20, friction=0.4, typical_height=0.10),
-    )
+POSITIVE = ("density", "youngs_modulus", "area_density")
+NOT_NEGATIVE = (
+    "yield_stress", "viscosity", "cohesion", "friction", "surface_tension", "bending_stiffness",
+)  # fmt: skip
+RANGES = {
+    "friction_angle": (0.0, 89.0, "degrees"),
+    "contact_angle": (0.0, 180.0, "degrees"),
+    "restitution": (0.0, 1.0, ""),
+    "temperature": (-273.0, 3000.0, "degrees Celsius"),
 }
+"""Least and largest value, and the unit, of the parameters that have both."""
 
 
 def resolve(spec: MaterialSpec) -> Material:
     """The preset with the artist's changes. Raises ``MaterialError`` for an unknown preset or an impossible value."""
+    from perpetua.scene.presets import PRESETS
+
     if spec.preset not in PRESETS:
         raise MaterialError(
             f"There is no material called '{spec.preset}'; choose one of: {', '.join(sorted(PRESETS))}."
@@ -88,41 +94,74 @@ def resolve(spec: MaterialSpec) -> Material:
         if name != "preset" and getattr(spec, name) is not None
     }
     material = msgspec.structs.replace(PRESETS[spec.preset], **changes)
-    for name in ("density", "youngs_modulus"):
-        if not 0 < getattr(material, name) < math.inf:
-            raise MaterialError(
-                f"Material '{spec.preset}' has {name} {getattr(material, name):g}; it must be a number above zero."
-            )
-    if not -1.0 < material.poisson_ratio < 0.5:
-        raise MaterialError(
-            f"Material '{spec.preset}' has Poisson ratio {material.poisson_ratio:g}; it must be below 0.5 (0.45 is nearly incompressible)."
-        )
-    for name in ("yield_stress", "viscosity", "friction"):
-        if not 0 <= getattr(material, name) < math.inf:
-            raise MaterialError(
-                f"Material '{spec.preset}' has {name} {getattr(material, name):g}; it must be a number, zero or above."
-            )
-    if not 0 <= material.friction_angle < 90:
-        raise MaterialError(
-            f"Material '{spec.preset}' has friction_angle {material.friction_angle:g} degrees; use one from 0 to below 90."
-        )
+    for problem in _problems(material):
+        raise MaterialError(f"Material '{spec.preset}' has {problem}")
     return material
+
+
+def _problems(material: Material) -> list[str]:
+    out = []
+    for name in POSITIVE:
+        value = getattr(material, name)
+        if not 0 < value < math.inf:
+            out.append(f"{name} {value:g}; it must be a number above zero.")
+    if not -1.0 < material.poisson_ratio < 0.5:
+        out.append(
+            f"Poisson ratio {material.poisson_ratio:g}; it must be below 0.5 (0.45 is nearly incompressible)."
+        )
+    for name in NOT_NEGATIVE:
+        value = getattr(material, name)
+        if not 0 <= value < math.inf:
+            out.append(f"{name} {value:g}; it must be a number, zero or above.")
+    for name, (least, most, unit) in RANGES.items():
+        value = getattr(material, name)
+        if not least <= value <= most:
+            out.append(f"{name} {value:g}; use {least:g} to {most:g}{' ' + unit if unit else ''}.")
+    return out
 
 
 NICKNAMES = {
     "doh": "clay",
-    "plasticine": "clay",
     "dumpling": "dough",
     "bread": "dough",
     "pudding": "jelly",
     "jello": "jelly",
+    "gelatin": "jelly",
+    "sponge": "foam",
+    "sandcastle": "wet sand",
+    "castle": "wet sand",
+    "dune": "dry sand",
+    "syrup": "honey",
+    "marmalade": "jam",
+    "tea": "water",
+    "cloth": "cotton",
+    "fabric": "cotton",
+    "shirt": "cotton",
+    "doll": "cotton",
+    "cup": "porcelain",
+    "pot": "porcelain",
+    "teapot": "porcelain",
+    "steel": "metal",
+    "iron": "metal",
+    "rock": "stone",
+    "vapour": "steam",
+    "vapor": "steam",
 }
 """Everyday words for the presets."""
 
 
 def guess(words: str) -> str | None:
-    """The preset that a file's name speaks of, such as "jam" for ``strawberry_jam.png``; None if it speaks of none."""
-    for word in re.split(r"[^a-z]+", words.lower()):
+    """The preset that a file's name speaks of, such as "jam" for ``strawberry_jam.png``; None if it speaks of none.
+
+    Names of two words, such as "wet sand", come before those of one.
+    """
+    from perpetua.scene.presets import PRESETS
+
+    spoken = [word for word in re.split(r"[^a-z]+", words.lower()) if word]
+    for pair in zip(spoken, spoken[1:], strict=False):
+        if " ".join(pair) in PRESETS:
+            return " ".join(pair)
+    for word in spoken:
         if word in PRESETS:
             return word
         if word in NICKNAMES:
