@@ -29,7 +29,9 @@ def some_state() -> State:
         )
         for index in (1, 10)
     }
-    return State(particles, random.normal(size=(7, 3, 3)).astype(np.float32), poses, 1.25)
+    return State(
+        particles, random.normal(size=(7, 3, 3)).astype(np.float32), poses, 1.25, {"air": np.arange(3.0)}
+    )
 
 
 def test_a_state_is_the_same_after_a_file(tmp_path: Path) -> None:
@@ -42,6 +44,7 @@ def test_a_state_is_the_same_after_a_file(tmp_path: Path) -> None:
         assert ours.tobytes() == theirs.tobytes()
     assert back.total_F.tobytes() == state.total_F.tobytes()
     assert back.time == 1.25
+    np.testing.assert_array_equal(back.memory["air"], [0, 1, 2])
     assert set(back.rigid) == {1, 10}
     for index, pose in state.rigid.items():
         for f in fields(RigidPose):

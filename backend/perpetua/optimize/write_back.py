@@ -75,6 +75,7 @@ def write_back(
         corrected.F[last].copy(),
         rigid,
         end.time,
+        end.memory,
     )
 
 

@@ -8,7 +8,7 @@ The same inputs give the same bytes on a CPU with one thread (the default; see `
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,9 +17,10 @@ from numpy.typing import NDArray
 from perpetua.errors import Cancelled
 from perpetua.physics import checks, deformation, forces, grid, settle, stability, worlds
 from perpetua.physics.api import RoundPlan, Simulation
+from perpetua.physics.parts import Snapshot
 from perpetua.progress import Progress
 from perpetua.scene.actions import sample_scalar, sample_vector
-from perpetua.scene.particles import Particles, RigidPose, State
+from perpetua.scene.particles import Particles, State
 from perpetua.scene.scene import Scene
 from perpetua.scene.trajectory import Trajectory
 from perpetua_protocol.take import Wind
@@ -40,8 +41,6 @@ REFINEMENTS = 2
 """A frame that explodes under a violent action is tried again with half the substep this often."""
 
 FLOWING_MODELS = ("sand", "snow", "liquid")
-
-Poses = dict[int, RigidPose]
 
 
 @dataclass(frozen=True)
@@ -84,45 +83,45 @@ class _Run:
     def frames(self) -> Simulation:
         """All frames of the round."""
         count = self.plan.round.frames
-        particles, poses = self.state.particles, self.state.rigid
+        now = Snapshot(self.state.particles, self.state.rigid, self.state.memory)
         total = self.state.total_F.astype(np.float32)
-        positions, gradients = [particles.positions], [total]
+        positions, gradients = [now.particles.positions], [total]
         if settle.needs_settling(self.scene, self.state):
             self.progress(0.0, "settling under gravity")
             gravity = sample_vector(self.plan.gravity, self.plan.start_frame)
-            world = self._roomy_world(particles, poses, 0)
-            particles = settle.settled(world, self.scene, self.state, gravity, self.dt)
+            world = self._roomy_world(now, 0)
+            now = replace(now, particles=settle.settled(world, self.scene, self.state, gravity, self.dt))
         for frame in range(count):
-            before = particles
-            particles, poses = self._frame(before, poses, frame)
-            total = self._deform(total, before.positions, particles)
-            positions.append(particles.positions)
+            before = now.particles.positions
+            now = self._frame(now, frame)
+            total = self._deform(total, before, now.particles)
+            positions.append(now.particles.positions)
             gradients.append(total)
         self.progress(1.0, self._summary())
         times = self.state.time + np.arange(count + 1, dtype=np.float64) * self.frame_s
-        end = State(particles, total, poses, float(times[-1]))
+        end = State(now.particles, total, now.rigid, float(times[-1]), now.memory)
         return Simulation(Trajectory(np.stack(positions), np.stack(gradients), times), end, self.substeps)
 
-    def _frame(self, particles: Particles, poses: Poses, frame: int) -> tuple[Particles, Poses]:
+    def _frame(self, now: Snapshot, frame: int) -> Snapshot:
         """The state a frame later; again with a finer substep where it exploded, and in a larger box where matter came
         to the faces of this one."""
         number = self.plan.start_frame + frame + 1
         while True:
-            world = self._roomy_world(particles, poses, frame)
-            if poses:  # as a restart would, or two rounds differed from one twice as long
-                world.load(particles, poses)
-            working = self._advance(world, particles, frame)
-            after, moved = world.store(particles)
+            world = self._roomy_world(now, frame)
+            if now.rigid:  # as a restart would, or two rounds differed from one twice as long
+                world.load(now)
+            working = self._advance(world, now.particles, frame)
+            after = world.store(now.particles)
             try:
-                checks.check_frame(self.scene, after, self.dx, self.dt, number, working)
+                checks.check_frame(self.scene, after.particles, self.dx, self.dt, number, working)
             except checks.Exploded:
-                if self._hopeless(particles, frame) or not self._refine():
+                if self._hopeless(now.particles, frame) or not self._refine():
                     raise
                 continue
-            low, high, _ = self._extent(after)
+            low, high, _ = self._extent(after.particles)
             if self.box.contains(low, high):
-                return after, moved
-            self._grow(after, low, high, 0.0, frame)
+                return after
+            self._grow(after.particles, low, high, 0.0, frame)
 
     def _hopeless(self, particles: Particles, frame: int) -> bool:
         """Whether an action throws matter faster than the finest substep could follow."""
@@ -177,17 +176,17 @@ class _Run:
             soft = np.zeros((1, 3), np.float32)
         return soft.min(0), soft.max(0), float(speed) * self.frame_s
 
-    def _roomy_world(self, particles: Particles, poses: Poses, frame: int) -> World:
+    def _roomy_world(self, now: Snapshot, frame: int) -> World:
         """The world, exchanged for one in a larger box and loaded again when these particles need it."""
-        low, high, travel = self._extent(particles)
+        low, high, travel = self._extent(now.particles)
         if self._world is not None and self.box == self._world.plan.box and self.box.holds(low, high, travel):
             return self._world
         if not self.box.holds(low, high, travel):
-            self._grow(particles, low, high, travel, frame)
+            self._grow(now.particles, low, high, travel, frame)
         self.box = worlds.reusable_box(self.scene, self.dt, self.box, low, high, travel)
         capacity = max(ACTIONS_AT_ONCE, len(self.plan.round.actions))
         self._world = worlds.obtain(self.scene, self.dt, capacity, self.box, self.plan.seed)
-        self._world.load(particles, poses)
+        self._world.load(now)
         return self._world
 
     def _grow(self, particles: Particles, low: NDArray, high: NDArray, travel: float, frame: int) -> None:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from perpetua.physics.parts import Snapshot
 from perpetua.scene.materials import Material
 from perpetua.scene.particles import Particles, State
 from perpetua.scene.scene import Scene
@@ -49,17 +50,17 @@ def settled(world: World, scene: Scene, state: State, gravity: NDArray, substep:
     world.set_damping(np.where(standing, 2.0 * np.where(standing, omega, 1.0), FREEZE_RATE))
     keep = standing[particles.body]
     for length in PASSES:
-        world.load(particles, state.rigid)
+        world.load(Snapshot(particles, state.rigid, state.memory))
         substeps = max(1, math.ceil(min(length / omega.min(), LONGEST_S) / substep))
         world.advance([], substeps, hold=gravity)
-        loaded, _ = world.store(particles)
+        loaded = world.store(particles).particles
         F, plastic = particles.F.copy(), particles.plastic.copy()
         F[keep], plastic[keep] = loaded.F[keep], loaded.plastic[keep]
         particles = Particles(
             particles.positions, particles.velocities, F, particles.C, plastic, particles.body
         )
     world.set_damping(np.zeros(len(scene.bodies)))
-    world.load(particles, state.rigid)
+    world.load(Snapshot(particles, state.rigid, state.memory))
     return particles
 
 

@@ -39,7 +39,8 @@ def obtain(scene: Scene, dt: float, capacity: int, box: Box, seed: int) -> World
     if key not in _alive:
         discard()
         gs = runtime.fresh(seed)
-        from perpetua.physics.world import Plan, World
+        from perpetua.physics.parts import Plan
+        from perpetua.physics.world import World
 
         _alive[key] = World(gs, scene, Plan(box, dt, capacity))
     return _alive[key]

@@ -83,6 +83,8 @@ def pack_state(state: State) -> Memory:
     """A state as named arrays."""
     arrays = {f"{STATE}{f.name}": getattr(state.particles, f.name) for f in fields(Particles)}
     arrays |= {f"{STATE}total_F": state.total_F, f"{STATE}time": np.array(state.time)}
+    for name, array in state.memory.items():
+        arrays[f"{STATE}memory_{name}"] = array
     for body, pose in state.rigid.items():
         arrays[f"{STATE}rigid_{body}"] = np.concatenate([getattr(pose, f.name) for f in fields(RigidPose)])
     return arrays
@@ -100,6 +102,11 @@ def unpack_state(memory: Memory) -> State:
             if name.startswith(rigid)
         },
         float(memory[f"{STATE}time"]),
+        {
+            name.removeprefix(f"{STATE}memory_"): array
+            for name, array in memory.items()
+            if name.startswith(f"{STATE}memory_")
+        },
     )
 
 

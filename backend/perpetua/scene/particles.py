@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[np.float32]
+Memory = dict[str, NDArray]
+"""Arrays by name that one kind of matter keeps besides its particles, such as the air that carries smoke."""
 
 
 @dataclass(frozen=True)
@@ -67,6 +69,8 @@ class State:
     """Pose of every rigid body, by its index."""
     time: float = 0.0
     """Seconds since the picture."""
+    memory: Memory = field(default_factory=dict)
+    """What else the engine's parts need to go on; nobody but the part that wrote an array knows what it means."""
 
     def save(self, path: Path) -> None:
         """Write as one ``.npz`` file (uncompressed)."""
@@ -75,6 +79,8 @@ class State:
             arrays[f"rigid_{body}"] = np.concatenate(
                 [pose.position, pose.quaternion, pose.velocity, pose.angular_velocity]
             )
+        for name, array in self.memory.items():
+            arrays[f"memory_{name}"] = array
         np.savez(path, total_F=self.total_F, time=np.float64(self.time), **arrays)
 
     @staticmethod
@@ -87,7 +93,10 @@ class State:
                 for name in data.files
                 if name.startswith("rigid_")
             }
-            return State(particles, data["total_F"], rigid, float(data["time"]))
+            memory = {
+                name.removeprefix("memory_"): data[name] for name in data.files if name.startswith("memory_")
+            }
+            return State(particles, data["total_F"], rigid, float(data["time"]), memory)
 
     def with_particles(self, **changes: NDArray) -> State:
         """A copy with some of the particles' arrays exchanged."""

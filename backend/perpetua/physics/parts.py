@@ -1,0 +1,117 @@
+"""What a world is composed of: each part owns the bodies of some material models, or acts on them.
+
+A part adds what it needs to a Genesis scene that is being built, takes its share of a state, acts before every substep,
+and gives its share back. Parts of matter meet each other inside Genesis (solids, liquids and rigid bodies) or by what they read of
+each other before a substep. To add a kind of matter, write a part and name it in ``world.PARTS``.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from perpetua.physics.forces import Load
+from perpetua.physics.grid import Box
+from perpetua.scene.particles import Memory, Particles, RigidPose
+from perpetua.scene.scene import Scene
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a world is compiled for. dt: substep, s.  capacity: actions at once."""
+
+    box: Box
+    dt: float
+    capacity: int
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """All that a world is loaded with and gives back: the particles of all bodies, the pose of every rigid body by its index,
+    and by name the arrays that a part needs besides to go on as if it had never stopped."""
+
+    particles: Particles
+    rigid: dict[int, RigidPose]
+    memory: Memory
+
+
+@dataclass(frozen=True)
+class Stored:
+    """A snapshot that is being written: the particles' arrays by name, each part filling in its own bodies' rows."""
+
+    arrays: dict[str, NDArray]
+    rigid: dict[int, RigidPose]
+    memory: Memory
+
+
+@dataclass(frozen=True)
+class Building:
+    """What parts are built from. gs: Genesis.  genesis: its scene, not yet built.  folder: for files that Genesis reads while
+    it builds; gone afterwards."""
+
+    gs: Any
+    genesis: Any
+    scene: Scene
+    plan: Plan
+    folder: Path
+
+    def bodies_of(self, models: frozenset[str]) -> list[int]:
+        """Indices of the bodies whose material is of one of ``models``."""
+        return [i for i, body in enumerate(self.scene.bodies) if body.material.model in models]
+
+
+class Part:
+    """One kind of matter in a world, or something that acts on it. All methods but the constructor may be left out."""
+
+    models: ClassVar[frozenset[str]] = frozenset()
+    """Material models whose bodies are its own."""
+
+    def __init__(self, building: Building) -> None:
+        """Add entities and force fields to the Genesis scene before it is built."""
+
+    def built(self) -> None:
+        """The Genesis scene is built: make fields, fill in constants."""
+
+    def load(self, snapshot: Snapshot, genesis_state: Any) -> None:
+        """Take its share of ``snapshot``; what Genesis holds goes into ``genesis_state``, which is loaded after all parts."""
+
+    def loaded(self) -> None:
+        """Genesis has taken its state: drop whatever it remembers of before."""
+
+    def store(self, out: Stored) -> None:
+        """Write its share of the state as it is now."""
+
+    def set_damping(self, rate: NDArray) -> None:
+        """Let every body's velocity decay at ``rate`` [B] 1/s from now on."""
+
+    def pushed_mass(self, loads: Sequence[Load]) -> NDArray[np.float64]:
+        """[L] kg: sum of m w over its matter that each of ``loads`` pushes now, 0 for what is no push."""
+        return np.zeros(len(loads))
+
+    def set_loads(self, loads: Sequence[Load], other_mass: NDArray, hold: NDArray | None) -> None:
+        """What acts until the next call. ``other_mass`` [L] kg is what each push shares with the other parts.
+        ``hold`` [3] m/s^2 is an acceleration that bodies that do not settle are held against (gravity), or None."""
+
+    def before_substep(self) -> None:
+        """Act on its matter, once before each substep."""
+
+
+def solver_state(genesis: Any, state: Any, solver: Any) -> Any:
+    """The part of a Genesis simulator ``state`` that belongs to ``solver``."""
+    return state.solvers_state[genesis.sim.solvers.index(solver)]
+
+
+class quiet(warnings.catch_warnings):
+    """Genesis and Quadrants warn of their own inner workings; none of it is for the artist."""
+
+    def __enter__(self) -> None:
+        super().__enter__()
+        warnings.simplefilter("ignore")
