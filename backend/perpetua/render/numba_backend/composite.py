@@ -1,21 +1,26 @@
 """Alpha compositing of the tile lists, nearest first (3D Gaussian Splatting, Kerbl et al. 2023).
 
-At a pixel centre with offset d from the mean, Gaussian i has
+At a pixel centre with offset d = mean - centre, Gaussian i has
 
     alpha_i = min(0.999, opacity_i exp(-d^T conic_i d / 2)),        skipped if alpha_i < 1/255,
     C = sum_i c_i alpha_i T_i + T_end background,   T_i = prod_{j<i} (1 - alpha_j),   alpha = 1 - T_end,
 
 and a pixel is finished before the Gaussian that would bring T to 1e-4 or less. With the image covariance S, the
-quadratic form is completed to squares row by row, which has no cancellation however thin the Gaussian:
+quadratic form is completed to squares, which has no cancellation however thin the Gaussian:
 
     d^T conic d = conic_xx u^2 + dy^2 / S_yy,   u = dx - (S_xy / S_yy) dy,
     log2(alpha) = UU u^2 + YY dy^2 + log2(opacity),   UU = -log2(e)/2 conic_xx,   YY = -log2(e)/2 / S_yy,
 
-so that one fast `exp2` makes alpha, and its highest value in a row of pixels is where u is nearest to zero.
+so that one fast `exp2` makes alpha.
 
-Per tile all state is one flat float32 array of rows of planes of 16 lanes:
-    T | last | weight | channel 0 | channel 1 | ...
-T is negative once the pixel is finished, and for lanes outside of the image.
+Lanes are used twice (lanes.py). First they are the 16 blocks of the tile: `touched_blocks` asks of all at once
+whether the Gaussian reaches them. Then, for each block it does reach, they are the 16 pixels of that block. What a tile
+remembers is one flat float32 array, for each block a row of planes of 16 lanes:
+
+    T | closed | channel 0 | channel 1 | ...
+
+T is negative once the pixel is finished, and outside of the image. `closed` is the place in the tile's list at which
+the pixel finished, and larger than any place while it has not.
 """
 
 from __future__ import annotations
@@ -24,9 +29,10 @@ from typing import Any
 
 import numpy as np
 
-from perpetua.render.numba_backend.bin import EXTENT_Y, LOG2_OPACITY, SHEAR, UU, YY, X, Y
-from perpetua.render.numba_backend.compile import inlined, kernel
+from perpetua.render.numba_backend.bin import LOG2_OPACITY, SHEAR, TILT, UU, YY, X, Y
+from perpetua.render.numba_backend.compile import careful_kernel, inlined
 from perpetua.render.numba_backend.lanes import (
+    BLOCK,
     HALF,
     LANES,
     LOG2_MIN_ALPHA,
@@ -34,147 +40,174 @@ from perpetua.render.numba_backend.lanes import (
     MIN_TRANSMITTANCE,
     ONE,
     TILE,
-    UNSEEN_EXPONENT,
     ZERO,
     F,
-    add_scaled_lanes,
-    ceiling,
+    bits,
     exp2,
-    floor,
+    larger,
+    load,
+    lowest_bit,
     prefetch,
+    select,
+    smaller,
+    store,
 )
 
 MIN_EXPECTED_ALPHA = F(1e-10)  # floor of the alpha that the depth is divided by (gsplat: same)
-_AHEAD = 6  # Gaussians between a prefetch and its use
-_FINISHED_EVERY = 32  # Gaussians between two looks at whether the whole tile is finished
+NEVER = F(1e9)  # `closed` of a pixel that is still open; places in a list are exact in float32 below 2^24
+AHEAD = 6  # Gaussians between a prefetch and its use
+BLOCKS_A_ROW = TILE // BLOCK
 
-_ROW = F(TILE - 1)  # pixels from the first centre of a row to its last
+_PLANES = 2  # planes before the first channel
+_ALL_BLOCKS = (1 << LANES) - 1
+# Added to log2(alpha) at a block's nearest point: its rounding must not lose a pixel that is just bright enough.
+_SLACK = F(1e-3)
 
-# Plane offsets, unsigned: see lanes.py.
-_U = np.uint64
-_LAST = _U(1 * TILE)
-_WEIGHT = _U(2 * TILE)
-_PLANES = 3  # planes before the first channel
-
-
-@inlined
-def misses_row(uu: Any, u0: Any, constant: Any) -> Any:
-    """Whether alpha stays below 1/255 at all pixels of a row, where u goes from u0 down to u0 - 15."""
-    u = min(u0, max(u0 - _ROW, ZERO))
-    return u * u * uu + constant < LOG2_MIN_ALPHA
+# Lane l is pixel (l % 4, l // 4) of a block and block (l % 4, l // 4) of a tile. Places in pixels, for both.
+PIXEL_X = np.array([l % BLOCK for l in range(LANES)], np.float32)
+PIXEL_Y = np.array([l // BLOCK for l in range(LANES)], np.float32)
+BLOCK_X = BLOCK * PIXEL_X
+BLOCK_Y = BLOCK * PIXEL_Y
+_ACROSS = F(BLOCK - 1)  # pixels from the first centre of a block to its last
 
 
 @inlined
-def _finished(state: Any, row: Any) -> Any:
-    """Whether no pixel of the row that starts at state[row] is open."""
-    most = -ONE
-    for l in range(TILE):
-        most = max(most, state[row + l])
-    return most <= ZERO
+def _nearest_to(goal: Any, low: Any, high: Any) -> Any:
+    """The number in [low, high] that is nearest to the goal."""
+    return smaller(larger(goal, low), high)
 
 
-@kernel
+@inlined
+def touched_blocks(record: Any, dx: Any, dy: Any) -> Any:
+    """Bits of the tile's blocks in which a Gaussian may reach alpha = 1/255; (dx, dy) is its mean from the first pixel.
+
+    log2(alpha) is concave, so its highest value in a block that does not hold the mean is on the side that faces the
+    mean across or the one that faces it down. Each is a one-dimensional problem: on a line of constant dy the best u is
+    nearest to zero, on a line of constant dx the best dy is nearest to (S_xy / S_xx) dx.
+    """
+    right, bottom = dx - load(BLOCK_X, 0), dy - load(BLOCK_Y, 0)
+    left, top = right - _ACROSS, bottom - _ACROSS
+    dy_across = _nearest_to(ZERO, top, bottom)
+    shift = dy_across * record[SHEAR]
+    u_across = _nearest_to(ZERO, left + shift, right + shift)
+    dx_down = _nearest_to(ZERO, left, right)
+    dy_down = _nearest_to(dx_down * record[TILT], top, bottom)
+    u_down = dx_down + dy_down * record[SHEAR]
+    best = larger(
+        u_across * u_across * record[UU] + dy_across * dy_across * record[YY],
+        u_down * u_down * record[UU] + dy_down * dy_down * record[YY],
+    )
+    return bits(best >= LOG2_MIN_ALPHA - _SLACK - record[LOG2_OPACITY])
+
+
+@inlined
+def log2_alpha(record: Any, dx: Any, dy: Any) -> Any:
+    """(u, log2(alpha) before the clamp) at offsets dx, dy."""
+    u = dy * record[SHEAR] + dx
+    return u, u * u * record[UU] + (dy * dy * record[YY] + record[LOG2_OPACITY])
+
+
+@inlined
+def record_of(records: Any, g: Any) -> Any:
+    """Row g of the records as a tuple."""
+    return (
+        records[g, 0],
+        records[g, 1],
+        records[g, 2],
+        records[g, 3],
+        records[g, 4],
+        records[g, 5],
+        records[g, 6],
+    )
+
+
+@careful_kernel
 def composite_forward(
     begin: int,
     end: int,
-    records: np.ndarray,  # [V, RECORD]
-    features: np.ndarray,  # [V, channels]
+    records: np.ndarray,  # [N, RECORD]
+    features: np.ndarray,  # [N, channels]
     tile_start: np.ndarray,  # [tiles + 1]
     pairs: np.ndarray,  # [P, 2]
     width: int,
     height: int,
     background: np.ndarray,  # [channels]
     expected_depth: bool,  # divide the last channel by alpha
+    reached: np.ndarray,  # out [P] uint16: bits of the blocks in which a pixel sees the pair
     image: np.ndarray,  # out [height * width * channels], and below [height * width]
     alpha: np.ndarray,  # out
     transmittance: np.ndarray,  # out T_end: 1 - alpha without its rounding
-    last: np.ndarray,  # out place of the last Gaussian seen in its tile's list, -1 for none (exact below 2^24)
+    closed: np.ndarray,  # out place in its tile's list at which a pixel finished, NEVER if it did not
 ) -> None:
     """Composite tiles begin..end."""
     tiles_x = (width + TILE - 1) // TILE
     channels = background.shape[0]
-    row_size = TILE * (_PLANES + channels)
-    state = np.empty(TILE * row_size, np.float32)
+    row = LANES * (_PLANES + channels)
+    state = np.empty(LANES * row, np.float32)
     for tile in range(begin, end):
         left, top = (tile % tiles_x) * TILE, (tile // tiles_x) * TILE
-        rows, columns = min(TILE, height - top), min(TILE, width - left)
         first, stop = tile_start[tile], tile_start[tile + 1]
-        if first == stop:
-            for y in range(rows):
-                for l in range(columns):
-                    pixel = _U((top + y) * width + left + l)
-                    transmittance[pixel], alpha[pixel], last[pixel] = ONE, ZERO, -ONE
-                    for c in range(_U(channels)):
-                        image[pixel * _U(channels) + c] = background[c]
-            continue
-        for y in range(TILE):
-            o = _U(y * row_size)
-            for l in range(LANES):
-                state[o + l] = ONE if (y < rows and np.int64(l) < columns) else -ONE
-                state[o + _LAST + l] = -ONE
-            for j in range(_WEIGHT, _U(row_size)):
-                state[o + j] = ZERO
-        centre_x, centre_y = F(left) + HALF, F(top) + HALF
-        low, high = 0, rows  # rows outside of these are finished
-        for s in range(first, stop):
-            if s + _AHEAD < stop:
-                prefetch(records, np.int64(pairs[s + _AHEAD, 0]))
-                prefetch(features, np.int64(pairs[s + _AHEAD, 0]))
-            g = pairs[s, 0]
-            mean_y, extent = records[g, Y], records[g, EXTENT_Y]
-            uu, shear, yy = records[g, UU], records[g, SHEAR], records[g, YY]
-            log2_opacity = records[g, LOG2_OPACITY]
-            y0 = max(low, ceiling(mean_y - extent - centre_y))
-            y1 = min(high, floor(mean_y + extent - centre_y) + 1)
-            rank = F(s - first)
-            dx0 = records[g, X] - centre_x
-            for y in range(y0, y1):
-                dy = mean_y - (centre_y + F(y))
-                u0, constant = dx0 + shear * dy, yy * dy * dy + log2_opacity
-                if misses_row(uu, u0, constant):
-                    continue
-                o = _U(y * row_size)
-                for l in range(LANES):
-                    u = u0 - F(np.int32(l))
-                    exponent = u * u * uu + constant
-                    touched = exponent >= LOG2_MIN_ALPHA
-                    a = exp2(exponent if touched else UNSEEN_EXPONENT)
-                    a = a if a < MAX_ALPHA else MAX_ALPHA
-                    t = state[o + l]
-                    weight = t * a
-                    t_next = t - weight
-                    alive = touched & (t > ZERO)
-                    seen = alive & (t_next > MIN_TRANSMITTANCE)
-                    weight = weight if seen else ZERO
-                    state[o + l] = t_next if seen else (-t if alive else t)
-                    state[o + _LAST + l] = max(state[o + _LAST + l], rank if seen else -ONE)
-                    state[o + _WEIGHT + l] = weight
-                for c in range(channels):
-                    add_scaled_lanes(state, o + _U((_PLANES + c) * TILE), o + _WEIGHT, features[g, c])
-            if ((s - first) % _FINISHED_EVERY) == _FINISHED_EVERY - 1:
-                while low < high and _finished(state, low * row_size):
-                    low += 1
-                while low < high and _finished(state, (high - 1) * row_size):
-                    high -= 1
-                if low == high:
-                    break
-        for y in range(rows):
-            o = _U(y * row_size)
-            pixel = _U((top + y) * width + left)
-            for l in range(_U(columns)):
-                t = abs(state[o + l])
-                state[o + l] = t
-                transmittance[pixel + l] = t
-                alpha[pixel + l] = ONE - t
-                last[pixel + l] = state[o + _LAST + l]
+        unfinished = 0
+        for b in range(LANES):
+            x0, y0 = left + BLOCK * (b % BLOCKS_A_ROW), top + BLOCK * (b // BLOCKS_A_ROW)
+            inside = (load(PIXEL_X, 0) < F(width - x0)) & (load(PIXEL_Y, 0) < F(height - y0))
+            store(state, b * row, select(inside, ONE, -ONE))
+            store(state, b * row + LANES, NEVER)
             for c in range(channels):
-                plane = o + _U((_PLANES + c) * TILE)
-                behind = background[c]
-                at = pixel * _U(channels) + _U(c)
-                if expected_depth and c == channels - 1:
-                    for l in range(_U(columns)):
-                        a = max(ONE - state[o + l], MIN_EXPECTED_ALPHA)
-                        image[at + l * _U(channels)] = (state[plane + l] + state[o + l] * behind) / a
-                else:
-                    for l in range(_U(columns)):
-                        image[at + l * _U(channels)] = state[plane + l] + state[o + l] * behind
+                store(state, b * row + (_PLANES + c) * LANES, ZERO)
+            if bits(inside) != 0:
+                unfinished |= 1 << b
+        centre_x, centre_y = F(left) + HALF, F(top) + HALF
+        for s in range(first, stop):
+            if s + AHEAD < stop:
+                prefetch(records, np.int64(pairs[s + AHEAD, 0]))
+                prefetch(features, np.int64(pairs[s + AHEAD, 0]))
+            g = pairs[s, 0]
+            record = record_of(records, g)
+            dx, dy = record[X] - centre_x, record[Y] - centre_y
+            blocks = touched_blocks(record, dx, dy) & unfinished
+            dx_of_pixel, dy_of_pixel = dx - load(PIXEL_X, 0), dy - load(PIXEL_Y, 0)
+            seen_in = 0
+            while blocks != 0:
+                b = lowest_bit(blocks)
+                blocks &= blocks - 1
+                o = b * row
+                _, exponent = log2_alpha(record, dx_of_pixel - BLOCK_X[b], dy_of_pixel - BLOCK_Y[b])
+                t = load(state, o)
+                touched = (exponent >= LOG2_MIN_ALPHA) & (t > ZERO)
+                weight = smaller(exp2(exponent), MAX_ALPHA) * t
+                t_next = t - weight
+                seen = touched & (t_next > MIN_TRANSMITTANCE)
+                weight = select(seen, weight, ZERO)
+                finishes = touched & ~seen
+                t_next = select(seen, t_next, t)
+                if bits(finishes) != 0:
+                    t_next = select(finishes, -t, t_next)
+                    store(state, o + LANES, select(finishes, F(s - first), load(state, o + LANES)))
+                    if bits(t_next > ZERO) == 0:
+                        unfinished &= ~(1 << b)
+                store(state, o, t_next)
+                for c in range(channels):
+                    plane = o + (_PLANES + c) * LANES
+                    store(state, plane, weight * features[g, c] + load(state, plane))
+                if bits(seen) != 0:
+                    seen_in |= 1 << b
+            reached[s] = seen_in
+            if unfinished == 0:
+                for rest in range(s + 1, stop):
+                    reached[rest] = 0
+                break
+        for b in range(LANES):
+            x0, y0 = left + BLOCK * (b % BLOCKS_A_ROW), top + BLOCK * (b // BLOCKS_A_ROW)
+            for y in range(min(BLOCK, height - y0)):
+                o = b * row + y * BLOCK
+                for l in range(min(BLOCK, width - x0)):
+                    pixel = (y0 + y) * width + x0 + l
+                    t = abs(state[o + l])
+                    transmittance[pixel], alpha[pixel] = t, ONE - t
+                    closed[pixel] = state[o + LANES + l]
+                    for c in range(channels):
+                        value = state[o + (_PLANES + c) * LANES + l] + t * background[c]
+                        if expected_depth and c == channels - 1:
+                            value /= max(ONE - t, MIN_EXPECTED_ALPHA)
+                        image[pixel * channels + c] = value

@@ -1,27 +1,45 @@
-"""What a row of 16 pixels is to the kernels: constants, bit casts, a fast power of two, prefetch.
+"""Sixteen float32 numbers in one vector register, as a type that numba kernels calculate with.
 
-A tile is 16 x 16 pixels and the inner loops run over the 16 pixels of a row, which LLVM turns into one or two
-vector registers. That only happens while all per-pixel state of a tile lives in one flat float32 array with
-constant distances (no alias checks) and indices are unsigned 64-bit (no negative wrap-around); both are measured to
-matter by a factor of five, which is why the kernels look the way they do.
+A tile has 16 x 16 pixels, in 16 blocks of 4 x 4. A `Lanes` value holds one number for each pixel of a block (or for
+each block of a tile), a `Mask` one truth value for each:
+
+    weight = select(alpha >= MIN_ALPHA, alpha * t, ZERO)
+    store(state, at, load(state, at) + weight * color)
+
+Operators take two `Lanes`, or `Lanes` and a float32, which then stands for sixteen equal ones. Each becomes one
+instruction for all lanes, AVX-512 in one register, AVX2 in two, NEON in four: LLVM splits what is too wide. Written
+as a loop over sixteen floats instead, the same code is only turned into vectors while LLVM can prove that no two
+arrays overlap, and is five times slower when it cannot.
+
+    load, store         sixteen neighbours of a flat float32 array
+    + - * / - (unary)   float32 arithmetic; a * b + c becomes a fused multiply-add
+    < <= > >=           -> Mask;   & and | combine masks, ~ inverts one
+    select              lane by lane one of two
+    bits                Mask -> integer with bit l for lane l;   lowest_bit finds its first
+    sum_each            sums over the lanes of several values, in a fixed order
+    exp2                2**x
 """
 
 from __future__ import annotations
 
+import operator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from llvmlite import ir
 from numba import types
-from numba.core.typing.templates import Signature
-from numba.extending import intrinsic
+from numba.core.datamodel.models import PrimitiveModel
+from numba.core.datamodel.registry import register_default
+from numba.extending import intrinsic, lower_builtin, type_callable
 from numba.np.arrayobj import make_array
 
 from perpetua.render.numba_backend.compile import inlined
 
 F = np.float32
-TILE = 16  # pixels, the side of a tile and the number of lanes in a row
-LANES = np.uint64(TILE)
+LANES = 16
+TILE = 16  # pixels, the side of a tile
+BLOCK = 4  # pixels, the side of a block: as many pixels as lanes, as many blocks in a tile as lanes
 
 ZERO, HALF, ONE, TWO = F(0), F(0.5), F(1), F(2)
 LOG2E = F(1.4426950408889634)
@@ -32,32 +50,216 @@ LOG2_MIN_ALPHA = F(-7.994353436858858)
 MAX_ALPHA = F(0.999)
 MIN_TRANSMITTANCE = F(1e-4)  # a pixel is finished before the Gaussian that would bring it here
 
-# Added to an alpha exponent that is out of range so that `exp2` stays defined; far below LOG2_MIN_ALPHA.
-UNSEEN_EXPONENT = F(-20)
+
+class LanesType(types.Type):
+    """numba's type of sixteen float32."""
+
+    def __init__(self) -> None:
+        super().__init__(name="Lanes")
 
 
-def _float_bits(typing_context: Any, value: Any) -> Any:
-    """The 32 bits of a float32 as an int32."""
+class MaskType(types.Type):
+    """numba's type of sixteen truth values."""
 
-    def generate(context: Any, builder: Any, signature: Signature, args: Any) -> Any:
-        return builder.bitcast(args[0], ir.IntType(32))
-
-    return types.int32(types.float32), generate
+    def __init__(self) -> None:
+        super().__init__(name="Mask")
 
 
-def _bits_float(typing_context: Any, value: Any) -> Any:
-    """The float32 that has the 32 bits of an int32."""
+lanes_type, mask_type = LanesType(), MaskType()
+_FLOATS = ir.VectorType(ir.FloatType(), LANES)
+_INTS = ir.VectorType(ir.IntType(32), LANES)
+_BITS = ir.VectorType(ir.IntType(1), LANES)
 
-    def generate(context: Any, builder: Any, signature: Signature, args: Any) -> Any:
-        return builder.bitcast(args[0], ir.FloatType())
 
-    return types.float32(types.int32), generate
+@register_default(LanesType)
+class _LanesModel(PrimitiveModel):
+    def __init__(self, manager: Any, numba_type: Any) -> None:
+        super().__init__(manager, numba_type, _FLOATS)
+
+
+@register_default(MaskType)
+class _MaskModel(PrimitiveModel):
+    def __init__(self, manager: Any, numba_type: Any) -> None:
+        super().__init__(manager, numba_type, _BITS)
+
+
+def _shuffle(builder: Any, a: Any, b: Any, source: list[int]) -> Any:
+    """The lanes `source` of a followed by b."""
+    indices = ir.Constant(ir.VectorType(ir.IntType(32), len(source)), source)
+    return builder.shuffle_vector(a, b, indices)
+
+
+def _as_lanes(builder: Any, numba_type: Any, value: Any) -> Any:
+    """The value, or a float32 in all lanes."""
+    if numba_type == lanes_type:
+        return value
+    nothing = ir.Constant(_FLOATS, ir.Undefined)
+    return _shuffle(builder, builder.insert_element(nothing, value, ir.IntType(32)(0)), nothing, [0] * LANES)
+
+
+def _is_operand(*numba_types: Any) -> bool:
+    """Whether these are Lanes or float32, and one of them is Lanes."""
+    return lanes_type in numba_types and all(t in (lanes_type, types.float32) for t in numba_types)
+
+
+def _define(function: Any, operands: tuple[Any, ...], result: Any, generate: Callable[..., Any]) -> None:
+    """Let numba lower `function` of `operands` by `generate(builder, *values)`; float32 values arrive broadcast."""
+
+    def typer(context: Any) -> Any:
+        # numba looks at the names of the typer's parameters
+        def of_one(a: Any) -> Any:
+            return result if (a,) == operands else None
+
+        def of_two(a: Any, b: Any) -> Any:
+            return result if (a, b) == operands else None
+
+        return of_one if len(operands) == 1 else of_two
+
+    def lower(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        if mask_type in operands:
+            return generate(builder, *args)
+        return generate(builder, *(_as_lanes(builder, t, v) for t, v in zip(operands, args, strict=True)))
+
+    type_callable(function)(typer)
+    lower_builtin(function, *operands)(lower)
+
+
+def _define_operators() -> None:
+    pairs = [(lanes_type, lanes_type), (lanes_type, types.float32), (types.float32, lanes_type)]
+    arithmetic = {
+        operator.add: "fadd",
+        operator.sub: "fsub",
+        operator.mul: "fmul",
+        operator.truediv: "fdiv",
+    }
+    comparisons = {operator.lt: "<", operator.le: "<=", operator.gt: ">", operator.ge: ">="}
+    for operands in pairs:
+        for function, instruction in arithmetic.items():
+            _define(function, operands, lanes_type, lambda b, x, y, name=instruction: getattr(b, name)(x, y))
+        for function, symbol in comparisons.items():
+            _define(function, operands, mask_type, lambda b, x, y, s=symbol: b.fcmp_ordered(s, x, y))
+    _define(operator.neg, (lanes_type,), lanes_type, lambda b, x: b.fneg(x))
+    _define(operator.and_, (mask_type, mask_type), mask_type, lambda b, x, y: b.and_(x, y))
+    _define(operator.or_, (mask_type, mask_type), mask_type, lambda b, x, y: b.or_(x, y))
+    _define(operator.invert, (mask_type,), mask_type, lambda b, x: b.not_(x))
+
+
+_define_operators()
+
+
+def _pointer(context: Any, builder: Any, array_type: Any, array: Any, at: Any) -> Any:
+    """Pointer to the 16 float32 from array[at] as one vector."""
+    view = make_array(array_type)(context, builder, array)
+    return builder.bitcast(builder.gep(view.data, [at]), _FLOATS.as_pointer())
+
+
+def _load(typing_context: Any, array: Any, at: Any) -> Any:
+    """Lanes from array[at], array[at + 1], ... of a flat float32 array; not checked against its length."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return builder.load(_pointer(context, builder, signature.args[0], *args), align=4)
+
+    return lanes_type(array, types.int64), generate
+
+
+def _store(typing_context: Any, array: Any, at: Any, value: Any) -> Any:
+    """Write Lanes (or a float32 sixteen times) to array[at], array[at + 1], ...; not checked against its length."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        lanes = _as_lanes(builder, signature.args[2], args[2])
+        builder.store(lanes, _pointer(context, builder, signature.args[0], *args[:2]), align=4)
+        return context.get_dummy_value()
+
+    return types.void(array, types.int64, value), generate
+
+
+def _select(typing_context: Any, mask: Any, yes: Any, no: Any) -> Any:
+    """`yes` in the lanes where the mask is true, else `no`."""
+    if mask != mask_type or not all(t in (lanes_type, types.float32) for t in (yes, no)):
+        return None
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        a, b = (_as_lanes(builder, signature.args[k], args[k]) for k in (1, 2))
+        return builder.select(args[0], a, b)
+
+    return lanes_type(mask, yes, no), generate
+
+
+def _broadcast(typing_context: Any, value: Any) -> Any:
+    """A float32 in all lanes."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return _as_lanes(builder, types.float32, args[0])
+
+    return lanes_type(types.float32), generate
+
+
+def _bits(typing_context: Any, mask: Any) -> Any:
+    """The mask as an int64 whose bit l is lane l; 0 if no lane is true."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return builder.zext(builder.bitcast(args[0], ir.IntType(LANES)), ir.IntType(64))
+
+    return types.int64(mask_type), generate
+
+
+def _lowest_bit(typing_context: Any, value: Any) -> Any:
+    """Place of the lowest bit that is set in an int64 other than 0."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        zero_does_not_occur = ir.IntType(1)(1)
+        return builder.cttz(args[0], zero_does_not_occur)
+
+    return types.int64(types.int64), generate
+
+
+def _times_power_of_two(typing_context: Any, value: Any, shifted: Any) -> Any:
+    """value * 2**k, where the integer k is in the low mantissa bits of `shifted`; see exp2."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        mantissa_bits = ir.Constant(_INTS, [23] * LANES)
+        exponent = builder.shl(builder.bitcast(args[1], _INTS), mantissa_bits)
+        return builder.bitcast(builder.add(builder.bitcast(args[0], _INTS), exponent), _FLOATS)
+
+    return lanes_type(lanes_type, lanes_type), generate
+
+
+def _sum_each(typing_context: Any, values: Any) -> Any:
+    """Sums over the lanes of up to 16 Lanes in a tuple, as Lanes: lane k is the sum of values[k], the rest zeros.
+
+    Four times two values become one that holds the half sums of both, so sixteen sums take 15 additions.
+    The order is the same for every value: lanes at distance 8, then 4, 2, 1.
+    """
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        zero = ir.Constant(_FLOATS, [0.0] * LANES)
+        rows = [builder.extract_value(args[0], k) for k in range(signature.args[0].count)]
+        # Value k is paired with k + 8, then k + 4, ..., so that after four rounds sum k is in lane k.
+        rows += [zero] * (LANES - len(rows))
+        span = LANES
+        while span > 1:
+            half = span // 2
+            # A row holds LANES / span values of span lanes each; below, the two halves of all of them meet.
+            starts = range(0, 2 * LANES, span)
+            low = [start + l for start in starts for l in range(half)]
+            high = [start + half + l for start in starts for l in range(half)]
+            pairs = zip(rows[0::2], rows[1::2], strict=True)
+            rows = [
+                b
+                if a is zero and b is zero
+                else builder.fadd(_shuffle(builder, a, b, low), _shuffle(builder, a, b, high))
+                for a, b in pairs
+            ]
+            span = half
+        return rows[0]
+
+    return lanes_type(values), generate
 
 
 def _prefetch(typing_context: Any, array: Any, row: Any) -> Any:
     """Ask the processor to bring the start of `array[row]` into its cache."""
 
-    def generate(context: Any, builder: Any, signature: Signature, args: Any) -> Any:
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         view = make_array(signature.args[0])(context, builder, args[0])
         stride = builder.extract_value(view.strides, 0)
         start = builder.ptrtoint(view.data, ir.IntType(64))
@@ -74,105 +276,35 @@ def _prefetch(typing_context: Any, array: Any, row: Any) -> Any:
     return types.void(array, types.int64), generate
 
 
-_ROW = ir.VectorType(ir.FloatType(), TILE)
-
-
-def _row_pointer(context: Any, builder: Any, array_type: Any, array: Any, offset: Any) -> Any:
-    """Pointer to the 16 float32 from array[offset] as one vector."""
-    view = make_array(array_type)(context, builder, array)
-    return builder.bitcast(builder.gep(view.data, [offset]), _ROW.as_pointer())
-
-
-def _load_row(builder: Any, pointer: Any) -> Any:
-    row = builder.load(pointer)
-    row.align = 4
-    return row
-
-
-def _add_product(builder: Any, pointer: Any, a: Any, b: Any) -> None:
-    """Add a * b to the row at `pointer`, as a fused multiply-add where the processor has one."""
-    product = builder.fmul(a, b, flags=("contract",))
-    builder.store(builder.fadd(_load_row(builder, pointer), product, flags=("contract",)), pointer).align = 4
-
-
-def _add_scaled_lanes(typing_context: Any, array: Any, into: Any, source: Any, scale: Any) -> Any:
-    """array[into + l] += array[source + l] * scale for the 16 lanes l.
-
-    Written as a loop, LLVM cannot see that the rows are apart when their distance is only known at run time, and
-    goes through it one lane at a time.
-    """
-
-    def generate(context: Any, builder: Any, signature: Signature, args: Any) -> Any:
-        target = _row_pointer(context, builder, signature.args[0], args[0], args[1])
-        row = _load_row(builder, _row_pointer(context, builder, signature.args[0], args[0], args[2]))
-        one = builder.insert_element(ir.Constant(_ROW, ir.Undefined), args[3], ir.IntType(32)(0))
-        splat = ir.Constant(ir.VectorType(ir.IntType(32), TILE), [0] * TILE)
-        _add_product(
-            builder, target, row, builder.shuffle_vector(one, ir.Constant(_ROW, ir.Undefined), splat)
-        )
-        return context.get_dummy_value()
-
-    return types.void(array, types.uint64, types.uint64, types.float32), generate
-
-
-def _add_product_lanes(typing_context: Any, sums: Any, into: Any, array: Any, a: Any, b: Any) -> Any:
-    """sums[into + l] += array[a + l] * array[b + l] for the 16 lanes l; see add_scaled_lanes."""
-
-    def generate(context: Any, builder: Any, signature: Signature, args: Any) -> Any:
-        target = _row_pointer(context, builder, signature.args[0], args[0], args[1])
-        rows = [
-            _load_row(builder, _row_pointer(context, builder, signature.args[2], args[2], args[k]))
-            for k in (3, 4)
-        ]
-        _add_product(builder, target, rows[0], rows[1])
-        return context.get_dummy_value()
-
-    return types.void(sums, types.uint64, array, types.uint64, types.uint64), generate
-
-
-def _sum_lanes(typing_context: Any, array: Any, offset: Any) -> Any:
-    """Sum of the 16 float32 from array[offset], in a fixed order: halves onto halves.
-
-    As a loop, LLVM sums several rows at once with gathers, which takes several times as long.
-    """
-
-    def generate(context: Any, builder: Any, signature: Signature, args: Any) -> Any:
-        total = _load_row(builder, _row_pointer(context, builder, signature.args[0], args[0], args[1]))
-        half = TILE // 2
-        while half >= 1:
-            shape = ir.VectorType(ir.IntType(32), half)
-            nothing = ir.Constant(total.type, ir.Undefined)
-            low = builder.shuffle_vector(total, nothing, ir.Constant(shape, list(range(half))))
-            high = builder.shuffle_vector(total, nothing, ir.Constant(shape, list(range(half, 2 * half))))
-            total = builder.fadd(low, high)
-            half //= 2
-        return builder.extract_element(total, ir.IntType(32)(0))
-
-    return types.float32(array, types.uint64), generate
-
-
-float_bits: Any = intrinsic(_float_bits)
-bits_float: Any = intrinsic(_bits_float)
+load: Any = intrinsic(_load)
+store: Any = intrinsic(_store)
+select: Any = intrinsic(_select)
+broadcast: Any = intrinsic(_broadcast)
+bits: Any = intrinsic(_bits)
+lowest_bit: Any = intrinsic(_lowest_bit)
+sum_each: Any = intrinsic(_sum_each)
 prefetch: Any = intrinsic(_prefetch)
-add_scaled_lanes: Any = intrinsic(_add_scaled_lanes)
-add_product_lanes: Any = intrinsic(_add_product_lanes)
-sum_lanes: Any = intrinsic(_sum_lanes)
+_times_two_to: Any = intrinsic(_times_power_of_two)
 
 # 1.5 * 2**23: adding it to x and taking it away again rounds x to an integer, which is then in the low mantissa bits.
 _ROUNDER = F(12582912.0)
-# Minimax polynomial for 2**f, f in [-0.5, 0.5]; relative error below 3e-7 in float32.
+# Polynomial for 2**f that is exact at 0 and has the smallest greatest relative error in [-0.5, 0.5]: 9e-8, in float32
+# 1.6e-7. Found by linear programming over 4001 Chebyshev points.
 _P5, _P4, _P3, _P2, _P1 = (
-    F(1.33335581e-3),
-    F(9.61812911e-3),
-    F(5.55041087e-2),
-    F(2.40226507e-1),
-    F(6.93147181e-1),
+    F(1.326472749e-3),
+    F(9.671512642e-3),
+    F(5.550733742e-2),
+    F(2.402224209e-1),
+    F(6.931469776e-1),
 )
 
 
 @inlined
 def exp2(x: Any) -> Any:
-    """2**x for float32 x in [-126, 126]: the integer part goes to the exponent bits, the rest to a polynomial."""
+    """2**x of Lanes in [-126, 126]: the integer part goes to the exponent bits, the rest to a polynomial.
+
+    Lanes out of that range get arbitrary numbers: the caller must select them away.
+    """
     shifted = x + _ROUNDER
     f = x - (shifted - _ROUNDER)
     y = f * _P5 + _P4
@@ -180,7 +312,19 @@ def exp2(x: Any) -> Any:
     y = y * f + _P2
     y = y * f + _P1
     y = y * f + ONE
-    return bits_float(float_bits(y) + (float_bits(shifted) << np.int32(23)))
+    return _times_two_to(y, shifted)
+
+
+@inlined
+def smaller(a: Any, b: Any) -> Any:
+    """Lane by lane the smaller of two."""
+    return select(a < b, a, b)
+
+
+@inlined
+def larger(a: Any, b: Any) -> Any:
+    """Lane by lane the larger of two."""
+    return select(a > b, a, b)
 
 
 @inlined
@@ -188,10 +332,3 @@ def floor(x: Any) -> Any:
     """Largest integer (int64) not above x: math.floor is a call of the C library, this is two instructions."""
     i = np.int64(x)
     return i - 1 if F(i) > x else i
-
-
-@inlined
-def ceiling(x: Any) -> Any:
-    """Smallest integer (int64) not below x."""
-    i = np.int64(x)
-    return i + 1 if F(i) < x else i

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from perpetua.render.numba_backend.bin import RECORD, bin_tiles, sort_by_depth
+from perpetua.render.numba_backend.bin import RECORD, bin_tiles, make_records, sort_by_depth
 from perpetua.render.numba_backend.composite import composite_forward
 from perpetua.render.numba_backend.composite_backward import MOMENTS, composite_backward, sum_slots
 from perpetua.render.numba_backend.threads import GAUSSIANS_A_RANGE, array, parallel_ranges, thread_count
@@ -49,63 +49,47 @@ class Composite(torch.autograd.Function):
         with_depth: bool,
         expected_depth: bool,
     ) -> tuple[Tensor, Tensor]:
-        channels = colors.shape[1] + int(with_depth)
+        count, channels = means2d.shape[0], colors.shape[1] + int(with_depth)
+        records, boxes = np.empty((count, RECORD), np.float32), np.empty((count, 4), np.int32)
+        shapes = [array(t) for t in (means2d, image_covars, conics, radii, extents, opacities)]
+        parallel_ranges(make_records, count, GAUSSIANS_A_RANGE, *shapes, width, height, records, boxes)
+        features = array(torch.cat([colors, depths[:, None]], 1) if with_depth else colors)
         order = sort_by_depth(array(radii), array(depths).view(np.int32))
-        records = np.empty((len(order), RECORD), np.float32)
-        features = np.empty((len(order), channels), np.float32)
-        first_slot = np.empty(len(order) + 1, np.int64)
-        tile_start, pairs = bin_tiles(
-            order,
-            *(array(t) for t in (means2d, image_covars, conics, extents, opacities, colors)),
-            array(depths if with_depth else depths[:0]),
-            width,
-            height,
-            records,
-            features,
-            first_slot,
-        )
+        first_slot = np.empty(count + 1, np.int64)
+        tile_start, pairs = bin_tiles(order, boxes, width, height, first_slot)
         behind = np.zeros(channels, np.float32)
         behind[: background.shape[0]] = array(background)
         image = torch.empty(height, width, channels)
         alpha = torch.empty(height, width, 1)
         transmittance = np.empty(height * width, np.float32)
-        last = np.empty(height * width, np.float32)
-        tiles = (records, features, tile_start, pairs, width, height, behind, expected_depth)
-        pixels = (image.numpy().reshape(-1), alpha.numpy().reshape(-1), transmittance, last)
+        closed = np.empty(height * width, np.float32)
+        reached = np.empty(len(pairs), np.uint16)
+        tiles = (records, features, tile_start, pairs, width, height, behind, expected_depth, reached)
+        pixels = (image.numpy().reshape(-1), alpha.numpy().reshape(-1), transmittance, closed)
         _over_tiles(composite_forward, len(tile_start) - 1, *tiles, *pixels)
-        ctx.save_for_backward(image_covars, conics, background, image)
-        ctx.stages = (order, first_slot, tiles, transmittance, last)
-        ctx.sizes = (means2d.shape[0], colors.shape[1], with_depth)
+        ctx.save_for_backward(image_covars, conics, opacities, background, image)
+        ctx.stages = (first_slot, tiles, transmittance, closed)
+        ctx.sizes = (colors.shape[1], with_depth)
         return image, alpha
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad_image: Tensor, grad_alpha: Tensor) -> Any:
-        image_covars, conics, background, image = ctx.saved_tensors
-        order, first_slot, tiles, transmittance, last = ctx.stages
+        image_covars, conics, opacities, background, image = ctx.saved_tensors
+        first_slot, tiles, transmittance, closed = ctx.stages
         records, features, tile_start, pairs = tiles[:4]
-        count, channels, with_depth = ctx.sizes
+        count, (channels, with_depth) = len(records), ctx.sizes
         slots = np.empty((len(pairs), MOMENTS + features.shape[1]), np.float32)
-        pixels = (array(image).reshape(-1), transmittance, last)
+        pixels = (array(image).reshape(-1), transmittance, closed)
         incoming = (array(grad_image).reshape(-1), array(grad_alpha).reshape(-1), slots)
         _over_tiles(composite_backward, len(tile_start) - 1, *tiles, *pixels, *incoming)
         shapes = ((count, 2), (count, 3), (count, channels), (count if with_depth else 0,), (count,))
         grad_means2d, grad_image_covars, grad_colors, grad_depths, grad_opacities = (
-            torch.zeros(s) for s in shapes
+            torch.empty(s) for s in shapes
         )
         outputs = (grad_means2d, grad_image_covars, grad_colors, grad_depths, grad_opacities)
-        parallel_ranges(
-            sum_slots,
-            len(order),
-            GAUSSIANS_A_RANGE,
-            order,
-            first_slot,
-            slots,
-            array(image_covars),
-            array(conics),
-            records,
-            *(t.numpy() for t in outputs),
-        )
+        given = (first_slot, slots, array(image_covars), array(conics), array(opacities))
+        parallel_ranges(sum_slots, count, GAUSSIANS_A_RANGE, *given, *(t.numpy() for t in outputs))
         grad_background = None
         if ctx.needs_input_grad[8]:
             colour = grad_image[..., : background.shape[0]]
