@@ -15,7 +15,8 @@ import torch
 from scipy.spatial import cKDTree
 
 from perpetua.progress import Progress
-from perpetua.render.film import compose, render_layer
+from perpetua.render import render_layers
+from perpetua.render.film import compose
 from perpetua.scene import Binding, Body, Camera, Gaussians, Particles, Scene, Trajectory, deform
 from perpetua.scene.presets import PRESETS
 from perpetua_protocol.take import MaterialSpec
@@ -116,11 +117,11 @@ def film() -> Callable[..., np.ndarray]:
         scene: Scene, trajectory: Trajectory, camera: Camera, sh: np.ndarray | None = None
     ) -> np.ndarray:
         rest = scene.foreground if sh is None else replace(scene.foreground, sh=torch.from_numpy(sh))
-        backdrop = render_layer(scene.background, camera)
+        backdrop = render_layers(scene.background, camera)
         frames = []
         for positions, F in zip(trajectory.positions, trajectory.F, strict=True):
             moved = deform(rest, scene.binding, torch.from_numpy(positions), torch.from_numpy(F))
-            frames.append(compose(render_layer(moved, camera), backdrop).rgb.clamp(0, 1).numpy())
+            frames.append(compose(render_layers(moved, camera), backdrop).rgb.clamp(0, 1).numpy())
         return np.stack(frames)
 
     return make

@@ -13,7 +13,7 @@ from perpetua.reconstruct.camera import View, camera_at
 from perpetua.reconstruct.cells import cover
 from perpetua.reconstruct.inpaint import paint_over
 from perpetua.reconstruct.stage import Stage
-from perpetua.render import render_frame
+from perpetua.render import render_layers
 
 
 def test_a_pattern_is_continued_through_the_hole() -> None:
@@ -127,7 +127,7 @@ def test_no_hole_opens_in_side_views(still_life) -> None:
     assert len(painted) < 240 * 136 + CONTINUATION_BUDGET
     for degrees in (-30.0, 0.0, 30.0):
         camera = still_life.camera.orbited(degrees, centre, "side", "side").resized(160)
-        frame = render_frame(painted.splats, camera, background=[0.0, 1.0, 0.0])
+        frame = render_layers(painted.splats, camera, background=[0.0, 1.0, 0.0])
         assert float(frame.alpha.min()) > 0.97
 
 
@@ -136,7 +136,7 @@ def test_the_dome_closes_what_no_picture_shows(still_life, degrees: float) -> No
     centre = np.array([0.0, still_life.distance, 0.0])
     one = Stage.of(View(still_life.camera, still_life.wall))
     painted = build_background(still_life.picture.rgb, still_life.matte, one, centre, 120)
-    frame = render_frame(
+    frame = render_layers(
         painted.splats, still_life.camera.orbited(degrees, centre, "side", "side").resized(96)
     )
     assert float(frame.alpha.min()) > 0.9

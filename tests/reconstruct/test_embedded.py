@@ -16,7 +16,7 @@ from perpetua.progress import Progress
 from perpetua.reconstruct.embedded import EmbeddedReconstructor
 from perpetua.reconstruct.picture import load_picture
 from perpetua.registry import load
-from perpetua.render import render_frame
+from perpetua.render import render_layers
 from perpetua.scene import Camera, Gaussians, Scene, deform
 from perpetua_protocol.take import Click, MaterialSpec, ObjectSpec, Quality, SceneSettings, Take
 
@@ -35,7 +35,7 @@ def scene(still_life) -> Scene:
 
 
 def seen(scene: Scene, camera: Camera) -> NDArray[np.float32]:
-    return render_frame(Gaussians.cat([scene.background, scene.foreground]), camera).rgb.clamp(0, 1).numpy()
+    return render_layers(Gaussians.cat([scene.background, scene.foreground]), camera).rgb.clamp(0, 1).numpy()
 
 
 def psnr(scene: Scene, width: int) -> float:
@@ -100,11 +100,11 @@ def test_only_the_resting_ball_has_a_shadow(scene: Scene) -> None:
 @pytest.mark.parametrize("degrees", [-30.0, 30.0])
 def test_side_views_have_no_holes_and_a_round_object(scene: Scene, degrees: float) -> None:
     camera = scene.camera.orbited(degrees, scene.centre, "side", "side").resized(240)
-    whole = render_frame(Gaussians.cat([scene.background, scene.foreground]), camera)
+    whole = render_layers(Gaussians.cat([scene.background, scene.foreground]), camera)
     assert float(whole.alpha.min()) > 0.97
     ball = scene.foreground[: scene.binding.carried]
-    front = render_frame(ball, scene.camera.resized(240)).alpha.numpy() > 0.5
-    side = render_frame(ball, camera).alpha.numpy() > 0.5
+    front = render_layers(ball, scene.camera.resized(240)).alpha.numpy() > 0.5
+    side = render_layers(ball, camera).alpha.numpy() > 0.5
     assert side.sum() == pytest.approx(front.sum(), rel=0.12)  # a ball looks alike from everywhere
     filled = side.astype(np.uint8)
     assert cv2.morphologyEx(filled, cv2.MORPH_CLOSE, np.ones((5, 5))).sum() < 1.02 * filled.sum()
@@ -112,7 +112,7 @@ def test_side_views_have_no_holes_and_a_round_object(scene: Scene, degrees: floa
 
 def test_the_objects_back_is_coloured_like_the_object(scene: Scene) -> None:
     camera = scene.camera.orbited(150.0, scene.centre, "behind", "side").resized(240)
-    frame = render_frame(scene.foreground, camera)
+    frame = render_layers(scene.foreground, camera)
     rgb = frame.rgb[frame.alpha > 0.95].mean(0)
     assert float(rgb[0] - rgb[1]) > 0.2  # red
 
@@ -122,8 +122,8 @@ def test_matter_is_inside(scene: Scene) -> None:
     ball = scene.foreground[: scene.binding.carried]
     near = ball.means[:, 1] < 0
     half = ball[~near]
-    frame = render_frame(half, scene.camera.resized(240))
-    whole = render_frame(ball, scene.camera.resized(240))
+    frame = render_layers(half, scene.camera.resized(240))
+    whole = render_layers(ball, scene.camera.resized(240))
     assert float(frame.alpha.sum() / whole.alpha.sum()) > 0.9
 
 
@@ -246,5 +246,5 @@ def test_example_pictures(examples: Path, name: str) -> None:
     assert len(scene.particles) == pytest.approx(6000, rel=0.02)
     for degrees in (-30.0, 30.0):
         camera = scene.camera.orbited(degrees, scene.centre, "side", "side").resized(320)
-        frame = render_frame(Gaussians.cat([scene.background, scene.foreground]), camera)
+        frame = render_layers(Gaussians.cat([scene.background, scene.foreground]), camera)
         assert float(frame.alpha.min()) > 0.97

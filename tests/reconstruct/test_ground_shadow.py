@@ -13,8 +13,8 @@ from perpetua.reconstruct.embedded import EmbeddedReconstructor
 from perpetua.reconstruct.ground_shadow import find_shading, shadows
 from perpetua.reconstruct.solid import inflate
 from perpetua.reconstruct.stage import Stage
-from perpetua.render import render_frame
-from perpetua.render.film import Layer, compose, render_layer
+from perpetua.render import Layers, render_layers
+from perpetua.render.film import compose
 from perpetua.scene import Gaussians, Scene, deform
 from perpetua_protocol.take import Click, MaterialSpec, ObjectSpec, Quality, SceneSettings, Take
 
@@ -57,15 +57,15 @@ def scene(still_life) -> Scene:
     return scene_of(still_life)
 
 
-def filmed(scene: Scene, shift: tuple[float, float, float] | None, degrees: float = 0.0) -> Layer:
+def filmed(scene: Scene, shift: tuple[float, float, float] | None, degrees: float = 0.0) -> Layers:
     """As the loop films it: the object moved by ``shift`` m, or taken away."""
     camera = scene.camera.orbited(degrees, scene.centre, "c", "side").resized(WIDTH)
-    back = render_layer(scene.background, camera)
+    back = render_layers(scene.background, camera)
     if shift is None:
         return back
     positions = torch.from_numpy(scene.particles.positions) + torch.tensor(shift, dtype=torch.float32)
     F = torch.eye(3).expand(len(positions), 3, 3)
-    return compose(render_layer(deform(scene.foreground, scene.binding, positions, F), camera), back)
+    return compose(render_layers(deform(scene.foreground, scene.binding, positions, F), camera), back)
 
 
 def test_a_known_shadow_is_taken_off_the_table(still_life, unshaded) -> None:
@@ -123,7 +123,7 @@ def test_the_background_alone_is_free_of_the_shadow(scene: Scene, unshaded) -> N
 def test_together_they_are_the_picture(scene: Scene) -> None:
     camera = scene.camera.resized(WIDTH)
     target = filmed(scene, (0.0, 0.0, 0.0)).rgb.clamp(0, 1)
-    whole = render_frame(Gaussians.cat([scene.background, scene.foreground]), camera).rgb
+    whole = render_layers(Gaussians.cat([scene.background, scene.foreground]), camera).rgb
     assert float(((target - whole) ** 2).mean()) < 10**-3.2  # one layer or two: the same picture
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
-from perpetua.render import render_frame
-from perpetua.render.film import NOTHING_DEPTH, Layer, compose, render_layer
+from perpetua.render import NOTHING_DEPTH, Layers, Motion, render_layers
+from perpetua.render.film import compose
 from perpetua.scene import Camera, Gaussians
 
 
@@ -33,8 +35,8 @@ def wall(z: float, color: tuple[float, float, float], half: float, step: float =
 
 def test_layers_are_the_picture_of_all_splats(camera: Camera) -> None:
     back, front = wall(5.0, (0.2, 0.4, 0.9), 4.0), wall(3.0, (0.9, 0.3, 0.1), 0.4)
-    laid = compose(render_layer(front, camera), render_layer(back, camera))
-    whole = render_frame(Gaussians.cat([back, front]), camera)
+    laid = compose(render_layers(front, camera), render_layers(back, camera))
+    whole = render_layers(Gaussians.cat([back, front]), camera)
     assert (laid.rgb - whole.rgb).abs().max() < 0.01
     assert laid.rgb[16, 24, 0] > 0.85
     assert laid.rgb[2, 2, 2] > 0.85
@@ -44,14 +46,14 @@ def test_layers_are_the_picture_of_all_splats(camera: Camera) -> None:
 
 def test_a_nearer_background_stays_in_front(camera: Camera) -> None:
     laid = compose(
-        render_layer(wall(6.0, (1, 0, 0), 1.0), camera), render_layer(wall(5.0, (0, 0, 1), 4.0), camera)
+        render_layers(wall(6.0, (1, 0, 0), 1.0), camera), render_layers(wall(5.0, (0, 0, 1), 4.0), camera)
     )
     assert (laid.alpha < 0.05).all()
     assert laid.rgb[16, 24, 2] > 0.9
 
 
 def test_depth_of_nothing_is_far(camera: Camera) -> None:
-    layer = render_layer(wall(3.0, (1, 0, 0), 0.2), camera)
+    layer = render_layers(wall(3.0, (1, 0, 0), 0.2), camera)
     assert layer.depth[0, 0] == NOTHING_DEPTH
     assert layer.alpha[0, 0] == 0
 
@@ -60,8 +62,41 @@ def test_gradient_reaches_the_moving_splats(camera: Camera) -> None:
     front = wall(3.0, (0.9, 0.3, 0.1), 0.3)
     means = front.means.clone().requires_grad_(True)
     moving = Gaussians(means, front.quats, front.log_scales, front.opacity_logits, front.sh)
-    backdrop = render_layer(wall(5.0, (0.2, 0.4, 0.9), 4.0), camera)
-    picture: Layer = compose(render_layer(moving, camera), backdrop)
+    backdrop = render_layers(wall(5.0, (0.2, 0.4, 0.9), 4.0), camera)
+    picture: Layers = compose(render_layers(moving, camera), backdrop)
     picture.rgb[:, 24:, 0].sum().backward()  # more red in the right half: move to the right
     assert means.grad is not None
     assert means.grad[:, 0].sum() > 0
+
+
+def test_other_images_are_laid_over_each_other_too(camera: Camera) -> None:
+    """Normals, flow and masks of an object that moves before a still background are those of one picture of all splats."""
+    back, front = wall(5.0, (0.2, 0.4, 0.9), 4.0), wall(3.0, (0.9, 0.3, 0.1), 0.4)
+    moved = replace(front, means=front.means + torch.tensor([0.2, 0.0, 0.0]))
+    parts = [
+        render_layers(
+            splats,
+            camera,
+            normals=True,
+            motion=motion,
+            objects=torch.full((len(splats),), number),
+            object_count=1,
+        )
+        for splats, motion, number in (
+            (front, Motion.between(front, moved), 0),
+            (back, Motion.still(back), -1),
+        )
+    ]
+    laid = compose(*parts)
+    whole = render_layers(
+        Gaussians.cat([back, front]),
+        camera,
+        normals=True,
+        motion=Motion.cat([Motion.still(back), Motion.between(front, moved)]),
+        objects=torch.cat([torch.full((len(back),), -1), torch.zeros(len(front), dtype=torch.int64)]),
+    )
+    for name in ("normals", "flow", "masks"):
+        assert (getattr(laid, name) - getattr(whole, name)).abs().max() < 0.06, name
+    assert laid.flow is not None
+    assert laid.flow[16, 24, 0].item() == pytest.approx(0.2 * 40 / 3, abs=0.01)
+    assert laid.extra is None

@@ -11,7 +11,8 @@ import torch
 from numpy.typing import NDArray
 
 from perpetua.progress import Progress
-from perpetua.render.film import Layer, compose, render_layer
+from perpetua.render import Layers, render_layers
+from perpetua.render.film import compose
 from perpetua.scene import Camera, Gaussians
 from perpetua_protocol.cache import Cache, CameraRecord, RoundRecord
 
@@ -28,7 +29,7 @@ def export_videos(folder: Path, out: Path, progress: Progress, width: int | None
     paths: list[Path] = []
     for record in cache.meta.cameras:
         camera = camera_of(record) if width is None else camera_of(record).resized(width)
-        backdrop = render_layer(gaussians_of(cache.background()), camera)
+        backdrop = render_layers(gaussians_of(cache.background()), camera)
         for round_ in rounds:
             path = out / f"round_{round_.index}_{record.name}.mp4"
             write_video(
@@ -59,10 +60,10 @@ def write_video(path: Path, frames: Iterable[NDArray[np.uint8]], fps: float, siz
 
 
 def _frames(
-    cache: Cache, round_: RoundRecord, camera: Camera, backdrop: Layer
+    cache: Cache, round_: RoundRecord, camera: Camera, backdrop: Layers
 ) -> Iterator[NDArray[np.uint8]]:
     for number in range(round_.start, round_.start + round_.frames):
-        layer = compose(render_layer(gaussians_of(cache.frame(number)), camera), backdrop)
+        layer = compose(render_layers(gaussians_of(cache.frame(number)), camera), backdrop)
         yield (layer.rgb.clamp(0, 1) * 255 + 0.5).to(torch.uint8).numpy()
 
 

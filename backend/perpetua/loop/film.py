@@ -7,7 +7,8 @@ import torch
 
 from perpetua.progress import Progress
 from perpetua.refine.api import RenderedVideo
-from perpetua.render.film import compose, render_layer
+from perpetua.render import render_layers
+from perpetua.render.film import compose
 from perpetua.scene import Camera, Gaussians, Scene, Trajectory, deform
 
 
@@ -20,7 +21,7 @@ def film(
     rgb = np.empty((count, camera.height, camera.width, 3), np.float32)
     alpha = np.empty((count, camera.height, camera.width), np.float32)
     depth = np.empty_like(alpha)
-    backdrop = render_layer(scene.background, camera)
+    backdrop = render_layers(scene.background, camera)
     for frame in range(count):
         moved = deform(
             foreground,
@@ -28,7 +29,7 @@ def film(
             torch.from_numpy(trajectory.positions[frame]),
             torch.from_numpy(trajectory.F[frame]),
         )
-        layer = compose(render_layer(moved, camera), backdrop)
+        layer = compose(render_layers(moved, camera), backdrop)
         rgb[frame], alpha[frame], depth[frame] = layer.rgb.clamp(0, 1), layer.alpha, layer.depth
         progress((frame + 1) / count, f"frame {frame + 1} of {count}")
     return RenderedVideo(camera, rgb, alpha, depth)

@@ -23,7 +23,8 @@ from perpetua.optimize.motion import Motion
 from perpetua.optimize.plausibility import Plausibility
 from perpetua.optimize.views import View
 from perpetua.progress import Progress
-from perpetua.render.film import Layer, compose, render_layer
+from perpetua.render import Layers, render_layers
+from perpetua.render.film import compose
 from perpetua.scene.binding import deform
 from perpetua.scene.gaussians import Gaussians
 from perpetua.scene.gradient import GradientOperator
@@ -170,9 +171,9 @@ def _largest_difference(
     return worst, spent
 
 
-def _picture(splats: Gaussians, view: View) -> tuple[Tensor, Layer]:
+def _picture(splats: Gaussians, view: View) -> tuple[Tensor, Layers]:
     """[H, W, 3] of the splats before the view's backdrop, and the layer with their coverage."""
-    layer = compose(render_layer(splats, view.target.camera), view.backdrop)
+    layer = compose(render_layers(splats, view.target.camera), view.backdrop)
     return layer.rgb.clamp(0, 1), layer
 
 

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from perpetua.errors import RefinerError
 from perpetua.optimize.api import ViewTarget
-from perpetua.render.film import Layer, render_layer
+from perpetua.render import Layers, render_layers
 from perpetua.scene.scene import Scene
 from perpetua.scene.trajectory import Trajectory
 
@@ -35,7 +35,7 @@ class View:
     target: ViewTarget
     video: Tensor
     alpha: Tensor | None
-    backdrop: Layer
+    backdrop: Layers
 
     @staticmethod
     @torch.no_grad()
@@ -53,7 +53,7 @@ class View:
                 f"The refined video of the view '{camera.name}' holds values that are not numbers; refine it again."
             )
         alpha = None if target.alpha is None else torch.from_numpy(target.alpha)
-        return View(target, torch.from_numpy(target.video), alpha, render_layer(scene.background, camera))
+        return View(target, torch.from_numpy(target.video), alpha, render_layers(scene.background, camera))
 
     def wanted(self, frame: int, coverage: Tensor) -> Tensor:
         """[H, W, 3]: the video's frame in the colours of the render.

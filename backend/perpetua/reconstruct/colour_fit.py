@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 
 from perpetua.reconstruct.discs import Painted
-from perpetua.render import render_frame
+from perpetua.render import render_layers
 from perpetua.scene.cameras import Camera
 from perpetua.scene.gaussians import SH_C0, Gaussians
 
@@ -56,7 +56,7 @@ def match_picture(
         report(index / rounds)
         current = Gaussians(splats.means, splats.quats, splats.log_scales, splats.opacity_logits, dc)
         with torch.no_grad():
-            seen = render_frame(current, small).rgb.numpy()
+            seen = render_layers(current, small).rgb.numpy()
         difference = target - seen
         update = np.zeros((len(x), 3), np.float32)
         for side in np.unique(level):

@@ -61,3 +61,27 @@ class Renderer(Protocol):
     """
 
     def __call__(self, given: RasterizationInputs) -> tuple[Tensor, Tensor, dict[str, Any]]: ...
+
+
+class GaussiansLike(Protocol):
+    """What is drawn of a set of N Gaussians; `perpetua.scene.Gaussians` has it."""
+
+    @property
+    def means(self) -> Tensor:
+        """[N, 3] m."""
+
+    @property
+    def quats(self) -> Tensor:
+        """[N, 4] wxyz."""
+
+    @property
+    def scales(self) -> Tensor:
+        """[N, 3] m."""
+
+    @property
+    def opacities(self) -> Tensor:
+        """[N] in [0, 1]."""
+
+    @property
+    def colors(self) -> Tensor:
+        """[N, 3] in [0, 1]."""

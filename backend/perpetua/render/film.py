@@ -6,55 +6,34 @@ background is nearer than the object, by depth, it stays in front.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import torch
 from torch import Tensor
 
-from perpetua.render.frame import camera_tensors
-from perpetua.render.rasterize import rasterization
-from perpetua.scene.cameras import Camera
-from perpetua.scene.gaussians import Gaussians
+from perpetua.render.layers import Layers, unit
 
-NOTHING_DEPTH = 1e6
-"""m; the depth of pixels where nothing is."""
 OCCLUSION_MARGIN = 0.02
 """Fraction of the depth by which the background must be nearer to hide an object: expected depths of touching surfaces mix."""
 
 
-@dataclass(frozen=True)
-class Layer:
-    """rgb: [H, W, 3] (premultiplied by alpha), alpha: [H, W], depth: [H, W] m, expected depth of what is there."""
+def compose(front: Layers, back: Layers) -> Layers:
+    """``front`` over ``back``, both over black, except where ``back`` is nearer. Differentiable in both.
 
-    rgb: Tensor
-    alpha: Tensor
-    depth: Tensor
-
-
-def render_layer(gaussians: Gaussians, camera: Camera) -> Layer:
-    """Splats alone, over nothing. Differentiable in the gaussians."""
-    viewmats, Ks = camera_tensors(camera, gaussians.means.device)
-    image, alpha, _ = rasterization(
-        gaussians.means,
-        gaussians.quats,
-        gaussians.scales,
-        gaussians.opacities,
-        gaussians.colors,
-        viewmats,
-        Ks,
-        camera.width,
-        camera.height,
-        render_mode="RGB+ED",
-    )
-    coverage = alpha[0, ..., 0]
-    depth = torch.where(coverage > 1e-3, image[0, ..., 3], torch.full_like(coverage, NOTHING_DEPTH))
-    return Layer(image[0, ..., :3], coverage, depth)
-
-
-def compose(front: Layer, back: Layer) -> Layer:
-    """``front`` over ``back``, except where ``back`` is nearer. Differentiable in both."""
+    The alpha is what ``front`` covers. Normals, flow, masks and extra channels are composed where both have them.
+    """
     seen = (front.depth.detach() <= back.depth.detach() * (1 + OCCLUSION_MARGIN)).to(front.alpha.dtype)
     alpha = front.alpha * seen
-    rgb = front.rgb * seen[..., None] + (1 - alpha)[..., None] * back.rgb
-    depth = torch.where(alpha > 0.5, front.depth, back.depth)
-    return Layer(rgb, alpha, depth)
+    seen, through = seen[..., None], (1 - alpha)[..., None]
+
+    def over(a: Tensor | None, b: Tensor | None, weight: Tensor) -> Tensor | None:
+        return None if a is None or b is None else a * weight + through * b
+
+    normals = over(front.normals, back.normals, alpha[..., None])
+    return Layers(
+        rgb=front.rgb * seen + through * back.rgb,
+        alpha=alpha,
+        depth=torch.where(alpha > 0.5, front.depth, back.depth),
+        normals=None if normals is None else unit(normals),
+        flow=over(front.flow, back.flow, alpha[..., None]),
+        masks=over(front.masks, back.masks, seen),
+        extra=over(front.extra, back.extra, seen),
+    )

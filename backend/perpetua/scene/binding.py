@@ -79,6 +79,12 @@ class Binding:
         """[N, 3], m: where each splat sits relative to its particle at rest."""
         return torch.tanh(self.offsets) * self.delta
 
+    def carried_means(self, positions: Tensor, F: Tensor) -> Tensor:
+        """[carried, 3] m: the splats that hang on particles at ``positions`` [P, 3] deformed by ``F`` [P, 3, 3]."""
+        particle = self.particle[: self.carried]
+        away = self.displacements()[: self.carried]
+        return positions[particle] + torch.einsum("nij,nj->ni", F[particle], away)
+
 
 def deform(rest: Gaussians, binding: Binding, positions: Tensor, F: Tensor) -> Gaussians:
     """The splats of one frame: ``rest`` carried to particles at ``positions`` [P, 3] deformed by ``F`` [P, 3, 3].
@@ -87,11 +93,9 @@ def deform(rest: Gaussians, binding: Binding, positions: Tensor, F: Tensor) -> G
     percent, see ``principal_axes``).
     """
     count = binding.carried
-    particle = binding.particle[:count]
-    moved = F[particle]
-    means = positions[particle] + torch.einsum("nij,nj->ni", moved, binding.displacements()[:count])
+    means = binding.carried_means(positions, F)
     with torch.no_grad():
-        quats, scales = principal_axes(moved, rest.quats[:count], rest.scales[:count])
+        quats, scales = principal_axes(F[binding.particle[:count]], rest.quats[:count], rest.scales[:count])
     if len(binding.ground):
         below = _on_the_ground(rest, binding, positions.detach())
         means, quats, scales = (torch.cat(pair) for pair in zip((means, quats, scales), below, strict=True))
