@@ -78,7 +78,7 @@ def test_projection_has_gsplats_meta(
     radii, means2d, depths, conics, _ = gsplat._fully_fused_projection(
         exact["means"], covars, exact["viewmats"], exact["Ks"], 80, 48
     )
-    _, _, meta = rasterization(**single)
+    _, _, meta = rasterization(**single, packed=False)
     seen = (meta["radii"] > 0).all(-1)
     assert seen.sum() > 100
     assert (radii[seen] > 0).all()

@@ -34,7 +34,7 @@ def draw(
         tensor.requires_grad_(True)
     K = torch.tensor([[[30.0, 0, width / 2], [0, 30.0, height / 2], [0, 0, 1]]])
     camera: dict[str, Any] = {"viewmats": torch.eye(4)[None], "Ks": K, "width": width, "height": height}
-    image, alpha, meta = rasterization(**parameters, **camera, **options)
+    image, alpha, meta = rasterization(**parameters, **camera, packed=False, **options)
     (image.sum() + alpha.sum()).backward()
     assert torch.isfinite(image).all()
     for name, tensor in parameters.items():
@@ -164,6 +164,7 @@ def test_gradient_reaches_means2d() -> None:
         K,
         32,
         32,
+        packed=False,
     )
     meta["means2d"].retain_grad()
     (image[0, :, :16].sum()).backward()

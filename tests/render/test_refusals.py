@@ -43,7 +43,10 @@ def test_the_valid_call_is_valid() -> None:
         ({"colors": torch.zeros(3, 3)}, r"colors must have shape \[2, any\] or \[1, 2, any\]"),
         ({"colors": torch.zeros(2, 0)}, "no channels"),
         ({"colors": torch.zeros(2, 3, 3), "sh_degree": 1}, "needs 4 coefficients"),
-        ({"colors": torch.zeros(2, 25, 3), "sh_degree": 4}, "sh_degree must be 0 to 3"),
+        (
+            {"colors": torch.zeros(2, 25, 3), "sh_degree": 4},
+            "sh_degree=4 is not supported on the CPU; use 0 to 3",
+        ),
         ({"covars": torch.zeros(2, 6)}, r"covars must have shape \[2, 3, 3\]"),
         ({"viewmats": torch.eye(4)}, "viewmats must have shape"),
         ({"viewmats": torch.zeros(0, 4, 4), "Ks": torch.zeros(0, 3, 3)}, "no cameras"),
@@ -57,12 +60,17 @@ def test_the_valid_call_is_valid() -> None:
         ({"eps2d": -1.0}, "eps2d"),
         ({"channel_chunk": 0}, "channel_chunk"),
         ({"render_mode": "RGBD"}, "render_mode must be one of RGB, D, ED"),
-        ({"viewmats": torch.eye(4)[None].requires_grad_(True)}, "viewmats and Ks get no gradient"),
-        ({"camera_model": "fisheye"}, "camera_model='fisheye' is not supported"),
-        ({"rasterize_mode": "antialiased"}, "rasterize_mode='antialiased' is not supported"),
-        ({"absgrad": True}, "absgrad=True is not supported"),
-        ({"radial_coeffs": torch.zeros(1, 6)}, "radial_coeffs"),
-        ({"colour": 1}, "no option 'colour'"),
+        ({"means": torch.zeros(3)}, r"means must have shape \[any, 3\], not \[3\]"),
+        ({"means": torch.zeros(4, 2, 3)}, r"quats must have shape \[4, 2, 4\], not \[2, 4\]"),
+        ({"sh_degree": 5, "colors": torch.zeros(2, 36, 3)}, "sh_degree must be 0 to 4"),
+        ({"Ks": torch.eye(3)[None].requires_grad_(True)}, "Ks gets no gradient"),
+        ({"viewmats": torch.full((1, 4, 4), torch.nan)}, "viewmats has entries that are NaN"),
+        (
+            {"viewmats": torch.zeros(1, 4, 4), "colors": torch.zeros(2, 1, 3), "sh_degree": 0},
+            "viewmats cannot be inverted",
+        ),
+        ({"camera_model": "panorama"}, "camera_model must be one of pinhole, ortho, fisheye, ftheta"),
+        ({"rasterize_mode": "sharp"}, "rasterize_mode must be one of classic, antialiased"),
     ],
 )
 def test_refusal(changes: dict[str, Any], message: str) -> None:
@@ -85,10 +93,36 @@ def test_zero_quaternion_is_named() -> None:
         rasterization(**arguments(quats=torch.zeros(2, 4)))
 
 
-def test_options_at_gsplats_values_change_nothing() -> None:
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("camera_model", "fisheye"),
+        ("camera_model", "ftheta"),
+        ("tile_size", 8),
+        ("sparse_grad", True),
+        ("distributed", True),
+        ("segmented", True),
+        ("with_ut", True),
+        ("with_eval3d", True),
+        ("radial_coeffs", torch.zeros(1, 6)),
+        ("tangential_coeffs", torch.zeros(1, 2)),
+        ("thin_prism_coeffs", torch.zeros(1, 4)),
+        ("ftheta_coeffs", object()),
+        ("rolling_shutter", "ROLLING_TOP_TO_BOTTOM"),
+        ("viewmats_rs", torch.eye(4)[None]),
+    ],
+)
+def test_what_only_gsplat_draws_is_named(name: str, value: Any) -> None:
+    with pytest.raises(RenderError, match=f"^{name}.*not supported on the CPU"):
+        rasterization(**arguments(**{name: value}))
+
+
+def test_a_global_shutter_is_none() -> None:
+    from gsplat.cuda._wrapper import RollingShutterType
+
     plain, _, _ = rasterization(**arguments(colors=torch.ones(2, 3)))
     same, _, _ = rasterization(
-        **arguments(colors=torch.ones(2, 3)), packed=False, tile_size=16, absgrad=False
+        **arguments(colors=torch.ones(2, 3)), rolling_shutter=RollingShutterType.GLOBAL
     )
     assert torch.equal(plain, same)
 

@@ -2,47 +2,67 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, get_args
 
 import torch
 from torch import Tensor
 
 from perpetua.errors import RenderError
-from perpetua.render.api import RENDER_MODES, RasterizationInputs
+from perpetua.render.api import RENDER_MODES, CameraModel, RasterizationInputs, RasterizeMode
 
-MAX_SH_DEGREE = 3
+MAX_SH_DEGREE = 4
+MAX_SH_DEGREE_ON_CPU = 3
+CAMERA_MODELS_ON_CPU = ("pinhole", "ortho")
 
-# gsplat options that change nothing here at these values, and are refused at any other.
-_GSPLAT_OPTIONS: dict[str, tuple[Any, ...]] = {
-    "packed": (True, False),
-    "tile_size": (16,),
-    "sparse_grad": (False,),
-    "absgrad": (False,),
-    "rasterize_mode": ("classic",),
-    "distributed": (False,),
-    "camera_model": ("pinhole",),
-    "segmented": (False,),
-    "with_ut": (False,),
-    "with_eval3d": (False,),
-    "radial_coeffs": (None,),
-    "tangential_coeffs": (None,),
-    "thin_prism_coeffs": (None,),
-    "ftheta_coeffs": (None,),
-    "viewmats_rs": (None,),
+# Options that only gsplat has, with gsplat's defaults (its RollingShutterType.GLOBAL is written None here).
+_GSPLAT_DEFAULTS: dict[str, Any] = {
+    "tile_size": 16,
+    "sparse_grad": False,
+    "distributed": False,
+    "segmented": False,
+    "with_ut": False,
+    "with_eval3d": False,
+    "radial_coeffs": None,
+    "tangential_coeffs": None,
+    "thin_prism_coeffs": None,
+    "ftheta_coeffs": None,
+    "rolling_shutter": None,
+    "viewmats_rs": None,
 }
 
 
-def check_options(options: dict[str, Any]) -> None:
-    """Refuse options of gsplat's `rasterization` that this renderer does not have."""
-    for name, value in options.items():
-        if name not in _GSPLAT_OPTIONS:
-            raise RenderError(f"rasterization has no option '{name}'")
-        allowed = _GSPLAT_OPTIONS[name]
-        if value not in allowed:
-            choices = " or ".join(repr(v) for v in allowed)
-            raise RenderError(
-                f"{name}={value!r} is not supported by this renderer; leave it out or use {choices}"
-            )
+def gsplat_only(**options: Any) -> dict[str, Any]:
+    """Those of the options that only gsplat has which are not at gsplat's default."""
+    if getattr(options["rolling_shutter"], "name", None) == "GLOBAL":
+        options["rolling_shutter"] = None
+    return {
+        name: value
+        for name, value in options.items()
+        if isinstance(value, Tensor) or value != _GSPLAT_DEFAULTS[name]
+    }
+
+
+def refuse_what_only_gsplat_draws(given: RasterizationInputs) -> None:
+    """Refuse what gsplat draws on CUDA and no other renderer does."""
+    for name, value in given.gsplat_only.items():
+        shown = f"a tensor {_shape(value)}" if isinstance(value, Tensor) else repr(value)
+        raise RenderError(
+            f"{name} ({shown}) is not supported on the CPU; leave it out, or move the tensors to CUDA, where gsplat has it"
+        )
+    if given.absgrad:
+        raise RenderError(
+            "absgrad=True is not supported on the CPU; leave it out, or move the tensors to CUDA"
+        )
+    if given.camera_model not in CAMERA_MODELS_ON_CPU:
+        raise RenderError(
+            f"camera_model={given.camera_model!r} is not supported on the CPU; use {' or '.join(CAMERA_MODELS_ON_CPU)}, "
+            "or move the tensors to CUDA, where gsplat has it"
+        )
+    if given.sh_degree is not None and given.sh_degree > MAX_SH_DEGREE_ON_CPU:
+        raise RenderError(
+            f"sh_degree={given.sh_degree} is not supported on the CPU; use 0 to {MAX_SH_DEGREE_ON_CPU}, "
+            "or move the tensors to CUDA, where gsplat has it"
+        )
 
 
 def _shape(tensor: Tensor) -> str:
@@ -60,40 +80,53 @@ def _expect(name: str, tensor: Tensor, *shapes: tuple[int | None, ...]) -> None:
 
 def check_inputs(given: RasterizationInputs) -> None:
     """Refuse inputs whose shapes, types, devices or values no renderer can draw."""
-    n, c = given.means.shape[0], given.viewmats.shape[0]
-    _expect("means", given.means, (None, 3))
+    if given.means.dim() < 2:
+        _expect("means", given.means, (None, 3))
+    batch = tuple(given.means.shape[:-2])
+    n = given.means.shape[-2]
+    _expect("means", given.means, (*batch, None, 3))
     if given.covars is None:
-        _expect("quats", given.quats, (n, 4))
-        _expect("scales", given.scales, (n, 3))
+        _expect("quats", given.quats, (*batch, n, 4))
+        _expect("scales", given.scales, (*batch, n, 3))
     else:
-        _expect("covars", given.covars, (n, 3, 3))
-    _expect("opacities", given.opacities, (n,))
-    _expect("viewmats", given.viewmats, (None, 4, 4))
-    _expect("Ks", given.Ks, (c, 3, 3))
+        _expect("covars", given.covars, (*batch, n, 3, 3))
+    _expect("opacities", given.opacities, (*batch, n))
+    _expect("viewmats", given.viewmats, (*batch, None, 4, 4))
+    c = given.viewmats.shape[-3]
+    _expect("Ks", given.Ks, (*batch, c, 3, 3))
     if c == 0:
         raise RenderError("viewmats has no cameras; give at least one")
-    if given.sh_degree is None:
-        _expect("colors", given.colors, (n, None), (c, n, None))
-        channels = given.colors.shape[-1]
-    else:
-        if not 0 <= given.sh_degree <= MAX_SH_DEGREE:
-            raise RenderError(f"sh_degree must be 0 to {MAX_SH_DEGREE}, not {given.sh_degree}")
-        _expect("colors (with sh_degree)", given.colors, (n, None, 3), (c, n, None, 3))
-        needed = (given.sh_degree + 1) ** 2
-        if given.colors.shape[-2] < needed:
-            raise RenderError(
-                f"sh_degree={given.sh_degree} needs {needed} coefficients a channel; colors {_shape(given.colors)} has "
-                f"{given.colors.shape[-2]}"
-            )
-        channels = 3
-    if given.render_mode not in RENDER_MODES:
-        raise RenderError(f"render_mode must be one of {', '.join(RENDER_MODES)}, not {given.render_mode!r}")
-    if channels == 0 and given.render_mode.startswith("RGB"):
-        raise RenderError(f"colors has no channels; render_mode {given.render_mode!r} needs at least one")
+    if 0 in batch:
+        raise RenderError(
+            f"means {_shape(given.means)} has no batches; give at least one, or no batch dimension"
+        )
+    channels = _check_colors(given, batch, n, c)
     if given.backgrounds is not None and given.render_mode.startswith("RGB"):
-        _expect("backgrounds", given.backgrounds, (c, channels))
+        _expect("backgrounds", given.backgrounds, (*batch, c, channels))
     _check_types(given)
     _check_values(given)
+
+
+def _check_colors(given: RasterizationInputs, batch: tuple[int, ...], n: int, c: int) -> int:
+    """Refuse colours that cannot be drawn; the number of channels of those that can."""
+    if given.render_mode not in RENDER_MODES:
+        raise RenderError(f"render_mode must be one of {', '.join(RENDER_MODES)}, not {given.render_mode!r}")
+    if given.sh_degree is None:
+        _expect("colors", given.colors, (*batch, n, None), (*batch, c, n, None))
+        channels = given.colors.shape[-1]
+        if channels == 0 and given.render_mode.startswith("RGB"):
+            raise RenderError(f"colors has no channels; render_mode {given.render_mode!r} needs at least one")
+        return channels
+    if not 0 <= given.sh_degree <= MAX_SH_DEGREE:
+        raise RenderError(f"sh_degree must be 0 to {MAX_SH_DEGREE}, not {given.sh_degree}")
+    _expect("colors (with sh_degree)", given.colors, (*batch, n, None, 3), (*batch, c, n, None, 3))
+    needed = (given.sh_degree + 1) ** 2
+    if given.colors.shape[-2] < needed:
+        raise RenderError(
+            f"sh_degree={given.sh_degree} needs {needed} coefficients a channel; colors {_shape(given.colors)} has "
+            f"{given.colors.shape[-2]}"
+        )
+    return 3
 
 
 def _check_types(given: RasterizationInputs) -> None:
@@ -130,12 +163,18 @@ def _check_values(given: RasterizationInputs) -> None:
         raise RenderError(f"channel_chunk must be at least 1, not {given.channel_chunk}")
     if given.eps2d < 0:
         raise RenderError(f"eps2d is a variance in pixels^2 and cannot be {given.eps2d}")
-    if given.viewmats.requires_grad or given.Ks.requires_grad:
-        raise RenderError(
-            "viewmats and Ks get no gradient from the renderer; detach them and move the Gaussians in place of the camera"
-        )
+    for name, choices in (
+        ("rasterize_mode", get_args(RasterizeMode)),
+        ("camera_model", get_args(CameraModel)),
+    ):
+        if getattr(given, name) not in choices:
+            raise RenderError(f"{name} must be one of {', '.join(choices)}, not {getattr(given, name)!r}")
+    if given.Ks.requires_grad:
+        raise RenderError("Ks gets no gradient from the renderer (nor from gsplat); detach it")
     K = given.Ks.detach()
-    if K.numel() and not bool((K[:, 0, 0] > 0).all() & (K[:, 1, 1] > 0).all()):
+    if K.numel() and not bool((K[..., 0, 0] > 0).all() & (K[..., 1, 1] > 0).all()):
         raise RenderError("the focal lengths in Ks must be positive")
-    if bool((K[:, 0, 1] != 0).any()):
-        raise RenderError("Ks has skew (entry [0, 1]); only pinhole cameras without skew are drawn")
+    if bool((K[..., 0, 1] != 0).any()):
+        raise RenderError("Ks has skew (entry [0, 1]); only cameras without skew are drawn")
+    if not bool(torch.isfinite(given.viewmats.detach()).all()):
+        raise RenderError("viewmats has entries that are NaN or infinite; give world-to-camera transforms")

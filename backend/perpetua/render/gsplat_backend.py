@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from typing import Any
 
 from torch import Tensor
@@ -16,25 +17,6 @@ def rasterize_on_cuda(given: RasterizationInputs) -> tuple[Tensor, Tensor, dict[
         from gsplat import rasterization
     except ImportError as error:
         raise RenderError(f"CUDA tensors are drawn by gsplat, which does not import here: {error}") from error
-    # packed=False: `meta` then has a row for each Gaussian, as the CPU renderer's has.
-    return rasterization(
-        given.means,
-        given.quats,
-        given.scales,
-        given.opacities,
-        given.colors,
-        given.viewmats,
-        given.Ks,
-        given.width,
-        given.height,
-        near_plane=given.near_plane,
-        far_plane=given.far_plane,
-        radius_clip=given.radius_clip,
-        eps2d=given.eps2d,
-        sh_degree=given.sh_degree,
-        packed=False,
-        backgrounds=given.backgrounds,
-        render_mode=given.render_mode,
-        covars=given.covars,
-        channel_chunk=given.channel_chunk,
-    )
+    # The fields are named as gsplat's arguments are.
+    arguments = {f.name: getattr(given, f.name) for f in fields(given) if f.name != "gsplat_only"}
+    return rasterization(**arguments, **given.gsplat_only)

@@ -15,6 +15,7 @@ import numpy as np
 
 from perpetua.render.numba_backend.compile import inlined, kernel
 from perpetua.render.numba_backend.lanes import HALF, ONE, ZERO, F
+from perpetua.render.numba_backend.threads import GAUSSIANS_A_RANGE
 
 BASES = 16
 _Y0 = F(0.28209479177387814)
@@ -73,32 +74,42 @@ def _differentiate(x: Any, y: Any, z: Any, degree: Any, w: Any) -> Any:
     return gx, gy, gz
 
 
+@inlined
+def _direction(means: Any, i: Any, camera: Any) -> Any:
+    """Unit vector from the camera to mean i, and one over their distance."""
+    x, y, z = means[i, 0] - camera[0], means[i, 1] - camera[1], means[i, 2] - camera[2]
+    inverse = ONE / math.sqrt(x * x + y * y + z * z)
+    return x * inverse, y * inverse, z * inverse, inverse
+
+
 @kernel
 def harmonics_forward(
-    begin: int,
+    begin: int,  # rows; see project.py for dense and packed ones
     end: int,
     means: np.ndarray,  # [N, 3]
     coefficients: np.ndarray,  # [N, K, 3]
     camera: np.ndarray,  # [3] camera position, m
     degree: int,
-    radii: np.ndarray,  # [N, 2]; what is not seen gets zeros
-    colors: np.ndarray,  # out [N, 3]
+    packed: bool,
+    ids: np.ndarray,  # [rows] int64 with packed: the Gaussian of each row
+    radii: np.ndarray,  # [rows, 2]; what is not seen gets zeros
+    colors: np.ndarray,  # out [rows, 3]
 ) -> None:
-    """Colours of Gaussians begin..end."""
+    """Colours of rows begin..end."""
     bases = (degree + 1) * (degree + 1)
     Y = np.zeros(BASES, np.float32)
-    for i in range(begin, end):
+    for row in range(begin, end):
+        i = ids[row] if packed else row
         r, g, b = ZERO, ZERO, ZERO
-        if radii[i, 0] > 0:
-            x, y, z = means[i, 0] - camera[0], means[i, 1] - camera[1], means[i, 2] - camera[2]
-            inverse = ONE / math.sqrt(x * x + y * y + z * z)
-            _evaluate(x * inverse, y * inverse, z * inverse, degree, Y)
+        if radii[row, 0] > 0:
+            x, y, z, _ = _direction(means, i, camera)
+            _evaluate(x, y, z, degree, Y)
             r, g, b = HALF, HALF, HALF
             for k in range(bases):
                 r += Y[k] * coefficients[i, k, 0]
                 g += Y[k] * coefficients[i, k, 1]
                 b += Y[k] * coefficients[i, k, 2]
-        colors[i, 0], colors[i, 1], colors[i, 2] = max(r, ZERO), max(g, ZERO), max(b, ZERO)
+        colors[row, 0], colors[row, 1], colors[row, 2] = max(r, ZERO), max(g, ZERO), max(b, ZERO)
 
 
 @kernel
@@ -109,26 +120,29 @@ def harmonics_backward(
     coefficients: np.ndarray,
     camera: np.ndarray,
     degree: int,
+    packed: bool,
+    ids: np.ndarray,
     radii: np.ndarray,
     colors: np.ndarray,  # what harmonics_forward wrote: zero where it clamped
-    grad_colors: np.ndarray,  # [N, 3]
+    grad_colors: np.ndarray,  # [rows, 3]
     grad_means: np.ndarray,  # out [N, 3], and below: seen Gaussians only
     grad_coefficients: np.ndarray,  # out [N, K, 3]
+    grad_camera: np.ndarray,  # out [ranges, 3] float64 sum of each range
 ) -> None:
-    """Gradients of Gaussians begin..end."""
+    """Gradients of rows begin..end."""
     bases = (degree + 1) * (degree + 1)
     Y = np.zeros(BASES, np.float32)
     weights = np.zeros(BASES, np.float32)
-    for i in range(begin, end):
-        if radii[i, 0] <= 0:
+    camera_x, camera_y, camera_z = 0.0, 0.0, 0.0
+    for row in range(begin, end):
+        if radii[row, 0] <= 0:
             continue
-        x, y, z = means[i, 0] - camera[0], means[i, 1] - camera[1], means[i, 2] - camera[2]
-        inverse = ONE / math.sqrt(x * x + y * y + z * z)
-        x, y, z = x * inverse, y * inverse, z * inverse
+        i = ids[row] if packed else row
+        x, y, z, inverse = _direction(means, i, camera)
         _evaluate(x, y, z, degree, Y)
-        r = grad_colors[i, 0] if colors[i, 0] > ZERO else ZERO
-        g = grad_colors[i, 1] if colors[i, 1] > ZERO else ZERO
-        b = grad_colors[i, 2] if colors[i, 2] > ZERO else ZERO
+        r = grad_colors[row, 0] if colors[row, 0] > ZERO else ZERO
+        g = grad_colors[row, 1] if colors[row, 1] > ZERO else ZERO
+        b = grad_colors[row, 2] if colors[row, 2] > ZERO else ZERO
         for k in range(bases):
             grad_coefficients[i, k, 0] = Y[k] * r
             grad_coefficients[i, k, 1] = Y[k] * g
@@ -136,6 +150,11 @@ def harmonics_backward(
             weights[k] = r * coefficients[i, k, 0] + g * coefficients[i, k, 1] + b * coefficients[i, k, 2]
         gx, gy, gz = _differentiate(x, y, z, degree, weights)
         along = gx * x + gy * y + gz * z  # the direction has unit length: only the part across it moves it
-        grad_means[i, 0] = (gx - along * x) * inverse
-        grad_means[i, 1] = (gy - along * y) * inverse
-        grad_means[i, 2] = (gz - along * z) * inverse
+        gx, gy, gz = (gx - along * x) * inverse, (gy - along * y) * inverse, (gz - along * z) * inverse
+        grad_means[i, 0], grad_means[i, 1], grad_means[i, 2] = gx, gy, gz
+        # The direction is a difference: what moves the mean one way moves the camera the other.
+        camera_x -= gx
+        camera_y -= gy
+        camera_z -= gz
+    counted = begin // GAUSSIANS_A_RANGE
+    grad_camera[counted, 0], grad_camera[counted, 1], grad_camera[counted, 2] = camera_x, camera_y, camera_z

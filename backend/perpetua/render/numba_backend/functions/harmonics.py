@@ -1,9 +1,10 @@
-"""Spherical harmonics as a torch function: one call a camera."""
+"""Spherical harmonics as a torch function: one call an image."""
 
 from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
@@ -13,27 +14,48 @@ from perpetua.render.numba_backend.threads import GAUSSIANS_A_RANGE, array, para
 
 
 class HarmonicColors(torch.autograd.Function):
-    """Spherical harmonics [N,K,3] of Gaussians seen from `camera` [3] -> colours [N,3]; unseen ones are black."""
+    """Spherical harmonics [N,K,3] of Gaussians seen from `camera` [3] -> colours [rows,3]; unseen ones are black.
+
+    `radii` [rows,2] are an image's rows of `Projected`, and `ids` [rows] its packed rows' Gaussians; None when dense.
+    """
 
     @staticmethod
     def forward(
-        ctx: Any, means: Tensor, coefficients: Tensor, camera: Tensor, radii: Tensor, degree: int
+        ctx: Any,
+        means: Tensor,
+        coefficients: Tensor,
+        camera: Tensor,
+        radii: Tensor,
+        ids: Tensor | None,
+        degree: int,
     ) -> Tensor:
-        colors = torch.empty(means.shape[0], 3)
-        given = (array(means), array(coefficients), array(camera), degree, array(radii), colors.numpy())
-        parallel_ranges(harmonics_forward, means.shape[0], GAUSSIANS_A_RANGE, *given)
-        ctx.save_for_backward(means, coefficients, camera, radii, colors)
-        ctx.degree = degree
+        colors = torch.empty(radii.shape[0], 3)
+        packed, rows_of = ids is not None, torch.empty(0, dtype=torch.int64) if ids is None else ids
+        given = (
+            array(means),
+            array(coefficients),
+            array(camera),
+            degree,
+            packed,
+            array(rows_of),
+            array(radii),
+        )
+        parallel_ranges(harmonics_forward, radii.shape[0], GAUSSIANS_A_RANGE, *given, colors.numpy())
+        ctx.save_for_backward(means, coefficients, camera, radii, rows_of, colors)
+        ctx.degree, ctx.packed = degree, packed
         return colors
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad_colors: Tensor) -> Any:
-        means, coefficients, camera, radii, colors = ctx.saved_tensors
+        means, coefficients, camera, radii, rows_of, colors = ctx.saved_tensors
         grad_means, grad_coefficients = torch.zeros(means.shape), torch.zeros(coefficients.shape)
-        given = (array(means), array(coefficients), array(camera), ctx.degree, array(radii), array(colors))
-        results = (grad_means.numpy(), grad_coefficients.numpy())
-        parallel_ranges(
-            harmonics_backward, means.shape[0], GAUSSIANS_A_RANGE, *given, array(grad_colors), *results
-        )
-        return grad_means, grad_coefficients, None, None, None
+        rows = radii.shape[0]
+        sums = np.zeros((-(-rows // GAUSSIANS_A_RANGE), 3), np.float64)
+        given = (array(means), array(coefficients), array(camera), ctx.degree, ctx.packed)
+        seen = (array(rows_of), array(radii), array(colors), array(grad_colors))
+        results = (grad_means.numpy(), grad_coefficients.numpy(), sums)
+        parallel_ranges(harmonics_backward, rows, GAUSSIANS_A_RANGE, *given, *seen, *results)
+        # numpy adds the ranges in an order that depends on their number only.
+        grad_camera = torch.from_numpy(sums.sum(0)).to(camera.dtype)
+        return grad_means, grad_coefficients, grad_camera, None, None, None

@@ -1,4 +1,4 @@
-"""The projection as a torch function: one call for all cameras."""
+"""The projection as a torch function: one call for all cameras of all batches."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from torch.autograd.function import once_differentiable
 
 from perpetua.errors import RenderError
 from perpetua.render.numba_backend.lanes import F
-from perpetua.render.numba_backend.project import NOT_FINITE, project_backward, project_forward
+from perpetua.render.numba_backend.project import TALLY, VIEW_ENTRIES, project_backward, project_forward
 from perpetua.render.numba_backend.threads import GAUSSIANS_A_RANGE, array, parallel_ranges
 
 
@@ -26,29 +26,81 @@ class Lens:
     far: float
     radius_clip: float
     eps2d: float
+    ortho: bool
+    antialiased: bool
+    packed: bool
 
 
 class Projected(NamedTuple):
-    """What the projection makes of N Gaussians, for C cameras [C, N, .] or for one [N, .]; pixels and m."""
+    """N Gaussians in I images: rows are [I, N] (dense) or [rows] of what is seen, image after image (packed)."""
 
     means2d: Tensor
-    """[.., N, 2] pixels, in the graph."""
+    """[.., 2] pixels, in the graph."""
     depths: Tensor
-    """[.., N] m, in the graph."""
+    """[..] m, in the graph."""
     image_covars: Tensor
-    """[.., N, 3] pixels^2, xx, xy, yy with eps2d, in the graph."""
+    """[.., 3] pixels^2, xx, xy, yy with eps2d, in the graph."""
+    compensations: Tensor
+    """[..], what antialiasing multiplies opacities by, in the graph; [0] without antialiasing."""
     conics: Tensor
-    """[.., N, 3] xx, xy, yy of the inverse of image_covars."""
+    """[.., 3] xx, xy, yy of the inverse of image_covars, in the graph."""
     radii: Tensor
-    """[.., N, 2] int32 pixels, 0 for what is not seen."""
+    """[.., 2] int32 pixels, 0 for what is not seen."""
     extents: Tensor
-    """[.., N, 2] pixels, half the box in which alpha is at least 1/255."""
+    """[.., 2] pixels, half the box in which alpha is at least 1/255."""
+    ids: Tensor
+    """[rows] int64, the Gaussian of each packed row; [0] when dense."""
+    starts: tuple[int, ...]
+    """The first packed row of each image, then the number of rows; empty when dense."""
+
+
+def _rows(count: int, lens: Lens) -> tuple[Tensor, ...]:
+    """Uninitialised rows in the order in which project_forward takes them: ids, radii, extents, means2d, ..."""
+    return (
+        torch.empty(count if lens.packed else 0, dtype=torch.int64),
+        torch.empty(count, 2, dtype=torch.int32),
+        torch.empty(count, 2),
+        torch.empty(count, 2),
+        torch.empty(count),
+        torch.empty(count, 3),
+        torch.empty(count, 3),
+        torch.empty(count if lens.antialiased else 0),
+    )
+
+
+def _without_gaps(rows: Tensor, written: list[tuple[int, int]]) -> Tensor:
+    """The (begin, end) parts of `rows` that were written, next to each other."""
+    if len(written) == 1:
+        return rows[slice(*written[0])]
+    return torch.cat([rows[begin:end] for begin, end in written]) if written else rows[:0]
+
+
+def _refuse_lost(tally: np.ndarray) -> None:
+    lost = int(tally[:, 1].sum())
+    if lost:
+        first = int(tally[tally[:, 1] > 0, 2][0])
+        raise RenderError(
+            f"{lost} Gaussians cannot be projected, the first is number {first}: its mean, opacity or "
+            "shape is NaN or infinite (or its quaternion is zero); remove them or find the step that made them"
+        )
+
+
+def _through_inverse(conics: Tensor, grad_conics: Tensor) -> Tensor:
+    """Gradient to S from that to its inverse C: -C G C, both as upper triangles whose off-diagonal stands for two."""
+
+    def matrix(xx: Tensor, xy: Tensor, yy: Tensor) -> Tensor:
+        return torch.stack([torch.stack([xx, xy], -1), torch.stack([xy, yy], -1)], -2)
+
+    C = matrix(*conics.unbind(-1))
+    xx, xy, yy = grad_conics.unbind(-1)
+    G = -C @ matrix(xx, xy / 2, yy) @ C
+    return torch.stack([G[..., 0, 0], 2 * G[..., 0, 1], G[..., 1, 1]], -1)
 
 
 class Project(torch.autograd.Function):
-    """Gaussians [N] seen by cameras [C] -> the fields of `Projected`.
+    """Gaussians [B, N] seen by cameras [B, C] -> the fields of `Projected`, with I = B C images, batch after batch.
 
-    Give `quats` [N,4] and `scales` [N,3], or `covars` [N,6] (upper triangles), and the others empty ([0, .]).
+    Give `quats` [B,N,4] and `scales` [B,N,3], or `covars` [B,N,6] (upper triangles), and the others with N = 0.
     """
 
     @staticmethod
@@ -62,53 +114,113 @@ class Project(torch.autograd.Function):
         viewmats: Tensor,
         Ks: Tensor,
         lens: Lens,
-    ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
-        cameras, count = viewmats.shape[0], means.shape[0]
-        means2d = torch.empty(cameras, count, 2)
-        depths = torch.empty(cameras, count)
-        image_covars = torch.empty(cameras, count, 3)
-        conics = torch.empty(cameras, count, 3)
-        radii = torch.empty(cameras, count, 2, dtype=torch.int32)
-        extents = torch.empty(cameras, count, 2)
+    ) -> tuple[Any, ...]:
+        batches, cameras = viewmats.shape[:2]
+        count, images = means.shape[1], batches * cameras
+        ranges = -(-count // GAUSSIANS_A_RANGE)
         gaussians = [array(t) for t in (means, quats, scales, covars, opacities)]
+        V, K = array(viewmats), array(Ks)
         limits = (F(lens.eps2d), F(lens.near), F(lens.far), F(lens.radius_clip))
-        for c in range(cameras):
-            outputs = [t[c].numpy() for t in (radii, extents, means2d, depths, image_covars, conics)]
-            camera = (array(viewmats[c]), array(Ks[c]), lens.width, lens.height)
-            parallel_ranges(project_forward, count, GAUSSIANS_A_RANGE, *gaussians, *camera, *limits, *outputs)
-            lost = np.flatnonzero(outputs[0][:, 0] == NOT_FINITE)
-            if lost.size:
-                raise RenderError(
-                    f"{lost.size} Gaussians cannot be projected, the first is number {lost[0]}: its mean, opacity or "
-                    "shape is NaN or infinite (or its quaternion is zero); remove them or find the step that made them"
-                )
-        ctx.save_for_backward(means, quats, scales, covars, viewmats, Ks, radii)
-        ctx.lens = lens
-        ctx.mark_non_differentiable(conics, radii, extents)
-        return means2d, depths, image_covars, conics, radii, extents
+        dense = _rows(0 if lens.packed else images * count, lens)
+        packed: list[tuple[Tensor, ...]] = []
+        starts = [0]
+        for image in range(images):
+            b, c = divmod(image, cameras)
+            if lens.packed:
+                rows = _rows(count, lens)
+            else:
+                rows = tuple(t[image * count : (image + 1) * count] for t in dense)
+            tally = np.zeros((ranges, TALLY), np.int64)
+            parallel_ranges(
+                project_forward,
+                count,
+                GAUSSIANS_A_RANGE,
+                *(g[b] for g in gaussians),
+                V[b, c],
+                K[b, c],
+                lens.width,
+                lens.height,
+                lens.ortho,
+                lens.packed,
+                *limits,
+                tally,
+                *(t.numpy() for t in rows),
+            )
+            _refuse_lost(tally)
+            if lens.packed:
+                begins = range(0, count, GAUSSIANS_A_RANGE)
+                written = [(begin, begin + int(n)) for begin, n in zip(begins, tally[:, 0])]
+                packed.append(tuple(_without_gaps(t, written) if t.shape[0] else t for t in rows))
+                starts.append(starts[-1] + packed[-1][0].shape[0])
+        if lens.packed:
+            done = packed[0] if images == 1 else tuple(torch.cat(parts) for parts in zip(*packed))
+        else:
+            done = tuple(
+                t.reshape(images, count, *t.shape[1:]) if t.shape[0] or not count else t for t in dense
+            )
+        ids, radii, extents, means2d, depths, image_covars, conics, compensations = done
+        ctx.save_for_backward(means, quats, scales, covars, viewmats, Ks, conics, radii, ids)
+        ctx.lens, ctx.starts = lens, starts
+        ctx.mark_non_differentiable(radii, extents, ids)
+        ctx.set_materialize_grads(False)
+        found = (means2d, depths, image_covars, compensations, conics, radii, extents, ids)
+        return *found, tuple(starts) if lens.packed else ()
 
     @staticmethod
     @once_differentiable
     def backward(
-        ctx: Any, grad_means2d: Tensor, grad_depths: Tensor, grad_image_covars: Tensor, *_: Any
+        ctx: Any,
+        grad_means2d: Tensor | None,
+        grad_depths: Tensor | None,
+        grad_image_covars: Tensor | None,
+        grad_compensations: Tensor | None,
+        grad_conics: Tensor | None,
+        *_: Any,
     ) -> Any:
-        means, quats, scales, covars, viewmats, Ks, radii = ctx.saved_tensors
+        means, quats, scales, covars, viewmats, Ks, conics, radii, ids = ctx.saved_tensors
+        lens: Lens = ctx.lens
+        batches, cameras = viewmats.shape[:2]
+        count = means.shape[1]
+        rows = radii.shape[:-1]
+        if grad_conics is not None:
+            through = _through_inverse(conics, grad_conics)
+            grad_image_covars = through if grad_image_covars is None else grad_image_covars + through
+        incoming = [
+            array(torch.zeros(*rows, *size) if grad is None else grad).reshape(-1, *size)
+            for grad, size in ((grad_means2d, (2,)), (grad_depths, ()), (grad_image_covars, (3,)))
+        ]
+        none = torch.empty(0)
+        incoming.append(array(none if grad_compensations is None else grad_compensations).reshape(-1))
         gradients = [torch.zeros(t.shape) for t in (means, quats, scales, covars)]
         gaussians = [array(t) for t in (means, quats, scales, covars)]
-        sums = [t.numpy() for t in gradients]
-        incoming = [array(t) for t in (grad_means2d, grad_depths, grad_image_covars)]
-        for c in range(viewmats.shape[0]):
+        V, K = array(viewmats), array(Ks)
+        flat_radii, flat_ids = array(radii).reshape(-1, 2), array(ids)
+        grad_viewmats = torch.zeros(viewmats.shape) if ctx.needs_input_grad[5] else None
+        for image in range(batches * cameras):
+            b, c = divmod(image, cameras)
+            first = ctx.starts[image] if lens.packed else image * count
+            last = ctx.starts[image + 1] if lens.packed else first + count
+            ranges = -(-(last - first) // GAUSSIANS_A_RANGE)
+            sums = np.zeros((0 if grad_viewmats is None else ranges, VIEW_ENTRIES), np.float64)
             parallel_ranges(
                 project_backward,
-                means.shape[0],
+                last - first,
                 GAUSSIANS_A_RANGE,
-                *gaussians,
-                array(viewmats[c]),
-                array(Ks[c]),
-                ctx.lens.width,
-                ctx.lens.height,
-                radii[c].numpy(),
-                *(g[c] for g in incoming),
-                *sums,
+                *(g[b] for g in gaussians),
+                V[b, c],
+                K[b, c],
+                lens.width,
+                lens.height,
+                lens.ortho,
+                lens.packed,
+                F(lens.eps2d),
+                flat_ids[first:last],
+                flat_radii[first:last],
+                *(g[first:last] for g in incoming),
+                *(g[b].numpy() for g in gradients),
+                sums,
             )
-        return (*gradients, None, None, None, None)
+            if grad_viewmats is not None:
+                # numpy adds the ranges in an order that depends on their number only.
+                grad_viewmats[b, c, :3] = torch.from_numpy(sums.sum(0).reshape(3, 4))
+        return (*gradients, None, grad_viewmats, None, None)
