@@ -16,77 +16,70 @@ from typing import Literal
 
 import msgspec
 
+from perpetua_protocol.action_checks import action_problems
+from perpetua_protocol.actions import (
+    Action,
+    Drag,
+    Falloff,
+    Force,
+    Poke,
+    Push,
+    Turbulence,
+    Vortex,
+    Wind,
+)
 from perpetua_protocol.errors import InvalidTake
+from perpetua_protocol.tracks import (
+    Quaternion,
+    Rotation,
+    RotationTrack,
+    Scalar,
+    ScalarTrack,
+    Vec3,
+    Vector,
+    VectorTrack,
+)
+
+__all__ = [
+    "TAKE_VERSION",
+    "Action",
+    "CameraSpec",
+    "Click",
+    "Drag",
+    "Falloff",
+    "Force",
+    "MaterialSpec",
+    "Matrix16",
+    "ObjectSpec",
+    "Poke",
+    "Push",
+    "Quality",
+    "Quaternion",
+    "RefinerSpec",
+    "Rotation",
+    "RotationTrack",
+    "Round",
+    "Scalar",
+    "ScalarTrack",
+    "SceneSettings",
+    "Take",
+    "Turbulence",
+    "Vec3",
+    "Vector",
+    "VectorTrack",
+    "Vortex",
+    "Wind",
+    "validate",
+]
 
 TAKE_VERSION = 1
 
-Vec3 = tuple[float, float, float]
 Matrix16 = tuple[
     float, float, float, float,
     float, float, float, float,
     float, float, float, float,
     float, float, float, float,
 ]  # fmt: skip
-
-
-class ScalarTrack(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A number keyed over time: linear between keys, constant outside them."""
-
-    frames: tuple[float, ...]
-    values: tuple[float, ...]
-
-
-class VectorTrack(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A vector keyed over time: linear between keys, constant outside them."""
-
-    frames: tuple[float, ...]
-    values: tuple[Vec3, ...]
-
-
-Scalar = float | ScalarTrack
-Vector = Vec3 | VectorTrack
-
-
-class Wind(msgspec.Struct, frozen=True, tag="wind", tag_field="type", forbid_unknown_fields=True):
-    """Moving air that drags matter along: acceleration ``drag * falloff * (speed * direction - v)``."""
-
-    name: str
-    direction: Vector = (1.0, 0.0, 0.0)
-    """Where the air goes; normalised when sampled."""
-    speed: Scalar = 5.0
-    """Air speed, m/s."""
-    drag: float = 2.0
-    """How quickly matter takes up the air's velocity, 1/s."""
-    location: Vector = (0.0, 0.0, 0.0)
-    """Centre of the region the wind fills, m."""
-    reach: float | None = None
-    """Radius of that region, m, with a smooth edge; None blows everywhere."""
-    start: float | None = None
-    """First frame it acts in; None is the round's first."""
-    end: float | None = None
-    """Frame it stops at; None is the round's last."""
-    targets: tuple[str, ...] = ()
-    """Names of the objects it acts on; empty is all."""
-
-
-class Push(msgspec.Struct, frozen=True, tag="push", tag_field="type", forbid_unknown_fields=True):
-    """A force in newtons spread over the matter inside a ball, for a window of time."""
-
-    name: str
-    location: Vector
-    """Centre of the ball, m."""
-    direction: Vector
-    """Direction of the force; normalised when sampled."""
-    force: Scalar
-    """Total force over the ball, N."""
-    reach: float = 0.03
-    """Radius of the ball, m; the force falls smoothly to zero at its edge."""
-    start: float | None = None
-    end: float | None = None
-    targets: tuple[str, ...] = ()
-
-
-Action = Wind | Push
 
 
 class Click(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -280,28 +273,7 @@ def _problems(take: Take) -> Iterator[str]:
     for index, turn in enumerate(take.rounds, 1):
         if not 1 <= turn.frames <= 100_000:
             yield f"Round {index} has {turn.frames} frames; it needs at least one."
-        for action in turn.actions:
-            yield from _action_problems(action, index, names)
-
-
-def _action_problems(action: Action, index: int, objects: list[str]) -> Iterator[str]:
-    where = f"{type(action).__name__} '{action.name}' in round {index}"
-    if action.reach is not None and not _positive(action.reach):
-        yield f"{where} has no reach ({action.reach} m), so it would touch nothing; give it a radius above zero."
-    if action.start is not None and action.end is not None and action.end <= action.start:
-        yield f"{where} ends at frame {action.end:g}, not after its start at {action.start:g}; move its end later."
-    if not isinstance(action.direction, VectorTrack) and not any(action.direction):
-        yield f"{where} has no direction; give it one that is not zero."
-    for target in action.targets:
-        if target not in objects:
-            yield f"{where} acts on '{target}', which is no object of this take ({', '.join(objects)})."
-    for field in action.__struct_fields__:
-        value = getattr(action, field)
-        if isinstance(value, ScalarTrack | VectorTrack):
-            if not value.frames or len(value.frames) != len(value.values):
-                yield f"{where}: the keys of its {field} need as many values as frames, and at least one."
-            if any(b <= a for a, b in zip(value.frames, value.frames[1:], strict=False)):
-                yield f"{where}: the keys of its {field} must be in order of time."
+        yield from action_problems(turn.actions, index, take.round_start(index - 1), turn.frames, names)
 
 
 def _numbers(thing: object, place: str) -> Iterator[tuple[str, float]]:

@@ -14,7 +14,9 @@ from PIL import Image
 from perpetua.cli.console import table
 from perpetua.cli.doctor import Finding
 from perpetua.cli.main import run
+from perpetua.cli.run import summary_table
 from perpetua.demo.contact_sheet import CELL_WIDTH, COLUMNS, contact_sheet, read_video
+from perpetua.loop.bake import BakeSummary, RoundSummary
 from perpetua.scene.materials import guess
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "01_clay_ball.yaml"
@@ -86,3 +88,9 @@ def test_a_contact_sheet_shows_each_video_from_start_to_end(tmp_path):
 
 def test_a_table_is_aligned():
     assert table(["a", "bb"], [["ccc", "d"]]).splitlines() == ["a    bb", "---  --", "ccc  d"]
+
+
+def test_the_bake_s_table_names_what_reached_nothing():
+    line = RoundSummary(2, 24, 3.0, False, "d" * 64, ["gust"])
+    text = summary_table(BakeSummary("c", 25, 10, 10, 10, 1.0, [line]))
+    assert text.splitlines()[-1].startswith("'gust' reached no object in round 2: move it")

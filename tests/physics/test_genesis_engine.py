@@ -139,7 +139,9 @@ def test_the_same_again_after_an_error_gives_the_same_bytes(pushed):
 def test_progress_counts_frames_names_idle_actions_and_a_cancel_takes_effect():
     said = []
     far = Push("far away", (5, 5, 5), (1, 0, 0), 1.0)
-    simulate(lifted(), 1, far, progress=Progress(lambda stage, done, text: said.append((done, text))))
+    near = Wind("near", drag=0.0)
+    listen = Progress(lambda stage, done, text: said.append((done, text)))
+    assert simulate(lifted(), 1, far, near, progress=listen).idle == ("far away",)
     assert "frame 1 of 1" in [text for _, text in said]
     assert "'far away' reached no object" in said[-1][1]
     assert said[-1][0] == 1.0

@@ -68,7 +68,7 @@ def sample(kind: inspect.Type, which: int) -> Any:
         case inspect.UnionType():
             return sample(kind.types[which % len(kind.types)], which)
         case inspect.StructType():
-            return kind.cls(*(sample(field.type, which) for field in kind.fields))
+            return kind.cls(**{field.name: sample(field.type, which) for field in kind.fields})
     raise AssertionError(f"no sample for {kind}")
 
 

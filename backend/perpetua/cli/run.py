@@ -55,4 +55,9 @@ def summary_table(summary: BakeSummary) -> str:
         f"{summary.frames} frames, {summary.particles} particles, "
         f"{summary.foreground} + {summary.background} gaussians (objects + background)\ncache: {summary.cache}\n"
     )
-    return head + table(["", "frames", "seconds", "stages", "state digest"], rows)
+    idle = [
+        f"\n'{name}' reached no object in round {r.index}: move it, widen its reach, or change its targets or its frames."
+        for r in summary.rounds
+        for name in r.idle
+    ]
+    return head + table(["", "frames", "seconds", "stages", "state digest"], rows) + "".join(idle)

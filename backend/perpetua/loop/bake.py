@@ -15,7 +15,7 @@ from perpetua.cache.arrays import animated_arrays, splat_arrays
 from perpetua.cache.writer import CacheWriter
 from perpetua.loop.resume import Stage, StageStore, digest_of, file_digest
 from perpetua.loop.round import PlayedRound, play_round
-from perpetua.loop.stages import Studio, refiner_of
+from perpetua.loop.stages import Studio, load_idle, refiner_of
 from perpetua.loop.views import cameras_of
 from perpetua.progress import Progress
 from perpetua.reconstruct.picture import load_picture
@@ -33,6 +33,8 @@ class RoundSummary(msgspec.Struct, frozen=True):
     resumed: bool
     """Whether every stage was found from an earlier bake."""
     state_sha256: str
+    idle: list[str] = []
+    """Actions of the round that reached no object."""
 
 
 class BakeSummary(msgspec.Struct, frozen=True):
@@ -113,7 +115,8 @@ def _play(studio: Studio, writer: CacheWriter, through_round: int) -> list[Round
         found = all(stage.found for stage in (played.coarse, played.corrected, played.end))
         frames = studio.take.rounds[index - 1].frames
         _publish(writer, studio, index, frames, start, played.end, 0.0 if found else seconds, played, listen)
-        summaries.append(RoundSummary(index, frames, round(seconds, 2), found, played.end.content_digest()))
+        digest, idle = played.end.content_digest(), load_idle(played.coarse)
+        summaries.append(RoundSummary(index, frames, round(seconds, 2), found, digest, idle))
         start = played.end
     return summaries
 

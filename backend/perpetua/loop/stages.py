@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import torch
 
@@ -67,6 +68,7 @@ class Studio:
             save_trajectory(folder, result.trajectory)
             result.end.save(folder / "end.npz")
             np.save(folder / "sh.npy", np.load(start.path("sh.npy")))
+            (folder / "idle.json").write_bytes(msgspec.json.encode(result.idle))
 
         return self.store.run("simulate", {"start": start, **self._forces()}, make)
 
@@ -215,6 +217,11 @@ class Studio:
 def load_state(stage: Stage) -> State:
     """The state a round starts from."""
     return State.load(stage.path("state.npz"))
+
+
+def load_idle(stage: Stage) -> list[str]:
+    """Names of the actions that reached no object in a simulated round."""
+    return msgspec.json.decode(stage.path("idle.json").read_bytes(), type=list[str])
 
 
 def load_correction(stage: Stage) -> Correction:

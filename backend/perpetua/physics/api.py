@@ -35,6 +35,8 @@ class Simulation:
     end: State
     substeps: int
     """Substeps a frame that the stability rule chose."""
+    idle: tuple[str, ...] = ()
+    """Names of the round's actions that reached no object."""
 
 
 class PhysicsEngine(Protocol):

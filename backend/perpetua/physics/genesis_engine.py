@@ -100,7 +100,9 @@ class _Run:
         self.progress(1.0, self._summary())
         times = self.state.time + np.arange(count + 1, dtype=np.float64) * self.frame_s
         end = State(now.particles, total, now.rigid, float(times[-1]), now.memory)
-        return Simulation(Trajectory(np.stack(positions), np.stack(gradients), times), end, self.substeps)
+        return Simulation(
+            Trajectory(np.stack(positions), np.stack(gradients), times), end, self.substeps, self._idle()
+        )
 
     def _frame(self, now: Snapshot, frame: int) -> Snapshot:
         """The state a frame later; again with a finer substep where it exploded, and in a larger box where matter came
@@ -130,9 +132,10 @@ class _Run:
         mass = (
             np.array([b.material.density for b in self.scene.bodies])[particles.body] * self.scene.spacing**3
         )
-        for item in forces.loads_at(self.plan.round, start, start + frame + 0.5, self.names):
+        middle = forces.Moment(start + frame + 0.5, 1.0, self.plan.fps)
+        for item in forces.forces_at(self.plan.round, start, middle, self.names):
             if item is not None:
-                a = forces.acceleration(item, particles.positions, particles.velocities, mass, particles.body)
+                a = item.acceleration(particles.positions, particles.velocities, mass, particles.body)
                 if np.linalg.norm(a, axis=1).max() * self.frame_s > finest:
                     return True
         return False
@@ -156,12 +159,13 @@ class _Run:
                 (frame + control / stability.CONTROL_STEPS) / count, f"frame {frame + 1} of {count}"
             )
             now = start + frame + (control + 0.5) / stability.CONTROL_STEPS
-            entries = forces.loads_at(self.plan.round, start, now, self.names)
+            moment = forces.Moment(now, 1.0 / stability.CONTROL_STEPS, self.plan.fps)
+            entries = forces.forces_at(self.plan.round, start, moment, self.names)
             for index, item in enumerate(entries):
                 if item is not None:
                     working[f"'{item.name}'"] = None
                     if not self.touched[index]:
-                        self.touched[index] = forces.reaches(item, particles.positions, particles.body)
+                        self.touched[index] = item.reaches(particles.positions, particles.body)
             world.set_gravity(sample_vector(self.plan.gravity, now))
             world.advance(
                 [item for item in entries if item is not None], self.substeps // stability.CONTROL_STEPS
@@ -205,12 +209,14 @@ class _Run:
                 )
         return out
 
+    def _idle(self) -> tuple[str, ...]:
+        """Names of the actions that reached no object so far."""
+        pairs = zip(self.plan.round.actions, self.touched, strict=True)
+        return tuple(action.name for action, touched in pairs if not touched)
+
     def _summary(self) -> str:
         text = f"{self.plan.round.frames} frames of {self.substeps} substeps"
-        idle = [
-            a.name for a, touched in zip(self.plan.round.actions, self.touched, strict=True) if not touched
-        ]
-        if idle:
+        if idle := self._idle():
             text += f"; {', '.join(repr(name) for name in idle)} reached no object"
         return text
 

@@ -8,20 +8,19 @@ each other before a substep. To add a kind of matter, write a part and name it i
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
-import numpy as np
 from numpy.typing import NDArray
 
-from perpetua.physics.forces import Load
 from perpetua.physics.grid import Box
 from perpetua.scene.particles import Memory, Particles, RigidPose
 from perpetua.scene.scene import Scene
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from perpetua.physics.forces.compiled import CompiledForces
 
 
 @dataclass(frozen=True)
@@ -89,19 +88,14 @@ class Part:
     def store(self, out: Stored) -> None:
         """Write its share of the state as it is now."""
 
-    def set_damping(self, rate: NDArray) -> None:
-        """Let every body's velocity decay at ``rate`` [B] 1/s from now on."""
+    def hold(self, acceleration: NDArray | None) -> None:
+        """Hold bodies that do not settle against ``acceleration`` [3] m/s^2 (gravity) from now on; None lets them go."""
 
-    def pushed_mass(self, loads: Sequence[Load]) -> NDArray[np.float64]:
-        """[L] kg: sum of m w over its matter that each of ``loads`` pushes now, 0 for what is no push."""
-        return np.zeros(len(loads))
+    def weigh(self, forces: CompiledForces) -> None:
+        """Once before each substep in which something is pushed: let ``forces`` weigh its matter."""
 
-    def set_loads(self, loads: Sequence[Load], other_mass: NDArray, hold: NDArray | None) -> None:
-        """What acts until the next call. ``other_mass`` [L] kg is what each push shares with the other parts.
-        ``hold`` [3] m/s^2 is an acceleration that bodies that do not settle are held against (gravity), or None."""
-
-    def before_substep(self) -> None:
-        """Act on its matter, once before each substep."""
+    def before_substep(self, forces: CompiledForces) -> None:
+        """Act on its matter, once before each substep, and let ``forces`` act on it."""
 
 
 def solver_state(genesis: Any, state: Any, solver: Any) -> Any:

@@ -119,12 +119,17 @@ class RigidBody:
         positions = arm + self.shape.centre + pose.position
         return positions, pose.velocity + np.cross(pose.angular_velocity, arm), R
 
+    @property
+    def link(self) -> int:
+        """Its link's number in Genesis."""
+        return int(self._entity.base_link_idx)
+
     def push(self, force: NDArray, torque: NDArray) -> None:
         """Apply ``force`` [3] N at the centre of mass and ``torque`` [3] N m, world axes, over the next substep."""
         self._entity.solver.apply_links_external_wrench(
             force=np.asarray(force, np.float32)[None],
             torque=np.asarray(torque, np.float32)[None],
-            links_idx=[self._entity.base_link_idx],
+            links_idx=[self.link],
             ref=self._centre_of_mass,
         )
 

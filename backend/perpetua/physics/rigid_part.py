@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import quadrants as qd
 from numpy.typing import NDArray
 
-from perpetua.physics import forces
-from perpetua.physics.forces import Load
+from perpetua.physics.forces.compiled import CompiledForces
 from perpetua.physics.parts import Building, Part, Snapshot, Stored, solver_state
 from perpetua.physics.rigid import PLANE_FRICTION, RigidBody, forget_contacts
-
-Wrench = tuple[NDArray[np.float64], NDArray[np.float64]]
 
 
 class RigidPart(Part):
@@ -32,7 +29,19 @@ class RigidPart(Part):
             i: RigidBody(gs, self._genesis, building.scene, i, building.folder)
             for i in building.bodies_of(self.models)
         }
-        self._wrenches: dict[int, Wrench] = {}
+        self._held: NDArray | None = None
+
+    def built(self) -> None:
+        """The bodies' particles as the forces meet them: arm from the centre of mass at rest, link, body and mass."""
+        parts = list(self.bodies.items())
+        count = sum(len(rigid.own) for _, rigid in parts)
+        arm = qd.Vector.field(3, qd.f32, shape=count)
+        link, body, mass = qd.field(qd.i32, count), qd.field(qd.i32, count), qd.field(qd.f32, count)
+        arm.from_numpy(np.concatenate([r.rest - r.shape.centre for _, r in parts]).astype(np.float32))
+        link.from_numpy(np.concatenate([np.full(len(r.own), r.link, np.int32) for _, r in parts]))
+        body.from_numpy(np.concatenate([np.full(len(r.own), i, np.int32) for i, r in parts]))
+        mass.from_numpy(np.concatenate([np.full(len(r.own), r.point_mass, np.float32) for _, r in parts]))
+        self._points = (arm, link, body, mass)
 
     def load(self, snapshot: Snapshot, genesis_state: Any) -> None:
         state = solver_state(self._genesis, genesis_state, self._solver)
@@ -50,40 +59,15 @@ class RigidPart(Part):
             out.arrays["velocities"][rigid.own] = velocities
             out.arrays["F"][rigid.own] = rotation
 
-    def pushed_mass(self, loads: Sequence[Load]) -> NDArray[np.float64]:
-        total = np.zeros(len(loads))
-        for index, rigid in self.bodies.items():
-            positions, _, _ = rigid.particles(rigid.store())
-            body, mass = np.full(len(positions), index), np.full(len(positions), rigid.point_mass)
-            total += [
-                forces.pushed_mass(item, positions, mass, body) if item.kind == forces.PUSH else 0.0
-                for item in loads
-            ]
-        return total
+    def hold(self, acceleration: NDArray | None) -> None:
+        self._held = acceleration
 
-    def set_loads(self, loads: Sequence[Load], other_mass: NDArray, hold: NDArray | None) -> None:
-        self._wrenches = {}
-        if hold is not None:
-            self._wrenches = {i: (-r.shape.mass * hold, np.zeros(3)) for i, r in self.bodies.items()}
-        elif loads:
-            total = self.pushed_mass(loads) + other_mass
-            for index, rigid in self.bodies.items():
-                force, torque = _wrench(rigid, index, loads, total)
-                if force.any() or torque.any():
-                    self._wrenches[index] = (force, torque)
+    def weigh(self, forces: CompiledForces) -> None:
+        forces.weigh_rigid(self._solver.dyn_state.links, *self._points)
 
-    def before_substep(self) -> None:
-        for index, (force, torque) in self._wrenches.items():
-            self.bodies[index].push(force, torque)
-
-
-def _wrench(rigid: RigidBody, index: int, loads: Sequence[Load], total: NDArray) -> Wrench:
-    """Force and torque of all ``loads`` on a rigid body, each push shared by ``total`` [L] kg."""
-    pose = rigid.store()
-    centre = rigid.shape.centre + pose.position
-    positions, velocities, _ = rigid.particles(pose)
-    force, torque = np.zeros(3), np.zeros(3)
-    for item, mass in zip(loads, total, strict=True):
-        f, t = forces.wrench(item, centre, positions, velocities, rigid.point_mass, index, mass)
-        force, torque = force + f, torque + t
-    return force, torque
+    def before_substep(self, forces: CompiledForces) -> None:
+        if self._held is not None:
+            for rigid in self.bodies.values():
+                rigid.push(-rigid.shape.mass * self._held, np.zeros(3))
+        if forces.any:
+            forces.apply_rigid(self._solver.dyn_state.links, *self._points)

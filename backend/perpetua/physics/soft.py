@@ -5,19 +5,15 @@ Import after ``runtime.fresh``: the compiler needs Genesis to have started.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import quadrants as qd
 import torch
-from numpy.typing import NDArray
 
-from perpetua.physics import forces
 from perpetua.physics.contact import PlaneContact, resting_heights
-from perpetua.physics.forces import Load
+from perpetua.physics.forces.compiled import CompiledForces
 from perpetua.physics.mpm_materials import default_plastic, genesis_material
-from perpetua.physics.particle_loads import ParticleLoads
 from perpetua.physics.parts import Building, Part, Snapshot, Stored, quiet, solver_state
 
 
@@ -45,16 +41,15 @@ class SoftPart(Part):
     def built(self) -> None:
         count, bodies = len(self.order), len(self.scene.bodies)
         materials = [b.material for b in self.scene.bodies]
-        self.mass = np.array([m.density for m in materials]) * self.scene.spacing**3
+        density = np.array([m.density for m in materials])[self.body]
         self._body = qd.field(qd.i32, shape=count)
         self._height = qd.field(qd.f32, shape=count)
         self._friction = qd.field(qd.f32, shape=bodies)
-        self._mass = qd.field(qd.f32, shape=bodies)
+        self._mass = qd.field(qd.f32, shape=count)
         self._body.from_numpy(self.body.astype(np.int32))
         self._height.from_numpy(resting_heights(self.scene)[self.order])
         self._friction.from_numpy(np.array([m.friction for m in materials], np.float32))
-        self._mass.from_numpy(self.mass.astype(np.float32))
-        self._loads = ParticleLoads(self.plan.capacity, bodies, self.plan.dt)
+        self._mass.from_numpy((density * self.scene.spacing**3).astype(np.float32))
         self._untouched_sand = np.array([default_plastic(m) for m in materials])[self.body] == 0.0
 
     def load(self, snapshot: Snapshot, genesis_state: Any) -> None:
@@ -83,25 +78,13 @@ class SoftPart(Part):
         ):
             out.arrays[name][self.order] = values[0].cpu().numpy()
 
-    def set_damping(self, rate: NDArray) -> None:
-        self._loads.set_damping(np.exp(-np.asarray(rate) * self.plan.dt))
+    def weigh(self, forces: CompiledForces) -> None:
+        forces.weigh_mpm(self._solver, self._body, self._mass)
 
-    def pushed_mass(self, loads: Sequence[Load]) -> NDArray[np.float64]:
-        positions = self._now().pos[0].cpu().numpy()
-        mass = self.mass[self.body]
-        return np.array(
-            [
-                forces.pushed_mass(item, positions, mass, self.body) if item.kind == forces.PUSH else 0.0
-                for item in loads
-            ]
-        )
-
-    def set_loads(self, loads: Sequence[Load], other_mass: NDArray, hold: NDArray | None) -> None:
-        self._loads.set_loads(list(loads), other_mass)
-
-    def before_substep(self) -> None:
+    def before_substep(self, forces: CompiledForces) -> None:
         self._plane.find_gaps(self._solver, self._body, self._height, self._friction)
-        self._loads.apply(self._solver, self._body, self._mass)
+        if forces.any or forces.damping:
+            forces.apply_mpm(self._solver, self._body)
 
     def _own(self, genesis_state: Any) -> Any:
         return solver_state(self._genesis, genesis_state, self._solver)

@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from perpetua.errors import SimulationError
-from perpetua.physics import forces
-from perpetua.physics.forces import Load
+from perpetua.physics.forces import Force
+from perpetua.physics.forces.compiled import CompiledForces
 from perpetua.physics.parts import Building, Part, Plan, Snapshot, Stored, quiet
 from perpetua.physics.rigid_part import RigidPart
 from perpetua.physics.soft import SoftPart
@@ -41,6 +41,7 @@ class World:
             self._genesis.build()
         for part in self.parts:
             part.built()
+        self._forces = CompiledForces(plan.capacity, len(scene.bodies), plan.dt)
 
     def load(self, snapshot: Snapshot) -> None:
         """Make this the world's state. Particles must lie inside the box (Genesis would end the process)."""
@@ -66,30 +67,24 @@ class World:
 
     def set_damping(self, rate: NDArray) -> None:
         """rate: [B], 1/s, at which each body's velocity decays."""
-        for part in self.parts:
-            part.set_damping(rate)
+        self._forces.set_damping(np.exp(-np.asarray(rate) * self.plan.dt))
 
-    def advance(self, loads: Sequence[Load], substeps: int, hold: NDArray | None = None) -> None:
-        """Take ``substeps`` substeps under ``loads``, which hold over all of them.
+    def advance(self, forces: Sequence[Force], substeps: int, hold: NDArray | None = None) -> None:
+        """Take ``substeps`` substeps under ``forces``, which hold over all of them.
 
         ``hold``: [3] m/s^2 that bodies that do not settle are held against (gravity, while something settles).
         """
-        for part, shared in zip(self.parts, self._shared_mass(loads), strict=True):
-            part.set_loads(loads, shared, hold)
+        self._forces.set_forces(forces)
+        for part in self.parts:
+            part.hold(hold)
         for _ in range(substeps):
+            if self._forces.pushing:
+                self._forces.forget()
+                for part in self.parts:
+                    part.weigh(self._forces)
             for part in self.parts:
-                part.before_substep()
+                part.before_substep(self._forces)
             self._genesis.step(update_visualizer=False)
-
-    def _shared_mass(self, loads: Sequence[Load]) -> list[NDArray[np.float64]]:
-        """For each part, the mass [L] kg that the other parts put under each push."""
-        none = np.zeros(len(loads))
-        if len(self.parts) == 1 or not any(item.kind == forces.PUSH for item in loads):
-            return [none for _ in self.parts]
-        masses = [part.pushed_mass(loads) for part in self.parts]
-        return [
-            sum((mass for j, mass in enumerate(masses) if j != i), start=none) for i in range(len(masses))
-        ]
 
 
 def _refuse_unknown(scene: Scene) -> None:

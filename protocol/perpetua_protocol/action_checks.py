@@ -1,0 +1,88 @@
+"""What the types of an action cannot say, as sentences that name the action, the value and the remedy."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+from perpetua_protocol.actions import Action, Drag, Falloff, Poke, Turbulence, Wind
+from perpetua_protocol.tracks import RotationTrack, ScalarTrack, VectorTrack
+
+AXES = ("direction", "axis")
+
+
+def action_problems(
+    actions: tuple[Action, ...], index: int, first: int, frames: int, objects: list[str]
+) -> Iterator[str]:
+    """What is wrong with the actions of round ``index`` (1-based) of ``frames`` frames from frame ``first``."""
+    names = [action.name for action in actions]
+    for name in sorted({name for name in names if names.count(name) > 1}):
+        yield f"Two actions of round {index} are called '{name}'; give each its own name."
+    for action in actions:
+        where = f"{type(action).__name__} '{action.name}' in round {index}"
+        yield from _of_every_action(action, where, objects)
+        yield from _of_its_kind(action, where, first, frames)
+
+
+def _of_every_action(action: Action, where: str, objects: list[str]) -> Iterator[str]:
+    reach = getattr(action, "reach", None)
+    if reach is not None and not _positive(reach):
+        yield f"{where} has no reach ({reach} m), so it would touch nothing; give it a radius above zero."
+    if action.start is not None and action.end is not None and action.end <= action.start:
+        yield f"{where} ends at frame {action.end:g}, not after its start at {action.start:g}; move its end later."
+    for target in action.targets:
+        if target not in objects:
+            yield f"{where} acts on '{target}', which is no object of this take ({', '.join(objects)})."
+    for field in action.__struct_fields__:
+        value = getattr(action, field)
+        if isinstance(value, ScalarTrack | VectorTrack | RotationTrack):
+            if not value.frames or len(value.frames) != len(value.values):
+                yield f"{where}: the keys of its {field} need as many values as frames, and at least one."
+            if any(b <= a for a, b in zip(value.frames, value.frames[1:], strict=False)):
+                yield f"{where}: the keys of its {field} must be in order of time."
+        elif field in AXES and not any(value):
+            yield f"{where} has no {field}; give it one that is not zero."
+        elif isinstance(value, Falloff):
+            yield from _falloff_problems(value, where)
+        quaternions = value.values if isinstance(value, RotationTrack) else (value,)
+        if field == "rotation" and not all(any(quaternion) for quaternion in quaternions):
+            yield f"{where} has a rotation of four zeros; 1 0 0 0 does not turn."
+
+
+def _of_its_kind(action: Action, where: str, first: int, frames: int) -> Iterator[str]:
+    if isinstance(action, Wind):
+        yield from _negative(where, "drag", (action.drag,))
+    elif isinstance(action, Drag):
+        for field in ("linear", "quadratic"):
+            value = getattr(action, field)
+            yield from _negative(where, field, value.values if isinstance(value, ScalarTrack) else (value,))
+    elif isinstance(action, Turbulence):
+        if not _positive(action.size):
+            yield f"{where} has the size {action.size:g} m; give its eddies one above zero."
+    elif isinstance(action, Poke):
+        start = first if action.start is None else action.start
+        if not first <= start < first + frames:
+            yield (
+                f"{where} starts at frame {start:g}, outside its round (frames {first} to {first + frames}); "
+                "move its start into the round."
+            )
+    if (flow := getattr(action, "flow", None)) is not None:
+        yield from _negative(where, "flow", (flow,))
+
+
+def _falloff_problems(falloff: Falloff, where: str) -> Iterator[str]:
+    for field in ("power", "radial_power", "min_distance", "max_distance", "radial_min", "radial_max"):
+        yield from _negative(where, f"falloff's {field}", (getattr(falloff, field),))
+    for low, high in (("min_distance", "max_distance"), ("radial_min", "radial_max")):
+        least, most = getattr(falloff, low), getattr(falloff, high)
+        if least is not None and most is not None and most < least:
+            yield f"{where}: its falloff's {high} ({most:g}) is below its {low} ({least:g}); exchange them."
+
+
+def _negative(where: str, what: str, values: tuple[float | None, ...]) -> Iterator[str]:
+    if any(value is not None and value < 0 for value in values):
+        yield f"{where} has a negative {what}; give it one of zero or more."
+
+
+def _positive(value: float) -> bool:
+    return math.isfinite(value) and value > 0
