@@ -8,7 +8,7 @@ each other before a substep. To add a kind of matter, write a part and name it i
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from numpy.typing import NDArray
@@ -61,6 +61,8 @@ class Building:
     scene: Scene
     plan: Plan
     folder: Path
+    parts: list[Part] = field(default_factory=list)
+    """The parts constructed so far, for those that act on another."""
 
     def bodies_of(self, models: frozenset[str]) -> list[int]:
         """Indices of the bodies whose material is of one of ``models``."""
@@ -90,6 +92,9 @@ class Part:
 
     def hold(self, acceleration: NDArray | None) -> None:
         """Hold bodies that do not settle against ``acceleration`` [3] m/s^2 (gravity) from now on; None lets them go."""
+
+    def set_gravity(self, gravity: NDArray) -> None:
+        """gravity: [3] m/s^2 from now on, for what Genesis does not move (it has been told)."""
 
     def weigh(self, forces: CompiledForces) -> None:
         """Once before each substep in which something is pushed: let ``forces`` weigh its matter."""

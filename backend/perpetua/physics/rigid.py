@@ -134,6 +134,17 @@ class RigidBody:
         )
 
 
+def motions(bodies: list[RigidBody]) -> tuple[NDArray, NDArray, NDArray, NDArray]:
+    """Centres of mass [R, 3] m, rotations [R, 3, 3], velocities [R, 3] m/s and spins [R, 3] rad/s, world axes."""
+    poses = [body.store() for body in bodies]
+    return (
+        np.stack([body.shape.centre + pose.position for body, pose in zip(bodies, poses, strict=True)]),
+        np.stack([_matrix(pose.quaternion) for pose in poses]),
+        np.stack([pose.velocity for pose in poses]),
+        np.stack([pose.angular_velocity for pose in poses]),
+    )
+
+
 def forget_contacts(solver: Any) -> None:
     """Clear what Genesis carries from a substep to the next and a State does not hold: the forces that particles put on
     rigid bodies (``set_state`` clears the rest)."""

@@ -1,4 +1,4 @@
-"""Particles on Genesis' grid (the material point method): solids that deform, snow, sand and liquids.
+"""Particles on a grid (the material point method): solids that deform, snow, sand and liquids.
 
 Import after ``runtime.fresh``: the compiler needs Genesis to have started.
 """
@@ -9,88 +9,133 @@ from typing import Any
 
 import numpy as np
 import quadrants as qd
-import torch
+from numpy.typing import NDArray
 
+from perpetua.physics import laws
 from perpetua.physics.contact import PlaneContact, resting_heights
 from perpetua.physics.forces.compiled import CompiledForces
-from perpetua.physics.mpm_materials import default_plastic, genesis_material
-from perpetua.physics.parts import Building, Part, Snapshot, Stored, quiet, solver_state
+from perpetua.physics.matter import Matter
+from perpetua.physics.parts import Building, Part, Snapshot, Stored
+from perpetua.physics.rigid import motions
+from perpetua.physics.rigid_contact import RigidContact
+from perpetua.physics.rigid_part import RigidPart
+from perpetua.physics.signed_distance import distance_grid
+from perpetua.physics.soft_grid import SoftGrid
+from perpetua.scene.materials import Material
+from perpetua.scene.scene import Scene
+
+DISTANCE_NODES = 48
+"""Nodes of a rigid body's distance field along each axis."""
+
+DISTANCE_MARGIN_CELLS = 1.0
+"""How far beyond the body it reaches, in cells of the soft grid."""
 
 
 class SoftPart(Part):
-    """The bodies of matter on the grid, the plane they stand on, and the actions on them."""
+    """The bodies of matter on the grid, the plane they stand on, what else they touch, and the actions on them."""
 
-    models = frozenset({"elastic", "plastic", "snow", "sand", "liquid"})
+    models = frozenset(laws.LAW)
 
     def __init__(self, building: Building) -> None:
-        gs, scene, plan = building.gs, building.scene, building.plan
+        scene, plan = building.scene, building.plan
         self.scene, self.plan = scene, plan
-        self._genesis, self._solver = building.genesis, building.genesis.sim.mpm_solver
         body, own = scene.particles.body, building.bodies_of(self.models)
         self.order = np.concatenate([np.flatnonzero(body == i) for i in own])
         self.body = body[self.order]
-        columns = (int(self._solver.grid_res[0]), int(self._solver.grid_res[1]))
-        self._plane = PlaneContact(plan.box.lower, columns, plan.box.dx, plan.dt)
-        building.genesis.add_force_field(gs.force_fields.Custom(self._plane.acceleration))
-        for index in own:
-            building.genesis.add_entity(
-                gs.morphs.Nowhere(n_particles=int((body == index).sum())),
-                genesis_material(gs, scene.bodies[index].material, plan.dt),
-            )
+        self._rigid = next((part for part in building.parts if isinstance(part, RigidPart)), None)
 
     def built(self) -> None:
-        count, bodies = len(self.order), len(self.scene.bodies)
-        materials = [b.material for b in self.scene.bodies]
-        density = np.array([m.density for m in materials])[self.body]
+        scene, plan = self.scene, self.plan
+        count = len(self.order)
+        materials = soft_materials(scene)
+        kinds = list(dict.fromkeys(materials))
+        material = np.array([kinds.index(m) for m in materials], np.int32)
+        numbers = laws.constants(kinds)
+        own = np.unique(self.body)
+        friction = np.array([scene.bodies[i].material.friction for i in own], np.float32)
+        nx, ny, nz = (int(n) + 1 for n in np.subtract(plan.box.upper, plan.box.lower))
+        field = np.searchsorted(own, self.body)
+        self.matter = Matter(count)
+        self._plane = PlaneContact(plan.box.lower, (nx, ny), len(own), plan.box.dx, plan.dt)
+        contact = None
+        if self._rigid is not None:
+            hard = list(self._rigid.bodies.values())
+            contact = RigidContact(
+                [
+                    distance_grid(r.shape.mesh, DISTANCE_NODES, DISTANCE_MARGIN_CELLS * plan.box.dx)
+                    for r in hard
+                ],
+                np.array([r.shape.mass for r in hard]),
+                np.array([scene.bodies[r.index].material.friction for r in hard]),
+            )
+        self._contact = contact
+        self._grid = SoftGrid(
+            self.matter, plan.box.lower, (nx, ny, nz), plan.box.dx, plan.dt, scene.spacing,
+            material, field, numbers, friction, self._plane, contact,
+        )  # fmt: skip
+        mass = numbers.density[material] * scene.spacing**3
+        self._field = self._grid.field
         self._body = qd.field(qd.i32, shape=count)
         self._height = qd.field(qd.f32, shape=count)
-        self._friction = qd.field(qd.f32, shape=bodies)
         self._mass = qd.field(qd.f32, shape=count)
         self._body.from_numpy(self.body.astype(np.int32))
-        self._height.from_numpy(resting_heights(self.scene)[self.order])
-        self._friction.from_numpy(np.array([m.friction for m in materials], np.float32))
-        self._mass.from_numpy((density * self.scene.spacing**3).astype(np.float32))
-        self._untouched_sand = np.array([default_plastic(m) for m in materials])[self.body] == 0.0
+        self._height.from_numpy(resting_heights(scene)[self.order])
+        self._mass.from_numpy(mass.astype(np.float32))
+        self._untouched_sand = np.array([laws.default_memory(m) for m in kinds])[material] == 0.0
 
     def load(self, snapshot: Snapshot, genesis_state: Any) -> None:
-        """Particles must lie inside the box (Genesis would end the process)."""
-        state, particles, o = self._own(genesis_state), snapshot.particles, self.order
+        """Particles must lie inside the box."""
+        particles, o = snapshot.particles, self.order
         plastic = particles.plastic[o].copy()
         plastic[self._untouched_sand & (plastic == 1.0)] = 0.0  # Particles.at_rest says 1 for all matter
-        for target, values in (
-            (state.pos, particles.positions[o]),
-            (state.vel, particles.velocities[o]),
-            (state.F, particles.F[o]),
-            (state.C, particles.C[o]),
-            (state.Jp, plastic),
-        ):
-            target.copy_(torch.from_numpy(np.ascontiguousarray(values, np.float32))[None])
-        state.active.fill_(True)
+        self.matter.write(
+            pos=particles.positions[o],
+            vel=particles.velocities[o],
+            F=particles.F[o],
+            C=particles.C[o],
+            Jp=plastic,
+        )
+
+    def loaded(self) -> None:
+        if self._contact is not None:
+            self._contact.forget()
 
     def store(self, out: Stored) -> None:
-        state = self._now()
-        for name, values in (
-            ("positions", state.pos),
-            ("velocities", state.vel),
-            ("F", state.F),
-            ("C", state.C),
-            ("plastic", state.Jp),
+        for name, field in (
+            ("positions", "pos"),
+            ("velocities", "vel"),
+            ("F", "F"),
+            ("C", "C"),
+            ("plastic", "Jp"),
         ):
-            out.arrays[name][self.order] = values[0].cpu().numpy()
+            out.arrays[name][self.order] = self.matter.read(field)
+
+    def set_gravity(self, gravity: NDArray) -> None:
+        self._grid.set_gravity(gravity)
 
     def weigh(self, forces: CompiledForces) -> None:
-        forces.weigh_mpm(self._solver, self._body, self._mass)
+        forces.weigh_mpm(self.matter, self._body, self._mass)
 
     def before_substep(self, forces: CompiledForces) -> None:
-        self._plane.find_gaps(self._solver, self._body, self._height, self._friction)
+        self._plane.find_gaps(self.matter, self._field, self._height, self._grid.friction)
         if forces.any or forces.damping:
-            forces.apply_mpm(self._solver, self._body)
+            forces.apply_mpm(self.matter, self._body)
+        if self._contact is None or self._rigid is None:
+            self._grid.substep()
+            return
+        hard = list(self._rigid.bodies.values())
+        self._contact.place(*motions(hard))
+        self._grid.substep()
+        for rigid, impulse in zip(hard, self._contact.impulses(), strict=True):
+            if impulse.any():
+                rigid.push(impulse[:3] / self.plan.dt, impulse[3:] / self.plan.dt)
 
-    def _own(self, genesis_state: Any) -> Any:
-        return solver_state(self._genesis, genesis_state, self._solver)
 
-    def _now(self) -> Any:
-        with quiet():
-            state = self._own(self._genesis.get_state())
-        self._solver._queried_states.clear()
-        return state
+def soft_materials(scene: Scene) -> list[Material]:
+    """The material of every soft particle of ``scene``, in the order of their bodies."""
+    return [
+        body.material
+        for index, body in enumerate(scene.bodies)
+        if body.material.model in laws.LAW
+        for _ in range(int((scene.particles.body == index).sum()))
+    ]

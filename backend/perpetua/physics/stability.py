@@ -50,7 +50,7 @@ def largest_substep(material: Material, dx: float, courant: float = COURANT) -> 
     if material.is_rigid:
         return math.inf
     step = courant * dx / wave_speed(material)
-    if material.model == "liquid" and material.viscosity > 0:
+    if material.viscosity > 0:
         scale = courant / COURANT
         step = min(step, scale * VISCOUS_NUMBER * material.density * dx * dx / material.viscosity)
     return step

@@ -37,7 +37,10 @@ class World:
         with quiet(), tempfile.TemporaryDirectory(prefix="perpetua-physics-") as folder:
             self._genesis = _genesis_scene(gs, scene, plan)
             building = Building(gs, self._genesis, scene, plan, Path(folder))
-            self.parts = tuple(kind(building) for kind in PARTS if building.bodies_of(kind.models))
+            for kind in PARTS:
+                if building.bodies_of(kind.models):
+                    building.parts.append(kind(building))
+            self.parts = tuple(building.parts)
             self._genesis.build()
         for part in self.parts:
             part.built()
@@ -64,6 +67,8 @@ class World:
     def set_gravity(self, gravity: NDArray) -> None:
         """gravity: [3], m/s^2."""
         self._genesis.sim.set_gravity(tuple(float(g) for g in gravity))
+        for part in self.parts:
+            part.set_gravity(gravity)
 
     def set_damping(self, rate: NDArray) -> None:
         """rate: [B], 1/s, at which each body's velocity decays."""

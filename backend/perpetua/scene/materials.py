@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import re
 from typing import Literal
@@ -158,7 +159,7 @@ def guess(words: str) -> str | None:
     from perpetua.scene.presets import PRESETS
 
     spoken = [word for word in re.split(r"[^a-z]+", words.lower()) if word]
-    for pair in zip(spoken, spoken[1:], strict=False):
+    for pair in itertools.pairwise(spoken):
         if " ".join(pair) in PRESETS:
             return " ".join(pair)
     for word in spoken:

@@ -1,0 +1,132 @@
+# mypy: disable-error-code="no-untyped-def, valid-type"
+"""Soft matter against rigid bodies of any shape: where their surfaces are, with friction, and with both masses.
+
+A node within half a cell of a rigid surface, or inside, may approach it only as fast as the nearest particle that reaches the
+node would meet it within the substep (as for the plane, ``contact.py``). The impulse that this takes acts on the rigid body at the
+node, equal and opposite. Nodes that touch one body in a substep share it: with their mass m in all and the body's M, each takes
+M / (M + m) of its relative velocity, an inelastic collision of the two, so that a light body on heavy matter does not
+kick back and forth.
+
+No ``from __future__ import annotations`` here: the compiler reads the annotations of kernels as values.
+"""
+
+import numpy as np
+import quadrants as qd
+from numpy.typing import NDArray
+
+from perpetua.physics.signed_distance import DistanceGrid
+
+NEAR_CELLS = 0.5
+"""Nodes closer to a surface than this are stopped by it."""
+
+FAR = 1e9
+
+
+@qd.data_oriented
+class RigidContact:
+    """The surfaces of R rigid bodies, about their centres of mass. grids: each body's distances, all of the same resolution.
+    masses: [R] kg.  friction: [R]."""
+
+    def __init__(self, grids: list[DistanceGrid], masses: NDArray, friction: NDArray) -> None:
+        self.count, self.n = len(grids), grids[0].values.shape[0]
+        self.values = qd.field(qd.f32, shape=(self.count, self.n, self.n, self.n))
+        self.origin = qd.Vector.field(3, qd.f32, shape=self.count)
+        self.cell = qd.field(qd.f32, shape=self.count)
+        self.mass = qd.field(qd.f32, shape=self.count)
+        self.friction = qd.field(qd.f32, shape=self.count)
+        self.centre = qd.Vector.field(3, qd.f32, shape=self.count)
+        self.rotation = qd.Matrix.field(3, 3, qd.f32, shape=self.count)
+        self.velocity = qd.Vector.field(3, qd.f32, shape=self.count)
+        self.spin = qd.Vector.field(3, qd.f32, shape=self.count)
+        self.touching = qd.field(qd.f32, shape=self.count)
+        self.shared = qd.field(qd.f32, shape=self.count)
+        self.impulse = qd.Vector.field(6, qd.f32, shape=self.count)
+        """What soft matter did to each body in a substep: N s at its centre and N m s about it."""
+        self.values.from_numpy(np.stack([g.values for g in grids]).astype(np.float32))
+        self.origin.from_numpy(np.stack([g.origin for g in grids]).astype(np.float32))
+        self.cell.from_numpy(np.array([g.cell for g in grids], np.float32))
+        self.mass.from_numpy(np.asarray(masses, np.float32))
+        self.friction.from_numpy(np.asarray(friction, np.float32))
+
+    def place(self, centres: NDArray, rotations: NDArray, velocities: NDArray, spins: NDArray) -> None:
+        """The bodies' motion now, [R, 3] m, [R, 3, 3], [R, 3] m/s and rad/s; forgets the impulses."""
+        self.centre.from_numpy(centres.astype(np.float32))
+        self.rotation.from_numpy(rotations.astype(np.float32))
+        self.velocity.from_numpy(velocities.astype(np.float32))
+        self.spin.from_numpy(spins.astype(np.float32))
+        self.impulse.from_numpy(np.zeros((self.count, 6), np.float32))
+
+    def impulses(self) -> NDArray[np.float64]:
+        """[R, 6]: N s and N m s that soft matter gave each body in the substep."""
+        self.share()
+        return np.asarray(self.impulse.to_numpy(), np.float64)
+
+    def forget(self) -> None:
+        """A new state: nothing touches yet."""
+        for field in (self.touching, self.shared):
+            field.from_numpy(np.zeros(self.count, np.float32))
+
+    @qd.func
+    def value(self, r, local):
+        """m, interpolated; outside of the grid its border's value and the way there."""
+        at = (local - self.origin[r]) / self.cell[r]
+        inside = qd.min(qd.max(at, 0.0), self.n - 1.001)
+        base = qd.cast(qd.floor(inside), qd.i32)
+        t = inside - qd.cast(base, qd.f32)
+        d = 0.0
+        for i, j, k in qd.static(qd.ndrange(2, 2, 2)):
+            w = (t[0] if i else 1.0 - t[0]) * (t[1] if j else 1.0 - t[1]) * (t[2] if k else 1.0 - t[2])
+            d += w * self.values[r, base[0] + i, base[1] + j, base[2] + k]
+        return d + (at - inside).norm() * self.cell[r]
+
+    @qd.func
+    def local(self, r, pos):
+        return self.rotation[r].transpose() @ (pos - self.centre[r])
+
+    @qd.func
+    def distance(self, pos):
+        """m from ``pos`` [3] m to the nearest rigid surface, negative inside."""
+        least = FAR
+        for r in range(self.count):
+            least = qd.min(least, self.value(r, self.local(r, pos)))
+        return least
+
+    @qd.func
+    def outward(self, r, local):
+        """Unit normal of the surface nearest to ``local`` [3] m, world axes."""
+        h = 0.5 * self.cell[r]
+        n = qd.Vector.zero(qd.f32, 3)
+        for c in qd.static(range(3)):
+            step = qd.Vector([h if c == 0 else 0.0, h if c == 1 else 0.0, h if c == 2 else 0.0])
+            n[c] = self.value(r, local + step) - self.value(r, local - step)
+        return self.rotation[r] @ (n / qd.max(n.norm(), 1e-12))
+
+    @qd.func
+    def stop(self, pos, v, mass, gap, friction, dx, dt):
+        """The velocity ``v`` [3] m/s of a node of ``mass`` kg at ``pos`` that the rigid bodies leave it."""
+        for r in range(self.count):
+            local = self.local(r, pos)
+            if self.value(r, local) < NEAR_CELLS * dx:
+                n = self.outward(r, local)
+                arm = pos - self.centre[r]
+                relative = v - self.velocity[r] - self.spin[r].cross(arm)
+                excess = -relative.dot(n) - gap / dt
+                if excess > 0.0:
+                    slip = relative - relative.dot(n) * n
+                    speed = slip.norm()
+                    mu = qd.sqrt(friction * self.friction[r])
+                    change = excess * n - slip * (qd.min(mu * excess, speed) / qd.max(speed, 1e-9))
+                    self.touching[r] += mass
+                    change *= self.mass[r] / (self.mass[r] + self.shared[r])
+                    v += change
+                    back = -mass * change
+                    turn = arm.cross(back)
+                    self.impulse[r] += qd.Vector([back[0], back[1], back[2], turn[0], turn[1], turn[2]])
+        return v
+
+    @qd.kernel
+    def share(self):
+        """The mass that touched each body in the substep before is what shares it in the next."""
+        for r in range(self.count):
+            self.shared[r] = self.touching[r]
+            self.touching[r] = 0.0

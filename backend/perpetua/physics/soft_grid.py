@@ -1,0 +1,369 @@
+# mypy: disable-error-code="no-untyped-def, valid-type"
+"""The material point method of all soft bodies: a velocity field on the grid for each body, so that bodies touch where they meet.
+
+One substep is scatter -> collide -> gather:
+
+scatter   F <- (I + dt C) F, law (``laws``), then mass and momentum of each body to *its own* nodes (MLS-MPM; Hu et al. 2018)
+collide   gravity, then what stops a node: other bodies, rigid bodies, the plane
+gather    velocities and C back to the particles (APIC; Jiang et al. 2015), which move
+
+With one field for all bodies, matter meets as soon as kernels overlap, a grid cell apart. With a field each (Bardenhagen et al. 2000) two
+bodies pass each other unless stopped, and are stopped where their *particles* touch: at a node that both reach, n is the direction in
+which the one's mass gives way to the other's, the gap is what is left between the foremost particles along n, half a spacing around
+each, and the approach is at most gap / dt (as for the plane, ``contact.py``). Impulses are equal and opposite; Coulomb friction
+takes up to mu times the normal one.
+
+No ``from __future__ import annotations`` here: the compiler reads the annotations of kernels as values.
+"""
+
+import numpy as np
+import quadrants as qd
+from numpy.typing import NDArray
+
+from perpetua.physics import laws
+from perpetua.physics.contact import PlaneContact
+from perpetua.physics.matter import Matter
+from perpetua.physics.rigid_contact import RigidContact
+
+BOUNDARY_CELLS = 3
+"""Particles stay this many cells inside the box; the kernel reaches 1.5."""
+
+NOTHING = -1e9
+"""Reach of a body at a node that none of its particles touches, m."""
+
+NUMBERS = ("density", "lam", "mu", "eta", "limit", "slope", "tip")
+"""Of ``laws.Constants``."""
+
+LEAST_MASS = 1e-20
+"""kg; a node with less was touched by the very edge of a kernel, whose weight is zero."""
+
+SLIP_EPS = 1e-9
+"""m/s; a direction of slip below this speed is rounding."""
+
+
+@qd.data_oriented
+class SoftGrid:
+    """Grid of ``cells`` [3] nodes from node ``lower`` [3] for ``fields`` bodies; dx m, dt s; ``spacing`` m between particles.
+
+    material, field: [P], each particle's material and body.
+    """
+
+    def __init__(
+        self,
+        matter: Matter,
+        lower: tuple[int, int, int],
+        cells: tuple[int, int, int],
+        dx: float,
+        dt: float,
+        spacing: float,
+        material: NDArray,
+        field: NDArray,
+        constants: laws.Constants,
+        friction: NDArray,
+        plane: PlaneContact,
+        rigid: RigidContact | None,
+    ) -> None:
+        self.matter, self.plane, self.rigid = matter, plane, rigid
+        self.x0, self.y0, self.z0 = lower
+        self.nx, self.ny, self.nz = cells
+        self.dx, self.inv_dx, self.dt = dx, 1.0 / dx, dt
+        self.volume, self.radius = spacing**3, 0.5 * spacing
+        self.count = len(material)
+        self.fields = int(field.max()) + 1
+        self.several = self.fields > 1
+        self.has_rigid = rigid is not None
+        self.models = sorted({int(law) for law in constants.law})
+        shape = (self.fields, *cells)
+        self.node = qd.Vector.field(4, qd.f32, shape=shape)
+        """Momentum and mass; after ``collide`` velocity and mass."""
+        self.touched = qd.field(qd.i32, shape=shape)
+        self.list = qd.field(qd.i32, shape=int(np.prod(shape)))
+        self.listed = qd.field(qd.i32, shape=())
+        self.meetings = qd.field(qd.i32, shape=())
+        meeting_shape = shape if self.several else (1, 1, 1, 1)
+        self.partner = qd.field(qd.i32, shape=meeting_shape)
+        self.normal = qd.Vector.field(3, qd.f32, shape=meeting_shape)
+        self.reach = qd.field(qd.f32, shape=meeting_shape)
+        self.rigid_gap = qd.field(qd.f32, shape=shape if self.has_rigid else (1, 1, 1, 1))
+        self.partner.fill(-1)
+        self.material = qd.field(qd.i32, shape=self.count)
+        self.field = qd.field(qd.i32, shape=self.count)
+        self.material.from_numpy(material.astype(np.int32))
+        self.field.from_numpy(field.astype(np.int32))
+        kinds = len(constants.law)
+        self.law = qd.field(qd.i32, shape=kinds)
+        self.density, self.eta = qd.field(qd.f32, shape=kinds), qd.field(qd.f32, shape=kinds)
+        self.lam, self.mu = qd.field(qd.f32, shape=kinds), qd.field(qd.f32, shape=kinds)
+        self.limit = qd.field(qd.f32, shape=kinds)
+        self.slope, self.tip = qd.field(qd.f32, shape=kinds), qd.field(qd.f32, shape=kinds)
+        self.friction = qd.field(qd.f32, shape=self.fields)
+        self.gravity = qd.Vector.field(3, qd.f32, shape=())
+        self.set_materials(constants, friction)
+
+    def set_materials(self, constants: laws.Constants, friction: NDArray) -> None:
+        """Exchange the numbers of the materials and the friction [fields]; the laws must be the same."""
+        self.law.from_numpy(constants.law)
+        for name in NUMBERS:
+            getattr(self, name).from_numpy(getattr(constants, name))
+        self.friction.from_numpy(np.asarray(friction, np.float32))
+
+    def set_gravity(self, gravity: NDArray) -> None:
+        """gravity: [3] m/s^2."""
+        self.gravity[None] = [float(g) for g in gravity]
+
+    @qd.func
+    def inside(self, p):
+        """First node of the 3 x 3 x 3 around particle p, in the grid, and where p is in it, in cells."""
+        pos = self.matter.particles[0, p, 0].pos * self.inv_dx
+        base = qd.cast(qd.floor(pos - 0.5), qd.i32)
+        return base - qd.Vector([self.x0, self.y0, self.z0]), pos - qd.cast(base, qd.f32)
+
+    @qd.func
+    def weights(self, fx):
+        """Quadratic B-spline along each axis: rows of the three nodes."""
+        return qd.Matrix.rows(
+            [0.5 * (1.5 - fx) * (1.5 - fx), 0.75 - (fx - 1.0) * (fx - 1.0), 0.5 * (fx - 0.5) * (fx - 0.5)]
+        )
+
+    def substep(self) -> None:
+        """Advance all particles by dt."""
+        self.scatter()
+        if self.several:
+            self.find_meetings()
+            self.find_reaches()
+            self.exchange()
+        if self.rigid is not None:
+            self.find_rigid_gaps(self.rigid)
+        self.collide(self.plane, self.rigid)
+        self.gather()
+        self.clear()
+        self.forget_list()
+
+    @qd.kernel
+    def scatter(self):
+        """Deform every particle and add its mass and momentum to the nodes of its body."""
+        matter = self.matter
+        for p in range(self.count):
+            if matter.particles_ng[0, p, 0].active:
+                m = self.material[p]
+                C = matter.particles[0, p, 0].C
+                F = (laws.identity() + self.dt * C) @ matter.particles[0, p, 0].F
+                memory = matter.particles[0, p, 0].Jp
+                tau = qd.Matrix.zero(qd.f32, 3, 3)
+                lam, mu = self.lam[m], self.mu[m]
+                for law in qd.static(self.models):
+                    if self.law[m] == law:
+                        if qd.static(law == laws.ELASTIC):
+                            tau = laws.elastic(F, lam, mu)
+                        if qd.static(law == laws.LIQUID):
+                            F, tau = laws.liquid(F, lam)
+                        if qd.static(law == laws.PLASTIC):
+                            F, tau = laws.plastic(F, lam, mu, self.limit[m])
+                        if qd.static(law == laws.SNOW):
+                            F, memory, tau = laws.snow(F, memory, lam, mu)
+                        if qd.static(law == laws.SAND):
+                            F, memory, tau = laws.sand(F, memory, lam, mu, self.slope[m], self.tip[m])
+                rate = 0.5 * (C + C.transpose())
+                tau += 2.0 * self.eta[m] * (rate - rate.trace() / 3.0 * laws.identity())
+                matter.particles[0, p, 0].F = F
+                matter.particles[0, p, 0].Jp = memory
+                mass = self.density[m] * self.volume
+                affine = mass * C - (4.0 * self.dt * self.volume * self.inv_dx * self.inv_dx) * tau
+                base, fx = self.inside(p)
+                w = self.weights(fx)
+                velocity = matter.particles[0, p, 0].vel
+                k = self.field[p]
+                for i, j, l in qd.static(qd.ndrange(3, 3, 3)):
+                    arm = (qd.Vector([float(i), float(j), float(l)]) - fx) * self.dx
+                    weight = w[i, 0] * w[j, 1] * w[l, 2]
+                    momentum = weight * (mass * velocity + affine @ arm)
+                    x, y, z = base[0] + i, base[1] + j, base[2] + l
+                    self.node[k, x, y, z] += qd.Vector([momentum[0], momentum[1], momentum[2], weight * mass])
+                    if qd.atomic_or(self.touched[k, x, y, z], 1) == 0:
+                        slot = qd.atomic_add(self.listed[None], 1)
+                        self.list[slot] = ((k * self.nx + x) * self.ny + y) * self.nz + z
+
+    @qd.func
+    def listed_node(self, entry):
+        """Body and node of an entry of the list."""
+        flat = self.list[entry]
+        z = flat % self.nz
+        flat //= self.nz
+        y = flat % self.ny
+        flat //= self.ny
+        return flat // self.nx, flat % self.nx, y, z
+
+    @qd.func
+    def heaviest_other(self, k, x, y, z):
+        """The other body with most mass at a node; -1 where there is none."""
+        best = -1
+        most = LEAST_MASS
+        for other in range(self.fields):
+            mass = self.node[other, x, y, z][3]
+            if other != k and mass > most:
+                best = other
+                most = mass
+        return best
+
+    @qd.func
+    def thinning(self, k, x, y, z):
+        """Gradient of body k's mass at a node, as a share of what is around it."""
+        g = qd.Vector(
+            [
+                self.node[k, x + 1, y, z][3] - self.node[k, x - 1, y, z][3],
+                self.node[k, x, y + 1, z][3] - self.node[k, x, y - 1, z][3],
+                self.node[k, x, y, z + 1][3] - self.node[k, x, y, z - 1][3],
+            ]
+        )
+        return g / qd.max(g.norm(), 1e-20)
+
+    @qd.kernel
+    def find_meetings(self):
+        """Nodes that two bodies reach, and the direction from each into the other."""
+        self.meetings[None] = 0
+        for entry in range(self.listed[None]):
+            k, x, y, z = self.listed_node(entry)
+            other = self.heaviest_other(k, x, y, z)
+            own = self.node[k, x, y, z][3]
+            if other >= 0 and own > LEAST_MASS and self.heaviest_other(other, x, y, z) == k:
+                n = self.thinning(other, x, y, z) - self.thinning(k, x, y, z)
+                length = n.norm()
+                if length > 1e-3:
+                    self.partner[k, x, y, z] = other
+                    self.normal[k, x, y, z] = n / length
+                    self.reach[k, x, y, z] = NOTHING
+                    self.meetings[None] += 1
+
+    @qd.kernel
+    def find_reaches(self):
+        """How far along the normal the foremost particle of each body comes at each meeting."""
+        for p in range(self.count):
+            if self.meetings[None] > 0 and self.matter.particles_ng[0, p, 0].active:
+                base, fx = self.inside(p)
+                k = self.field[p]
+                for i, j, l in qd.static(qd.ndrange(3, 3, 3)):
+                    x, y, z = base[0] + i, base[1] + j, base[2] + l
+                    if self.partner[k, x, y, z] >= 0:
+                        arm = (fx - qd.Vector([float(i), float(j), float(l)])) * self.dx
+                        qd.atomic_max(self.reach[k, x, y, z], arm.dot(self.normal[k, x, y, z]) + self.radius)
+
+    @qd.func
+    def stopped(self, relative, normal, allowed, friction):
+        """The change of a relative velocity that may not approach along ``normal`` faster than ``allowed`` m/s; friction takes its
+        part of the slip."""
+        out = qd.Vector.zero(qd.f32, 3)
+        excess = relative.dot(normal) - allowed
+        if excess > 0.0:
+            slip = relative - relative.dot(normal) * normal
+            speed = slip.norm()
+            out = -excess * normal - slip * (qd.min(friction * excess, speed) / qd.max(speed, SLIP_EPS))
+        return out
+
+    @qd.func
+    def meet(self, k, x, y, z):
+        """Exchange of momentum between body k and its partner at a node, done once for the pair."""
+        other = self.partner[k, x, y, z]
+        if other > k:
+            a, b = self.node[k, x, y, z], self.node[other, x, y, z]
+            va = qd.Vector([a[0], a[1], a[2]]) / a[3]
+            vb = qd.Vector([b[0], b[1], b[2]]) / b[3]
+            gap = -self.reach[k, x, y, z] - self.reach[other, x, y, z]
+            mu = qd.sqrt(self.friction[k] * self.friction[other])
+            change = self.stopped(va - vb, self.normal[k, x, y, z], qd.max(gap, 0.0) / self.dt, mu)
+            impulse = change * (a[3] * b[3] / (a[3] + b[3]))
+            for c in qd.static(range(3)):
+                self.node[k, x, y, z][c] += impulse[c]
+                self.node[other, x, y, z][c] -= impulse[c]
+
+    @qd.kernel
+    def exchange(self):
+        for entry in range(self.listed[None]):
+            if self.meetings[None] > 0:
+                k, x, y, z = self.listed_node(entry)
+                self.meet(k, x, y, z)
+
+    @qd.kernel
+    def find_rigid_gaps(self, rigid: qd.template()):
+        """The least gap to a rigid body of the particles that reach each node."""
+        for entry in range(self.listed[None]):
+            k, x, y, z = self.listed_node(entry)
+            self.rigid_gap[k, x, y, z] = -NOTHING
+        for p in range(self.count):
+            if self.matter.particles_ng[0, p, 0].active:
+                gap = rigid.distance(self.matter.particles[0, p, 0].pos) - self.radius
+                if gap < 3.0 * self.dx:
+                    base, _fx = self.inside(p)
+                    for i, j, l in qd.static(qd.ndrange(3, 3, 3)):
+                        qd.atomic_min(
+                            self.rigid_gap[self.field[p], base[0] + i, base[1] + j, base[2] + l], gap
+                        )
+
+    @qd.kernel
+    def collide(self, plane: qd.template(), rigid: qd.template()):
+        """From momentum to the velocity that gravity and everything in the way leave."""
+        for entry in range(self.listed[None]):
+            k, x, y, z = self.listed_node(entry)
+            node = self.node[k, x, y, z]
+            at = qd.Vector([x + self.x0, y + self.y0, z + self.z0])
+            pos = qd.cast(at, qd.f32) * self.dx
+            v = qd.Vector([node[0], node[1], node[2]]) / qd.max(node[3], LEAST_MASS)
+            v += self.dt * self.gravity[None]
+            if qd.static(self.has_rigid):
+                v = rigid.stop(
+                    pos,
+                    v,
+                    node[3],
+                    qd.max(self.rigid_gap[k, x, y, z], 0.0),
+                    self.friction[k],
+                    self.dx,
+                    self.dt,
+                )
+            v = plane.stop(k, x, y, pos, v)
+            size = qd.Vector([self.nx, self.ny, self.nz])
+            index = qd.Vector([x, y, z])
+            for c in qd.static(range(3)):
+                if index[c] < BOUNDARY_CELLS:
+                    v[c] = qd.max(v[c], 0.0)
+                if index[c] > size[c] - 1 - BOUNDARY_CELLS:
+                    v[c] = qd.min(v[c], 0.0)
+            self.node[k, x, y, z] = qd.Vector([v[0], v[1], v[2], node[3]])
+
+    @qd.kernel
+    def gather(self):
+        """Velocity, C and position of every particle from the nodes of its body."""
+        matter = self.matter
+        for p in range(self.count):
+            if matter.particles_ng[0, p, 0].active:
+                base, fx = self.inside(p)
+                w = self.weights(fx)
+                k = self.field[p]
+                velocity = qd.Vector.zero(qd.f32, 3)
+                C = qd.Matrix.zero(qd.f32, 3, 3)
+                for i, j, l in qd.static(qd.ndrange(3, 3, 3)):
+                    arm = qd.Vector([float(i), float(j), float(l)]) - fx
+                    node = self.node[k, base[0] + i, base[1] + j, base[2] + l]
+                    v = (w[i, 0] * w[j, 1] * w[l, 2]) * qd.Vector([node[0], node[1], node[2]])
+                    velocity += v
+                    C += (4.0 * self.inv_dx) * v.outer_product(arm)
+                pos = matter.particles[0, p, 0].pos + self.dt * velocity
+                low = qd.Vector([self.x0, self.y0, self.z0]) + BOUNDARY_CELLS
+                high = low + qd.Vector([self.nx, self.ny, self.nz]) - 1 - 2 * BOUNDARY_CELLS
+                for c in qd.static(range(3)):
+                    pos[c] = qd.min(qd.max(pos[c], low[c] * self.dx), high[c] * self.dx)
+                matter.particles[0, p, 0].pos = pos
+                matter.particles[0, p, 0].vel = velocity
+                matter.particles[0, p, 0].C = C
+
+    @qd.kernel
+    def clear(self):
+        """Empty the nodes that were touched."""
+        for entry in range(self.listed[None]):
+            k, x, y, z = self.listed_node(entry)
+            self.node[k, x, y, z] = qd.Vector([0.0, 0.0, 0.0, 0.0])
+            self.touched[k, x, y, z] = 0
+            if qd.static(self.several):
+                self.partner[k, x, y, z] = -1
+
+    @qd.kernel
+    def forget_list(self):
+        self.listed[None] = 0
