@@ -29,7 +29,7 @@ def soft_scene(count: int = 12) -> dict[str, Any]:
     return {**{k: v.double() for k, v in scene.items()}, "width": 20, "height": 14}
 
 
-def value(image: torch.Tensor, alpha: torch.Tensor) -> torch.Tensor:
+def value(image: torch.Tensor, alpha: torch.Tensor, *_: Any) -> torch.Tensor:
     """An uneven, smooth function of everything that is drawn."""
     weights = torch.linspace(0.5, 1.5, image.numel(), dtype=image.dtype).reshape(image.shape)
     return (weights * image * image).mean() + (weights[..., :1] * alpha).mean()
@@ -143,7 +143,7 @@ def test_needles_keep_their_digits(both: Any, pull: Any, relative: Any) -> None:
         "Ks": torch.tensor([[[300.0, 0, 100], [0, 300.0, 75], [0, 0, 1]]]),
     }
     exact, single = both({**scene, "width": 200, "height": 150})
-    expected, expected_alpha = rasterize_reference(**exact)
+    expected, expected_alpha, _ = rasterize_reference(**exact)
     image, alpha, _ = rasterization(**single)
     difference = (image.double() - expected).abs()
     assert (

@@ -86,43 +86,62 @@ def _pairs(
 
 def rasterize_with_gsplat_torch(
     means: Tensor,  # [N, 3]
-    quats: Tensor,  # [N, 4]
-    scales: Tensor,  # [N, 3]
+    quats: Tensor | None,  # [N, 4]
+    scales: Tensor | None,  # [N, 3]
     opacities: Tensor,  # [N]
-    colors: Tensor,  # [N, D] or [N, K, 3]
-    viewmats: Tensor,  # [1, 4, 4]
-    Ks: Tensor,  # [1, 3, 3]
+    colors: Tensor,  # [(C,) N, D] or [(C,) N, K, 3]
+    viewmats: Tensor,  # [C, 4, 4]
+    Ks: Tensor,  # [C, 3, 3]
     width: int,
     height: int,
-    backgrounds: Tensor | None = None,  # [1, D]
-    render_mode: str = "RGB",
+    *,
+    near_plane: float = 0.01,
+    far_plane: float = 1e10,
+    eps2d: float = 0.3,
     sh_degree: int | None = None,
+    backgrounds: Tensor | None = None,  # [C, D]
+    render_mode: str = "RGB",
+    rasterize_mode: str = "classic",
+    camera_model: str = "pinhole",
+    covars: Tensor | None = None,  # [N, 3, 3]
 ) -> tuple[Tensor, Tensor]:
-    """Image [1, H, W, X] and alpha [1, H, W, 1] of one camera, as `perpetua.render.rasterization` defines them.
+    """Image [C, H, W, X] and alpha [C, H, W, 1], as `perpetua.render.rasterization` defines them.
 
-    Time and memory grow as N x H x W; for modes "RGB", "RGB+D" and "RGB+ED".
+    Time and memory grow as N x H x W. Leave no Gaussian in a camera's own plane: gsplat divides by its depth.
     """
     from gsplat.cuda import _torch_impl as gsplat
 
-    covars, _ = gsplat._quat_scale_to_covar_preci(quats, scales, True, False)
-    radii, means2d, depths, conics, _ = gsplat._fully_fused_projection(
-        means, covars, viewmats, Ks, width, height
+    if covars is None:
+        covars, _ = gsplat._quat_scale_to_covar_preci(quats, scales, True, False)
+    antialiased = rasterize_mode == "antialiased"
+    radii, means2d, depths, conics, compensations = gsplat._fully_fused_projection(
+        means, covars, viewmats, Ks, width, height, eps2d, near_plane, far_plane, antialiased, camera_model
     )
+    shown = opacities[None] * compensations if antialiased else opacities.expand(len(viewmats), -1)
     if sh_degree is not None:
-        directions = means - torch.linalg.inv(viewmats[0])[:3, 3]
-        colors = (gsplat._spherical_harmonics(sh_degree, directions, colors) + 0.5).clamp_min(0)
-    values = torch.cat([colors, depths[0][:, None]], -1) if render_mode != "RGB" else colors
-    found = (means2d[0], radii[0], depths[0], conics[0], opacities)
-    gaussians, pixels = _pairs(*found, (width, height))
-    cameras = torch.zeros_like(gaussians)
+        directions = means - torch.linalg.inv(viewmats)[:, None, :3, 3]
+        coefficients = colors.expand(len(viewmats), *colors.shape[-3:])
+        colors = (gsplat._spherical_harmonics(sh_degree, directions, coefficients) + 0.5).clamp_min(0)
+    colors = colors.expand(len(viewmats), *colors.shape[-2:])
+    if not render_mode.startswith("RGB"):
+        colors = colors[..., :0]
+    values = torch.cat([colors, depths[..., None]], -1) if render_mode.endswith("D") else colors
+    pairs = [
+        _pairs(means2d[c], radii[c], depths[c], conics[c], shown[c], (width, height))
+        for c in range(len(viewmats))
+    ]
+    gaussians, pixels = (torch.cat(parts) for parts in zip(*pairs))
+    cameras = torch.repeat_interleave(
+        torch.arange(len(viewmats)), torch.tensor([len(seen) for seen, _ in pairs])
+    )
     with _nerfacc():
         image, alpha = gsplat.accumulate(
-            means2d, conics, opacities[None], values[None], gaussians, pixels, cameras, width, height
+            means2d, conics, shown, values, gaussians, pixels, cameras, width, height
         )
     if backgrounds is not None:
-        missing = values.shape[-1] - backgrounds.shape[-1]
-        behind = torch.cat([backgrounds, backgrounds.new_zeros(1, missing)], -1)
-        image = image + (1 - alpha) * behind[:, None, None]
-    if render_mode == "RGB+ED":
+        behind = backgrounds[..., : colors.shape[-1]]
+        missing = behind.new_zeros(len(viewmats), values.shape[-1] - behind.shape[-1])
+        image = image + (1 - alpha) * torch.cat([behind, missing], -1)[:, None, None]
+    if render_mode.endswith("ED"):
         image = torch.cat([image[..., :-1], image[..., -1:] / alpha.clamp_min(1e-10)], -1)
     return image, alpha
