@@ -28,11 +28,12 @@ random = torch.Generator().manual_seed(0)
 g = [torch.rand(500, n, generator=random).requires_grad_(True) for n in (3, 4, 3, 3)]
 o = torch.rand(500, generator=random).requires_grad_(True)
 K = torch.tensor([[[60.0, 0, 40], [0, 60.0, 30], [0, 0, 1]]])
-V = torch.eye(4)[None].clone(); V[0, 2, 3] = 2
-image, alpha, _ = rasterization(g[0], g[1], 0.1 * g[2], o, g[3], V, K, 80, 60, render_mode="RGB+ED")
-(image.sum() + alpha.square().sum()).backward()
+V = torch.eye(4)[None].clone(); V[0, 2, 3] = 2; V.requires_grad_(True)
+B = torch.tensor([[0.2, 0.4, 0.6]], requires_grad=True)
+image, alpha, _ = rasterization(g[0], g[1], 0.1 * g[2], o, g[3], V, K, 320, 200, backgrounds=B, render_mode="RGB+ED")
+(image.square().sum() + alpha.square().sum()).backward()
 digest = hashlib.sha256()
-for t in (image, alpha, *(p.grad for p in g), o.grad):
+for t in (image, alpha, *(p.grad for p in g), o.grad, V.grad, B.grad):
     digest.update(t.detach().contiguous().numpy().tobytes())
 kernels = [project.project_forward, project.project_backward, bin.sort_by_depth, bin.bin_tiles,
            composite.composite_forward, composite_backward.composite_backward, composite_backward.sum_slots]
@@ -61,28 +62,41 @@ def restore_threads() -> Iterator[None]:
     set_threads(None)
 
 
-def digest_of(scene: dict[str, Any], pull: Any) -> str:
-    image, alpha, meta = rasterization(**scene, render_mode="RGB+ED")
+def digest_of(scene: dict[str, Any], pull: Any, **options: Any) -> str:
+    """All that comes out of a scene, and every gradient."""
+    scene["viewmats"].requires_grad_(True)
+    image, alpha, meta = rasterization(**scene, **options)
     pull(image, alpha)
     digest = hashlib.sha256()
-    for tensor in (
-        image,
-        alpha,
-        meta["means2d"],
-        *(scene[n].grad for n in ("means", "quats", "scales", "colors")),
-    ):
+    results = (image, alpha, meta["means2d"], meta["radii"])
+    gradients = [value.grad for value in scene.values() if torch.is_tensor(value) and value.requires_grad]
+    for tensor in (*results, *gradients):
         digest.update(tensor.detach().contiguous().numpy().tobytes())
     return digest.hexdigest()
 
 
 @pytest.mark.usefixtures("restore_threads")
-def test_same_bytes_for_any_number_of_threads(make_scene: Any, both: Any, pull: Any) -> None:
-    scene = make_scene(20_000, 200, 120, cameras=2)  # several ranges of Gaussians and of tiles
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"render_mode": "RGB+ED"},
+        {"render_mode": "RGB+ED", "packed": False},
+        {"sh_degree": 1, "rasterize_mode": "antialiased"},
+    ],
+    ids=["packed", "dense", "harmonics"],
+)
+def test_same_bytes_for_any_number_of_threads(
+    options: dict[str, Any], make_scene: Any, both: Any, pull: Any
+) -> None:
+    scene = make_scene(20_000, 200, 120, cameras=3)  # several ranges of Gaussians and of tiles
+    scene["backgrounds"] = torch.rand(3, 3, generator=torch.Generator().manual_seed(0))
+    if "sh_degree" in options:
+        scene["colors"] = 0.3 * torch.randn(20_000, 4, 3, generator=torch.Generator().manual_seed(0))
     digests = set()
-    for threads in (1, 2, 3, 2, 1):
+    for threads in (1, 3, 2, 1):
         set_threads(threads)
         assert thread_count() == threads
-        digests.add(digest_of(both(scene)[1], pull))
+        digests.add(digest_of(both(scene)[1], pull, **options))
     assert len(digests) == 1
 
 

@@ -35,18 +35,29 @@ def value(image: torch.Tensor, alpha: torch.Tensor, *_: Any) -> torch.Tensor:
     return (weights * image * image).mean() + (weights[..., :1] * alpha).mean()
 
 
-@pytest.mark.parametrize("name", ["means", "quats", "scales", "opacities", "colors", "covars"])
-def test_directional_derivatives(name: str, both: Any) -> None:
+def derivative(scene: dict[str, Any], name: str, direction: torch.Tensor, **options: Any) -> float:
+    """Central difference of `value` of the twin's image along a direction of one input."""
+    ahead, behind = (
+        value(*rasterize_reference(**{**scene, name: scene[name] + sign * STEP * direction}, **options))
+        for sign in (1, -1)
+    )
+    return float(ahead - behind) / (2 * STEP)
+
+
+@pytest.mark.parametrize("camera_model", ["pinhole", "ortho"])
+@pytest.mark.parametrize("rasterize_mode", ["classic", "antialiased"])
+@pytest.mark.parametrize("name", ["means", "quats", "scales", "opacities", "colors", "covars", "viewmats"])
+def test_directional_derivatives(name: str, rasterize_mode: Any, camera_model: Any, both: Any) -> None:
     scene = soft_scene()
-    options: dict[str, Any] = {"render_mode": "RGB+ED"}
+    options: dict[str, Any] = {"render_mode": "RGB+ED", "eps2d": 2.0}  # a blur that opacities pay for
+    options |= {"rasterize_mode": rasterize_mode, "camera_model": camera_model}
+    if camera_model == "ortho":
+        scene["Ks"][:, 0, 0], scene["Ks"][:, 1, 1] = 3.5, 3.75
     if name == "covars":
-        scene = {
-            **scene,
-            "covars": covariances(scene["quats"], scene["scales"]),
-            "quats": None,
-            "scales": None,
-        }
+        covars = covariances(scene["quats"], scene["scales"])
+        scene = {**scene, "covars": covars, "quats": None, "scales": None}
     _, single = both(scene)
+    single["viewmats"].requires_grad_(True)
     image, alpha, _ = rasterization(**single, **options)
     value(image, alpha).backward()
 
@@ -55,11 +66,7 @@ def test_directional_derivatives(name: str, both: Any) -> None:
         direction = torch.randn(scene[name].shape, generator=random, dtype=torch.float64)
         if name == "covars":
             direction = direction + direction.transpose(-1, -2)
-        ahead, behind = (
-            value(*rasterize_reference(**{**scene, name: scene[name] + sign * STEP * direction}, **options))
-            for sign in (1, -1)
-        )
-        expected = float(ahead - behind) / (2 * STEP)
+        expected = derivative(scene, name, direction, **options)
         found = single[name].grad.double()
         if name == "covars":
             found, direction = torch.triu(found), torch.triu(direction)
@@ -78,25 +85,19 @@ def test_the_twins_own_gradients() -> None:
     assert torch.autograd.gradcheck(draw, [scene[n].requires_grad_(True) for n in names])
 
 
+@pytest.mark.parametrize("name", ["means", "viewmats", "colors"])
 @pytest.mark.parametrize("degree", [1, 2, 3])
-def test_harmonics_turn_with_the_view(degree: int, both: Any) -> None:
+def test_harmonics_turn_with_the_view(degree: int, name: str, both: Any) -> None:
     scene = soft_scene()
     random = torch.Generator().manual_seed(degree)
     scene["colors"] = 0.3 * torch.randn(12, (degree + 1) ** 2, 3, generator=random, dtype=torch.float64)
     _, single = both(scene)
+    single["viewmats"].requires_grad_(True)
     image, alpha, _ = rasterization(**single, sh_degree=degree)
     value(image, alpha).backward()
-    direction = torch.randn(scene["means"].shape, generator=random, dtype=torch.float64)
-    ahead, behind = (
-        value(
-            *rasterize_reference(
-                **{**scene, "means": scene["means"] + s * STEP * direction}, sh_degree=degree
-            )
-        )
-        for s in (1, -1)
-    )
-    expected = float(ahead - behind) / (2 * STEP)
-    assert float((single["means"].grad.double() * direction).sum()) == pytest.approx(
+    direction = torch.randn(scene[name].shape, generator=random, dtype=torch.float64)
+    expected = derivative(scene, name, direction, sh_degree=degree)
+    assert float((single[name].grad.double() * direction).sum()) == pytest.approx(
         expected, rel=1e-3, abs=1e-6
     )
 
