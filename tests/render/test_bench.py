@@ -3,26 +3,90 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
 from perpetua.render.bench import run
+from perpetua.render.bench.fresh import first_draws, memory_above_inputs_mb
+from perpetua.render.bench.plot import Curve
+from perpetua.render.bench.report import CurvePlan, Plan
+from perpetua.render.bench.scenes import view
+from perpetua.render.bench.timing import Way, costs
+
+QUICK = Plan(
+    gaussians=(100, 200), repetitions=1, slow_gaussians=40, slow_size=(32, 20), fresh_processes=False
+)
+FEW = CurvePlan(gaussians=(50, 100), sizes=((32, 18), (64, 36)), at_each_size=60, repetitions=1)
 
 
-def test_json(capsys: pytest.CaptureFixture[str]) -> None:
+def test_json(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     threads = torch.get_num_threads()
-    run(json=True, gaussians=[200])
+    run(json=True, plot=tmp_path / "cost.png", plan=QUICK, curves=FEW)
     report = json.loads(capsys.readouterr().out)
-    assert (report["width"], report["height"], report["threads"]) == (640, 360, 1)
-    (timing,) = report["timings"]
-    assert timing["gaussians"] == 200
-    assert 0 < timing["forward_ms"] <= timing["forward_backward_ms"]
+    assert (report["width"], report["height"]) == (640, 360)
+    assert [(row["gaussians"], row["threads"]) for row in report["cpu"]] == [
+        (100, 1),
+        (100, 2),
+        (200, 1),
+        (200, 2),
+    ]
+    for row in report["cpu"]:
+        assert 0 < row["forward"]["cpu_ms"] < row["forward_backward"]["cpu_ms"]
+        assert row["threads"] == 2 or row["forward_backward_speed_up"] == 1
+    assert report["gsplat_torch"]["forward_ratio"] > 0
+    assert report["memory_above_inputs_mb"] is report["start"] is None
+    assert (report["cuda"] is None) == (not torch.cuda.is_available())
+    assert [curve["amount"] for curve in report["curves"]] == [[50, 100], [32 * 18, 64 * 36]]
+    assert (tmp_path / "cost.png").read_bytes().startswith(b"\x89PNG")
     assert torch.get_num_threads() == threads
 
 
 def test_table(capsys: pytest.CaptureFixture[str]) -> None:
-    run(gaussians=[100, 200])
+    run(plan=QUICK)
     lines = capsys.readouterr().out.splitlines()
-    assert len(lines) == 4
-    assert lines[2].split()[0] == "100"
+    assert [line.split()[:2] for line in lines[3:7]] == [
+        ["100", "1"],
+        ["100", "2"],
+        ["200", "1"],
+        ["200", "2"],
+    ]
+    assert "gsplat's torch code at 40 in 32 x 20" in lines[7]
+
+
+def test_the_line_of_a_curve() -> None:
+    slope, intercept, explained = Curve("x", [1000, 2000, 4000], [3.0, 5.0, 9.0]).line()
+    np.testing.assert_allclose([slope, intercept, explained], [2e-3, 1.0, 1.0])
+    assert Curve("x", [1, 2, 3], [1.0, 2.0, 1.0]).line()[2] == pytest.approx(0)
+
+
+def test_the_same_scene_is_seen_at_another_size() -> None:
+    """Twice the pixels across, every splat twice as large: the same picture, sampled finer."""
+    from perpetua.render import rasterization
+
+    with torch.no_grad():
+        small = rasterization(**view(500, 160, 90, 12.0))[0]
+        large = rasterization(**view(500, 320, 180, 12.0))[0]
+    halved = torch.nn.functional.avg_pool2d(large.permute(0, 3, 1, 2), 2).permute(0, 2, 3, 1)
+    assert small.mean() > 0.05
+    assert (halved - small).abs().mean() < 0.01
+
+
+def test_gradients_are_taken_to_all_inputs() -> None:
+    scene = view(300, 64, 36)
+    (cost,) = costs(scene, 1, Way())
+    assert cost.forward.wall_ms > 0
+    for name in ("means", "quats", "scales", "opacities", "colors"):
+        assert scene[name].grad.abs().sum() > 0, name
+
+
+@pytest.mark.slow
+def test_fresh_processes() -> None:
+    found = first_draws()
+    assert found["first_process"]["draw_cpu_s"] > found["later_process"]["draw_cpu_s"] > 0
+    assert found["later_process"]["import_s"] > 0
+    memory = memory_above_inputs_mb(50_000)
+    # At least the image and the gradients: 56 bytes a Gaussian, and 12 bytes a pixel.
+    assert memory is None or memory > (50_000 * 56 + 640 * 360 * 12) / 1e6

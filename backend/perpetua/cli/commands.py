@@ -109,16 +109,19 @@ def export(
     return export_cache(cache, usd, ply, video, verify, with_background)
 
 
-def bench(what: Annotated[Literal["raster"], tyro.conf.Positional], json: bool = False) -> int:
+def bench(
+    what: Annotated[Literal["raster"], tyro.conf.Positional], json: bool = False, plot: Path | None = None
+) -> int:
     """Measure speed on this machine.
 
     Args:
         what: What to measure.
         json: Print the figures as JSON.
+        plot: Also measure how the cost grows, and write a picture of it here.
     """
     from perpetua.render.bench import run as bench_raster
 
-    bench_raster(json=json)
+    bench_raster(json=json, plot=plot)
     return 0
 
 

@@ -7,7 +7,7 @@
     strategy                  where Gaussians are added, moved and removed while a scene is fitted
 
 `api.py` says what a renderer is, `rasterize.py` chooses one by device, `numba_backend/` is the one for CPUs,
-`reference/` is a slow readable twin that the tests hold both against, `bench.py` times them.
+`reference/` is a slow readable twin that the tests hold both against, `bench/` times them.
 """
 
 from perpetua.render.api import RenderMode

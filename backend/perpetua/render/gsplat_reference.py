@@ -104,10 +104,12 @@ def rasterize_with_gsplat_torch(
     rasterize_mode: str = "classic",
     camera_model: str = "pinhole",
     covars: Tensor | None = None,  # [N, 3, 3]
+    listed: list[tuple[Tensor, Tensor]] | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Image [C, H, W, X] and alpha [C, H, W, 1], as `perpetua.render.rasterization` defines them.
 
-    Time and memory grow as N x H x W. Leave no Gaussian in a camera's own plane: gsplat divides by its depth.
+    Time and memory grow as N x H x W. Leave no Gaussian in a camera's own plane: gsplat divides by its depth. An empty list
+    given as `listed` is filled with what is composited; given again for the same scene it spares finding that anew.
     """
     from gsplat.cuda import _torch_impl as gsplat
 
@@ -126,10 +128,12 @@ def rasterize_with_gsplat_torch(
     if not render_mode.startswith("RGB"):
         colors = colors[..., :0]
     values = torch.cat([colors, depths[..., None]], -1) if render_mode.endswith("D") else colors
-    pairs = [
+    pairs = listed or [
         _pairs(means2d[c], radii[c], depths[c], conics[c], shown[c], (width, height))
         for c in range(len(viewmats))
     ]
+    if listed == []:
+        listed.extend(pairs)
     gaussians, pixels = (torch.cat(parts) for parts in zip(*pairs))
     cameras = torch.repeat_interleave(
         torch.arange(len(viewmats)), torch.tensor([len(seen) for seen, _ in pairs])

@@ -1,0 +1,145 @@
+"""What the benchmark measures, and how it says it. docs/benchmarks.md explains each figure."""
+
+from __future__ import annotations
+
+import platform
+from dataclasses import asdict, dataclass
+from functools import partial
+from typing import Any
+
+import torch
+
+from perpetua.render.bench.fresh import first_draws, memory_above_inputs_mb
+from perpetua.render.bench.plot import Curve
+from perpetua.render.bench.scenes import HEIGHT, WIDTH, view
+from perpetua.render.bench.timing import Cost, Way, costs
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to measure."""
+
+    gaussians: tuple[int, ...] = (20_000, 100_000, 300_000)
+    repetitions: int = 7
+    threads: tuple[int, ...] = (1, 2)
+    """The speed-up is over the first."""
+    slow_gaussians: int = 2000
+    """gsplat's torch code is compared at so many,"""
+    slow_size: tuple[int, int] = (160, 96)
+    """in an image of so many pixels,"""
+    slow_sigma: float = 12.0
+    """pixels at a width of 640; 3 at that of slow_size."""
+    fresh_processes: bool = True
+    """Whether to measure first draws and memory, in processes of their own."""
+
+
+@dataclass(frozen=True)
+class CurvePlan:
+    """What to measure for the plot."""
+
+    gaussians: tuple[int, ...] = (10_000, 25_000, 50_000, 100_000, 150_000, 200_000, 250_000, 300_000)
+    sigma: float = 1.5
+    """pixels; the same for any number of Gaussians."""
+    sizes: tuple[tuple[int, int], ...] = (
+        (160, 90), (320, 180), (480, 270), (640, 360), (800, 450), (960, 540), (1120, 630), (1280, 720),
+    )  # fmt: skip
+    at_each_size: int = 100_000
+    repetitions: int = 5
+
+
+def measure(plan: Plan) -> dict[str, Any]:
+    """All figures, as the JSON object that the command prints."""
+    rows = []
+    for count in plan.gaussians:
+        found = costs(view(count), plan.repetitions, *(Way(threads=number) for number in plan.threads))
+        for number, cost in zip(plan.threads, found, strict=True):
+            rows.append({"gaussians": count, "threads": number, **asdict(cost), **_speed_up(found[0], cost)})
+    return {
+        "machine": machine(),
+        "width": WIDTH,
+        "height": HEIGHT,
+        "cpu": rows,
+        "gsplat_torch": _against_gsplat_torch(plan),
+        "memory_above_inputs_mb": memory_above_inputs_mb(plan.gaussians[-1])
+        if plan.fresh_processes
+        else None,
+        "start": first_draws() if plan.fresh_processes else None,
+        "cuda": _on_cuda(plan) if torch.cuda.is_available() else None,
+    }
+
+
+def machine() -> dict[str, Any]:
+    """Where the figures hold."""
+    import numba
+
+    return {
+        "cpu": platform.processor() or platform.machine(),
+        "vector_extensions": torch.backends.cpu.get_cpu_capability(),
+        "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
+        "torch": torch.__version__,
+        "numba": numba.__version__,
+    }
+
+
+def _speed_up(one: Cost, many: Cost) -> dict[str, float]:
+    """How many times faster by the clock on the wall."""
+    return {
+        "forward_speed_up": one.forward.wall_ms / many.forward.wall_ms,
+        "forward_backward_speed_up": one.forward_backward.wall_ms / many.forward_backward.wall_ms,
+    }
+
+
+def _against_gsplat_torch(plan: Plan) -> dict[str, Any]:
+    """The same scene by gsplat's torch code, one thread, CPU time, without the time in which the Gaussians that each pixel
+    sees are found: gsplat does that on CUDA only, and what stands in for it here (`gsplat_reference.py`) takes far longer."""
+    from perpetua.render.gsplat_reference import rasterize_with_gsplat_torch
+
+    scene = view(plan.slow_gaussians, *plan.slow_size, plan.slow_sigma)
+    # The list is filled by the first draw, which is not timed.
+    slow = Way(partial(rasterize_with_gsplat_torch, listed=[]))
+    ours, theirs = costs(scene, plan.repetitions, Way(), slow)
+    return {
+        "gaussians": plan.slow_gaussians,
+        "width": plan.slow_size[0],
+        "height": plan.slow_size[1],
+        "ours": asdict(ours),
+        "gsplat_torch": asdict(theirs),
+        "forward_ratio": theirs.forward.cpu_ms / ours.forward.cpu_ms,
+        "forward_backward_ratio": theirs.forward_backward.cpu_ms / ours.forward_backward.cpu_ms,
+    }
+
+
+def _on_cuda(plan: Plan) -> list[dict[str, Any]]:
+    """Ours and bare gsplat by turns; speed_of_gsplat is gsplat's time over ours, 1 where nothing is lost."""
+    import gsplat
+
+    rows = []
+    for count in plan.gaussians:
+        scene = view(count, device="cuda")
+        ours, theirs = costs(scene, plan.repetitions, Way(), Way(gsplat.rasterization))
+        rows.append(
+            {
+                "gaussians": count,
+                "ours": asdict(ours),
+                "gsplat": asdict(theirs),
+                "forward_speed_of_gsplat": theirs.forward.wall_ms / ours.forward.wall_ms,
+                "forward_backward_speed_of_gsplat": theirs.forward_backward.wall_ms
+                / ours.forward_backward.wall_ms,
+            }
+        )
+    return rows
+
+
+def measure_curves(plan: CurvePlan) -> list[Curve]:
+    """Cost against Gaussians, and against pixels, one thread."""
+
+    def cost(count: int, width: int, height: int) -> float:
+        scene = view(count, width, height, plan.sigma)
+        return costs(scene, plan.repetitions, Way())[0].forward_backward.cpu_ms
+
+    by_count = [cost(count, WIDTH, HEIGHT) for count in plan.gaussians]
+    by_size = [cost(plan.at_each_size, width, height) for width, height in plan.sizes]
+    return [
+        Curve(f"Gaussians at {WIDTH} x {HEIGHT}", list(plan.gaussians), by_count),
+        Curve(f"pixels, {plan.at_each_size:,} Gaussians", [w * h for w, h in plan.sizes], by_size),
+    ]
