@@ -29,7 +29,7 @@ from typing import Any
 
 import numpy as np
 
-from perpetua.render.numba_backend.bin import LOG2_OPACITY, SHEAR, TILT, UU, YY, X, Y
+from perpetua.render.numba_backend.bin import FEATURES, LOG2_OPACITY, SHEAR, TILT, UU, YY, X, Y
 from perpetua.render.numba_backend.compile import careful_kernel, inlined
 from perpetua.render.numba_backend.lanes import (
     BLOCK,
@@ -43,6 +43,7 @@ from perpetua.render.numba_backend.lanes import (
     ZERO,
     F,
     bits,
+    broadcast,
     exp2,
     larger,
     load,
@@ -56,6 +57,7 @@ from perpetua.render.numba_backend.lanes import (
 MIN_EXPECTED_ALPHA = F(1e-10)  # floor of the alpha that the depth is divided by (gsplat: same)
 NEVER = F(1e9)  # `closed` of a pixel that is still open; places in a list are exact in float32 below 2^24
 AHEAD = 6  # Gaussians between a prefetch and its use
+CHUNK = 24
 BLOCKS_A_ROW = TILE // BLOCK
 
 _PLANES = 2  # planes before the first channel
@@ -78,47 +80,34 @@ def _nearest_to(goal: Any, low: Any, high: Any) -> Any:
 
 
 @inlined
-def touched_blocks(record: Any, dx: Any, dy: Any) -> Any:
-    """Bits of the tile's blocks in which a Gaussian may reach alpha = 1/255; (dx, dy) is its mean from the first pixel.
+def touched_blocks(records: Any, g: Any, x: Any, y: Any) -> Any:
+    """The tile's blocks in which Gaussian g may reach alpha = 1/255; (x, y) is the centre of the tile's first pixel.
 
     log2(alpha) is concave, so its highest value in a block that does not hold the mean is on the side that faces the
     mean across or the one that faces it down. Each is a one-dimensional problem: on a line of constant dy the best u is
     nearest to zero, on a line of constant dx the best dy is nearest to (S_xy / S_xx) dx.
     """
-    right, bottom = dx - load(BLOCK_X, 0), dy - load(BLOCK_Y, 0)
+    right, bottom = records[g, X] - x - load(BLOCK_X, 0), records[g, Y] - y - load(BLOCK_Y, 0)
     left, top = right - _ACROSS, bottom - _ACROSS
     dy_across = _nearest_to(ZERO, top, bottom)
-    shift = dy_across * record[SHEAR]
+    shift = dy_across * records[g, SHEAR]
     u_across = _nearest_to(ZERO, left + shift, right + shift)
     dx_down = _nearest_to(ZERO, left, right)
-    dy_down = _nearest_to(dx_down * record[TILT], top, bottom)
-    u_down = dx_down + dy_down * record[SHEAR]
+    dy_down = _nearest_to(dx_down * records[g, TILT], top, bottom)
+    u_down = dx_down + dy_down * records[g, SHEAR]
     best = larger(
-        u_across * u_across * record[UU] + dy_across * dy_across * record[YY],
-        u_down * u_down * record[UU] + dy_down * dy_down * record[YY],
+        u_across * u_across * records[g, UU] + dy_across * dy_across * records[g, YY],
+        u_down * u_down * records[g, UU] + dy_down * dy_down * records[g, YY],
     )
-    return bits(best >= LOG2_MIN_ALPHA - _SLACK - record[LOG2_OPACITY])
+    return best >= LOG2_MIN_ALPHA - _SLACK - records[g, LOG2_OPACITY]
 
 
 @inlined
-def log2_alpha(record: Any, dx: Any, dy: Any) -> Any:
-    """(u, log2(alpha) before the clamp) at offsets dx, dy."""
-    u = dy * record[SHEAR] + dx
-    return u, u * u * record[UU] + (dy * dy * record[YY] + record[LOG2_OPACITY])
-
-
-@inlined
-def record_of(records: Any, g: Any) -> Any:
-    """Row g of the records as a tuple."""
-    return (
-        records[g, 0],
-        records[g, 1],
-        records[g, 2],
-        records[g, 3],
-        records[g, 4],
-        records[g, 5],
-        records[g, 6],
-    )
+def log2_alpha(records: Any, g: Any, x: Any, y: Any) -> Any:
+    """(u, dy, log2(alpha) before the clamp) of Gaussian g at pixel centres (x, y)."""
+    dy = records[g, Y] - y
+    u = dy * records[g, SHEAR] + (records[g, X] - x)
+    return u, dy, u * u * records[g, UU] + (dy * dy * records[g, YY] + records[g, LOG2_OPACITY])
 
 
 @careful_kernel
@@ -126,7 +115,6 @@ def composite_forward(
     begin: int,
     end: int,
     records: np.ndarray,  # [N, RECORD]
-    features: np.ndarray,  # [N, channels]
     tile_start: np.ndarray,  # [tiles + 1]
     pairs: np.ndarray,  # [P, 2]
     width: int,
@@ -144,6 +132,8 @@ def composite_forward(
     channels = background.shape[0]
     row = LANES * (_PLANES + channels)
     state = np.empty(LANES * row, np.float32)
+    places = np.empty(CHUNK, np.float32)
+    words = np.empty(LANES, np.float32)
     for tile in range(begin, end):
         left, top = (tile % tiles_x) * TILE, (tile // tiles_x) * TILE
         first, stop = tile_start[tile], tile_start[tile + 1]
@@ -158,43 +148,48 @@ def composite_forward(
             if bits(inside) != 0:
                 unfinished |= 1 << b
         centre_x, centre_y = F(left) + HALF, F(top) + HALF
-        for s in range(first, stop):
-            if s + AHEAD < stop:
-                prefetch(records, np.int64(pairs[s + AHEAD, 0]))
-                prefetch(features, np.int64(pairs[s + AHEAD, 0]))
-            g = pairs[s, 0]
-            record = record_of(records, g)
-            dx, dy = record[X] - centre_x, record[Y] - centre_y
-            blocks = touched_blocks(record, dx, dy) & unfinished
-            dx_of_pixel, dy_of_pixel = dx - load(PIXEL_X, 0), dy - load(PIXEL_Y, 0)
-            seen_in = 0
+        for start in range(first, stop, CHUNK):
+            count = min(CHUNK, stop - start)
+            marks = broadcast(ZERO)
+            for j in range(count):
+                if start + j + CHUNK < stop:
+                    prefetch(records, np.int64(pairs[start + j + CHUNK, 0]))
+                g = np.int64(pairs[start + j, 0])
+                marks = marks + select(touched_blocks(records, g, centre_x, centre_y), F(1 << j), ZERO)
+                places[j] = F(start + j - first)
+                reached[start + j] = 0
+            store(words, 0, marks)
+            blocks = unfinished
             while blocks != 0:
                 b = lowest_bit(blocks)
                 blocks &= blocks - 1
+                word = np.int64(words[b])
                 o = b * row
-                _, exponent = log2_alpha(record, dx_of_pixel - BLOCK_X[b], dy_of_pixel - BLOCK_Y[b])
-                t = load(state, o)
-                touched = (exponent >= LOG2_MIN_ALPHA) & (t > ZERO)
-                weight = smaller(exp2(exponent), MAX_ALPHA) * t
-                t_next = t - weight
-                seen = touched & (t_next > MIN_TRANSMITTANCE)
-                weight = select(seen, weight, ZERO)
-                finishes = touched & ~seen
-                t_next = select(seen, t_next, t)
-                if bits(finishes) != 0:
-                    t_next = select(finishes, -t, t_next)
-                    store(state, o + LANES, select(finishes, F(s - first), load(state, o + LANES)))
-                    if bits(t_next > ZERO) == 0:
-                        unfinished &= ~(1 << b)
-                store(state, o, t_next)
-                for c in range(channels):
-                    plane = o + (_PLANES + c) * LANES
-                    store(state, plane, weight * features[g, c] + load(state, plane))
-                if bits(seen) != 0:
-                    seen_in |= 1 << b
-            reached[s] = seen_in
+                x, y = load(PIXEL_X, 0) + (centre_x + BLOCK_X[b]), load(PIXEL_Y, 0) + (centre_y + BLOCK_Y[b])
+                t, closes = load(state, o), load(state, o + LANES)
+                while word != 0:
+                    j = lowest_bit(word)
+                    word &= word - 1
+                    g = np.int64(pairs[start + j, 0])
+                    _, _, exponent = log2_alpha(records, g, x, y)
+                    bright = exponent >= LOG2_MIN_ALPHA
+                    a = smaller(exp2(exponent), MAX_ALPHA)
+                    t_next = t * (ONE - a)
+                    touched = bright & (t > ZERO)
+                    seen = touched & (t_next > MIN_TRANSMITTANCE)
+                    weight = select(seen, a * t, ZERO)
+                    closes = select(touched & ~seen, places[j], closes)
+                    t = select(seen, t_next, select(bright, -abs(t), t))
+                    for c in range(channels):
+                        plane = o + (_PLANES + c) * LANES
+                        store(state, plane, weight * records[g, FEATURES + c] + load(state, plane))
+                    reached[start + j] |= np.int64(bits(seen) != 0) << b
+                store(state, o, t)
+                store(state, o + LANES, closes)
+                if bits(t > ZERO) == 0:
+                    unfinished &= ~(1 << b)
             if unfinished == 0:
-                for rest in range(s + 1, stop):
+                for rest in range(start + count, stop):
                     reached[rest] = 0
                 break
         for b in range(LANES):

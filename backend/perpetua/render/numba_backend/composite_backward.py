@@ -23,7 +23,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from perpetua.render.numba_backend.bin import X, Y
+from perpetua.render.numba_backend.bin import FEATURES
 from perpetua.render.numba_backend.compile import careful_kernel, kernel
 from perpetua.render.numba_backend.composite import (
     AHEAD,
@@ -34,7 +34,6 @@ from perpetua.render.numba_backend.composite import (
     PIXEL_X,
     PIXEL_Y,
     log2_alpha,
-    record_of,
 )
 from perpetua.render.numba_backend.lanes import (
     BLOCK,
@@ -67,7 +66,6 @@ def composite_backward(
     begin: int,
     end: int,
     records: np.ndarray,
-    features: np.ndarray,
     tile_start: np.ndarray,
     pairs: np.ndarray,
     width: int,
@@ -80,15 +78,15 @@ def composite_backward(
     closed: np.ndarray,
     grad_image: np.ndarray,  # [height * width * channels]
     grad_alpha: np.ndarray,  # [height * width]
-    slots: np.ndarray,  # out [P, MOMENTS + channels] partial sums of each pair
+    slots: np.ndarray,  # out [P * slot_size(channels)] partial sums of each pair, zeros behind them
 ) -> None:
     """Partial sums of the pairs of tiles begin..end."""
     tiles_x = (width + TILE - 1) // TILE
     channels = background.shape[0]
     row = LANES * (_GRADIENT + channels)
     state = np.empty(LANES * row, np.float32)
-    sums = np.empty(LANES * channels, np.float32)
-    moments = np.empty(LANES, np.float32)
+    slot_size = LANES * ((MOMENTS + channels + LANES - 1) // LANES)
+    sums = np.zeros(LANES * slot_size, np.float32)
     for tile in range(begin, end):
         left, top = (tile % tiles_x) * TILE, (tile // tiles_x) * TILE
         first, stop = tile_start[tile], tile_start[tile + 1]
@@ -121,28 +119,24 @@ def composite_backward(
         for s in range(stop - 1, first - 1, -1):
             if s - AHEAD >= first:
                 prefetch(records, np.int64(pairs[s - AHEAD, 0]))
-                prefetch(features, np.int64(pairs[s - AHEAD, 0]))
-                prefetch(slots, np.int64(pairs[s - AHEAD, 1]))
-            g, slot = pairs[s, 0], pairs[s, 1]
+                prefetch(slots, slot_size * np.int64(pairs[s - AHEAD, 1]))
+            g, slot = np.int64(pairs[s, 0]), np.int64(pairs[s, 1])
             blocks = np.int64(reached[s])
             if blocks == 0:
-                for j in range(MOMENTS + channels):
-                    slots[slot, j] = ZERO
+                for k in range(0, slot_size, LANES):
+                    store(slots, slot * slot_size + k, ZERO)
                 continue
-            record = record_of(records, g)
-            dx_of_pixel = record[X] - centre_x - load(PIXEL_X, 0)
-            dy_of_pixel = record[Y] - centre_y - load(PIXEL_Y, 0)
             place = F(s - first)
             sum_u, sum_y, sum_uu = broadcast(ZERO), broadcast(ZERO), broadcast(ZERO)
             sum_uy, sum_yy, sum_1 = broadcast(ZERO), broadcast(ZERO), broadcast(ZERO)
             for c in range(channels):
-                store(sums, c * LANES, ZERO)
+                store(sums, (MOMENTS + c) * LANES, ZERO)
             while blocks != 0:
                 b = lowest_bit(blocks)
                 blocks &= blocks - 1
                 o = b * row
-                dy = dy_of_pixel - BLOCK_Y[b]
-                u, exponent = log2_alpha(record, dx_of_pixel - BLOCK_X[b], dy)
+                x, y = load(PIXEL_X, 0) + (centre_x + BLOCK_X[b]), load(PIXEL_Y, 0) + (centre_y + BLOCK_Y[b])
+                u, dy, exponent = log2_alpha(records, g, x, y)
                 seen = (exponent >= LOG2_MIN_ALPHA) & (load(state, o + 2 * LANES) > place)
                 unclamped = exp2(exponent)
                 a = smaller(unclamped, MAX_ALPHA)
@@ -153,8 +147,8 @@ def composite_backward(
                 along = broadcast(ZERO)  # g . c
                 for c in range(channels):
                     grad = load(state, o + (_GRADIENT + c) * LANES)
-                    along = grad * features[g, c] + along
-                    store(sums, c * LANES, weight * grad + load(sums, c * LANES))
+                    along = grad * records[g, FEATURES + c] + along
+                    store(sums, (MOMENTS + c) * LANES, weight * grad + load(sums, (MOMENTS + c) * LANES))
                 into_a = t * along - through * behind
                 store(state, o, select(seen, t, t_after))
                 store(state, o + LANES, weight * along + behind)
@@ -162,12 +156,14 @@ def composite_backward(
                 su, sy = s0 * u, s0 * dy
                 sum_u, sum_y, sum_1 = sum_u + su, sum_y + sy, sum_1 + s0
                 sum_uu, sum_uy, sum_yy = su * u + sum_uu, su * dy + sum_uy, sy * dy + sum_yy
-            store(moments, 0, sum_each((sum_u, sum_y, sum_uu, sum_uy, sum_yy, sum_1)))
-            for j in range(MOMENTS):
-                slots[slot, j] = moments[j]
-            for c in range(channels):
-                store(moments, 0, sum_each((load(sums, c * LANES),)))
-                slots[slot, MOMENTS + c] = moments[0]
+            store(sums, 0 * LANES, sum_u)
+            store(sums, 1 * LANES, sum_y)
+            store(sums, 2 * LANES, sum_uu)
+            store(sums, 3 * LANES, sum_uy)
+            store(sums, 4 * LANES, sum_yy)
+            store(sums, 5 * LANES, sum_1)
+            for k in range(0, slot_size, LANES):
+                store(slots, slot * slot_size + k, sum_each(sums, k * LANES))
 
 
 @kernel
@@ -175,7 +171,7 @@ def sum_slots(
     begin: int,
     end: int,
     first_slot: np.ndarray,  # [N + 1]
-    slots: np.ndarray,  # [P, MOMENTS + channels]
+    slots: np.ndarray,  # [P * slot size] from composite_backward
     image_covars: np.ndarray,  # [N, 3]
     conics: np.ndarray,  # [N, 3]
     opacities: np.ndarray,  # [N]
@@ -187,13 +183,15 @@ def sum_slots(
 ) -> None:
     """Gradients of Gaussians begin..end from their slots."""
     channels = grad_colors.shape[1]
-    size = slots.shape[1]
+    depth = grad_depths.shape[0] > 0
+    size = LANES * ((MOMENTS + channels + int(depth) + LANES - 1) // LANES)
     total = np.empty(size, np.float32)
     for i in range(begin, end):
-        total[:] = ZERO
-        for slot in range(first_slot[i], first_slot[i + 1]):
-            for j in range(size):
-                total[j] += slots[slot, j]
+        for k in range(0, size, LANES):
+            lanes = broadcast(ZERO)
+            for slot in range(first_slot[i], first_slot[i + 1]):
+                lanes = lanes + load(slots, slot * size + k)
+            store(total, k, lanes)
         a, b, q = ZERO, ZERO, ZERO
         if first_slot[i] < first_slot[i + 1]:
             a, b, q = conics[i, 0], conics[i, 1], ONE / image_covars[i, 2]
@@ -208,5 +206,5 @@ def sum_slots(
         grad_image_covars[i, 2] = -HALF * (b * b * suu + TWO * b * q * suy + q * q * syy)
         for k in range(channels):
             grad_colors[i, k] = total[MOMENTS + k]
-        if grad_depths.shape[0] > 0:
+        if depth:
             grad_depths[i] = total[MOMENTS + channels]

@@ -12,11 +12,11 @@ as a loop over sixteen floats instead, the same code is only turned into vectors
 arrays overlap, and is five times slower when it cannot.
 
     load, store         sixteen neighbours of a flat float32 array
-    + - * / - (unary)   float32 arithmetic; a * b + c becomes a fused multiply-add
+    + - * / abs         float32 arithmetic, - also with one operand; a * b + c becomes a fused multiply-add
     < <= > >=           -> Mask;   & and | combine masks, ~ inverts one
     select              lane by lane one of two
     bits                Mask -> integer with bit l for lane l;   lowest_bit finds its first
-    sum_each            sums over the lanes of several values, in a fixed order
+    sum_each            sums over the lanes of sixteen rows, in a fixed order
     exp2                2**x
 """
 
@@ -124,6 +124,11 @@ def _define(function: Any, operands: tuple[Any, ...], result: Any, generate: Cal
     lower_builtin(function, *operands)(lower)
 
 
+def _absolute(builder: Any, x: Any) -> Any:
+    without_sign = ir.Constant(_INTS, [0x7FFFFFFF] * LANES)
+    return builder.bitcast(builder.and_(builder.bitcast(x, _INTS), without_sign), _FLOATS)
+
+
 def _define_operators() -> None:
     pairs = [(lanes_type, lanes_type), (lanes_type, types.float32), (types.float32, lanes_type)]
     arithmetic = {
@@ -139,6 +144,7 @@ def _define_operators() -> None:
         for function, symbol in comparisons.items():
             _define(function, operands, mask_type, lambda b, x, y, s=symbol: b.fcmp_ordered(s, x, y))
     _define(operator.neg, (lanes_type,), lanes_type, lambda b, x: b.fneg(x))
+    _define(abs, (lanes_type,), lanes_type, _absolute)
     _define(operator.and_, (mask_type, mask_type), mask_type, lambda b, x, y: b.and_(x, y))
     _define(operator.or_, (mask_type, mask_type), mask_type, lambda b, x, y: b.or_(x, y))
     _define(operator.invert, (mask_type,), mask_type, lambda b, x: b.not_(x))
@@ -224,36 +230,32 @@ def _times_power_of_two(typing_context: Any, value: Any, shifted: Any) -> Any:
     return lanes_type(lanes_type, lanes_type), generate
 
 
-def _sum_each(typing_context: Any, values: Any) -> Any:
-    """Sums over the lanes of up to 16 Lanes in a tuple, as Lanes: lane k is the sum of values[k], the rest zeros.
+def _sum_each(typing_context: Any, array: Any, at: Any) -> Any:
+    """Sums of the 16 rows of 16 float32 from array[at], as Lanes: lane k is the sum of row k.
 
-    Four times two values become one that holds the half sums of both, so sixteen sums take 15 additions.
-    The order is the same for every value: lanes at distance 8, then 4, 2, 1.
+    Four times two rows a and b become one that holds the half sums of both, so sixteen sums take 15 additions. In the
+    first round a is row k and b is row k + 8, and they meet in the lanes below and above 8; then 4, 2, 1.
+    The order is the same for every row: lanes at distance 8, then 4, 2, 1.
     """
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        zero = ir.Constant(_FLOATS, [0.0] * LANES)
-        rows = [builder.extract_value(args[0], k) for k in range(signature.args[0].count)]
-        # Value k is paired with k + 8, then k + 4, ..., so that after four rounds sum k is in lane k.
-        rows += [zero] * (LANES - len(rows))
-        span = LANES
-        while span > 1:
-            half = span // 2
-            # A row holds LANES / span values of span lanes each; below, the two halves of all of them meet.
-            starts = range(0, 2 * LANES, span)
-            low = [start + l for start in starts for l in range(half)]
-            high = [start + half + l for start in starts for l in range(half)]
-            pairs = zip(rows[0::2], rows[1::2], strict=True)
+        int64 = ir.IntType(64)
+        offsets = [builder.add(args[1], int64(k * LANES)) for k in range(LANES)]
+        pointers = [_pointer(context, builder, signature.args[0], args[0], offset) for offset in offsets]
+        rows = [builder.load(pointer, align=4) for pointer in pointers]
+        half = LANES // 2
+        while half >= 1:
+            # Lanes without the bit `half` are for a, those with it for b (whose lanes count from LANES on here).
+            near = [l + LANES * bool(l & half) for l in range(LANES)]
+            far = [(l ^ half) + LANES * bool(l & half) for l in range(LANES)]
             rows = [
-                b
-                if a is zero and b is zero
-                else builder.fadd(_shuffle(builder, a, b, low), _shuffle(builder, a, b, high))
-                for a, b in pairs
+                builder.fadd(_shuffle(builder, a, b, near), _shuffle(builder, a, b, far))
+                for a, b in zip(rows[:half], rows[half:], strict=True)
             ]
-            span = half
+            half //= 2
         return rows[0]
 
-    return lanes_type(values), generate
+    return lanes_type(array, types.int64), generate
 
 
 def _prefetch(typing_context: Any, array: Any, row: Any) -> Any:

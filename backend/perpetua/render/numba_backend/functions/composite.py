@@ -9,9 +9,10 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from perpetua.render.numba_backend.bin import RECORD, bin_tiles, make_records, sort_by_depth
+from perpetua.render.numba_backend.bin import FEATURES, bin_tiles, make_records, sort_by_depth
 from perpetua.render.numba_backend.composite import composite_forward
 from perpetua.render.numba_backend.composite_backward import MOMENTS, composite_backward, sum_slots
+from perpetua.render.numba_backend.lanes import LANES
 from perpetua.render.numba_backend.threads import GAUSSIANS_A_RANGE, array, parallel_ranges, thread_count
 
 _RANGES_A_THREAD = (
@@ -23,6 +24,14 @@ def _over_tiles(kernel: Any, tiles: int, *arguments: Any) -> None:
     threads = thread_count()
     size = tiles if threads == 1 else max(1, tiles // (threads * _RANGES_A_THREAD))
     parallel_ranges(kernel, tiles, max(1, size), *arguments)
+
+
+def aligned_rows(count: int, columns: int) -> np.ndarray:
+    """[count, columns rounded up to 16] float32 whose rows begin where cache lines do."""
+    size = LANES * -(-columns // LANES)
+    memory = np.empty(count * size + LANES, np.float32)
+    skip = -(memory.ctypes.data // 4) % LANES
+    return memory[skip : skip + count * size].reshape(count, size)
 
 
 class Composite(torch.autograd.Function):
@@ -50,10 +59,10 @@ class Composite(torch.autograd.Function):
         expected_depth: bool,
     ) -> tuple[Tensor, Tensor]:
         count, channels = means2d.shape[0], colors.shape[1] + int(with_depth)
-        records, boxes = np.empty((count, RECORD), np.float32), np.empty((count, 4), np.int32)
-        shapes = [array(t) for t in (means2d, image_covars, conics, radii, extents, opacities)]
+        records, boxes = aligned_rows(count, FEATURES + channels), np.empty((count, 4), np.int16)
+        shapes = [array(t) for t in (means2d, image_covars, conics, radii, extents, opacities, colors)]
+        shapes.append(array(depths if with_depth else depths[:0]))
         parallel_ranges(make_records, count, GAUSSIANS_A_RANGE, *shapes, width, height, records, boxes)
-        features = array(torch.cat([colors, depths[:, None]], 1) if with_depth else colors)
         order = sort_by_depth(array(radii), array(depths).view(np.int32))
         first_slot = np.empty(count + 1, np.int64)
         tile_start, pairs = bin_tiles(order, boxes, width, height, first_slot)
@@ -64,7 +73,7 @@ class Composite(torch.autograd.Function):
         transmittance = np.empty(height * width, np.float32)
         closed = np.empty(height * width, np.float32)
         reached = np.empty(len(pairs), np.uint16)
-        tiles = (records, features, tile_start, pairs, width, height, behind, expected_depth, reached)
+        tiles = (records, tile_start, pairs, width, height, behind, expected_depth, reached)
         pixels = (image.numpy().reshape(-1), alpha.numpy().reshape(-1), transmittance, closed)
         _over_tiles(composite_forward, len(tile_start) - 1, *tiles, *pixels)
         ctx.save_for_backward(image_covars, conics, opacities, background, image)
@@ -77,9 +86,9 @@ class Composite(torch.autograd.Function):
     def backward(ctx: Any, grad_image: Tensor, grad_alpha: Tensor) -> Any:
         image_covars, conics, opacities, background, image = ctx.saved_tensors
         first_slot, tiles, transmittance, closed = ctx.stages
-        records, features, tile_start, pairs = tiles[:4]
+        records, tile_start, pairs = tiles[:3]
         count, (channels, with_depth) = len(records), ctx.sizes
-        slots = np.empty((len(pairs), MOMENTS + features.shape[1]), np.float32)
+        slots = aligned_rows(len(pairs), MOMENTS + channels + int(with_depth)).reshape(-1)
         pixels = (array(image).reshape(-1), transmittance, closed)
         incoming = (array(grad_image).reshape(-1), array(grad_alpha).reshape(-1), slots)
         _over_tiles(composite_backward, len(tile_start) - 1, *tiles, *pixels, *incoming)
