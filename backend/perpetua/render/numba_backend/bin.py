@@ -143,12 +143,12 @@ def bin_tiles(
         i = order[s]
         x0, x1, y0, y1 = boxes[i, 0], boxes[i, 1], boxes[i, 2], boxes[i, 3]
         # One loop over all tiles of the box: two nested ones end less predictably, which costs more than the work.
-        tx, ty = np.int64(x0), np.int64(y0)
+        tx, ty = x0, y0
         for slot in range(first_slot[i], first_slot[i + 1]):
             at = fill[ty * tiles_x + tx]
             fill[ty * tiles_x + tx] = at + 1
             pairs[at, 0], pairs[at, 1] = i, slot
             tx += 1
             if tx == x1:
-                tx, ty = np.int64(x0), ty + 1
+                tx, ty = x0, ty + 1
     return tile_start, pairs
