@@ -26,7 +26,10 @@ from perpetua_protocol.take import Push, Round
 SPACING, FPS = 0.01, 24.0
 GRAVITY = (0.0, 0.0, -9.81)
 RADIUS = 0.05
-BALL = scene_of([("ball", material("jelly"), ball_points(RADIUS, SPACING, (0, 0, RADIUS + 0.005)))], SPACING)
+BALL = scene_of(
+    [("ball", material("jelly", viscosity=0.0), ball_points(RADIUS, SPACING, (0, 0, RADIUS + 0.005)))],
+    SPACING,
+)
 BLOCKS = scene_of(
     [
         ("clay", material("clay"), box_points((0.05, 0.05, 0.05), SPACING, (-0.07, -0.025, 0.0))),

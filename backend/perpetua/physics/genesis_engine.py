@@ -20,6 +20,7 @@ from perpetua.physics.api import RoundPlan, Simulation
 from perpetua.physics.parts import Snapshot
 from perpetua.progress import Progress
 from perpetua.scene.actions import sample_scalar, sample_vector
+from perpetua.scene.materials import Material
 from perpetua.scene.particles import Particles, State
 from perpetua.scene.scene import Scene
 from perpetua.scene.trajectory import Trajectory
@@ -76,6 +77,11 @@ class _Run:
         rest = scene.particles.positions
         low, high = rest.min(0), rest.max(0)
         self.box = grid.box_around(low, high, self.dx, ROOM * float((high - low).max()))
+        self._deformations = [
+            (own, deformation.Deformation(rest[own], scene.spacing, _stretch_limit(body.material)))
+            for index, body in enumerate(scene.bodies)
+            if not body.material.is_rigid and len(own := np.flatnonzero(scene.particles.body == index))
+        ]
         self.touched = np.zeros(len(plan.round.actions), bool)
         self._refinements = 0
         self._world: World | None = None
@@ -200,13 +206,8 @@ class _Run:
 
     def _deform(self, total: NDArray, before: NDArray, after: Particles) -> NDArray[np.float32]:
         out = after.F.copy()
-        for index, body in enumerate(self.scene.bodies):
-            own = self.scene.particles.body == index
-            limit = deformation.FLOWING if body.material.model in FLOWING_MODELS else deformation.SOLID
-            if own.any() and not body.material.is_rigid:
-                out[own] = deformation.advance(
-                    total[own], before[own], after.positions[own], limit, self.frame_s
-                )
+        for own, measure in self._deformations:
+            out[own] = measure.advance(total[own], before[own], after.positions[own], self.frame_s)
         return out
 
     def _idle(self) -> tuple[str, ...]:
@@ -219,6 +220,10 @@ class _Run:
         if idle := self._idle():
             text += f"; {', '.join(repr(name) for name in idle)} reached no object"
         return text
+
+
+def _stretch_limit(material: Material) -> deformation.StretchLimit:
+    return deformation.FLOWING if material.model in FLOWING_MODELS else deformation.SOLID
 
 
 def _expected_speed(state: State, plan: RoundPlan) -> float:
