@@ -29,7 +29,12 @@ def ortho(scene: dict[str, Any]) -> dict[str, Any]:
 @pytest.mark.parametrize("rasterize_mode", ["classic", "antialiased"])
 @pytest.mark.parametrize("render_mode", ["RGB", "D", "ED", "RGB+D", "RGB+ED"])
 def test_the_twin_is_gsplats_torch_code(
-    camera_model: Any, rasterize_mode: Any, render_mode: Any, make_scene: Any, pull: Any, gsplat_reference: Any
+    camera_model: Any,
+    rasterize_mode: Any,
+    render_mode: Any,
+    make_scene: Any,
+    pull: Any,
+    gsplat_reference: Any,
 ) -> None:
     scene = make_scene(80, 40, 30, cameras=2)
     if camera_model == "ortho":
@@ -126,7 +131,9 @@ def test_radius_clip(rasterize_mode: Any, make_scene: Any, both: Any, agree: Any
 @pytest.mark.parametrize("packed", [False, True])
 @pytest.mark.parametrize("batch", [(2,), (1,), (2, 3)])
 @pytest.mark.parametrize("colors", ["shared", "of each camera", "harmonics"])
-def test_batches_of_scenes(batch: tuple[int, ...], packed: bool, colors: str, make_scene: Any, agree: Any) -> None:
+def test_batches_of_scenes(
+    batch: tuple[int, ...], packed: bool, colors: str, make_scene: Any, agree: Any
+) -> None:
     total = torch.Size(batch).numel()
     made = [make_scene(40, 40, 24, seed=seed, cameras=2) for seed in range(total)]
     scene = {

@@ -62,7 +62,7 @@ def test_radii_are_where_alpha_falls_to_a_255th() -> None:
 
 
 def test_dense_meta_has_a_row_for_each_gaussian(scene: dict[str, Any]) -> None:
-    image, alpha, meta = rasterization(**scene, packed=False)
+    _, _, meta = rasterization(**scene, packed=False)
     shapes = {"radii": (2,), "means2d": (2,), "depths": (), "conics": (3,), "opacities": ()}
     for name, size in shapes.items():
         assert meta[name].shape == (2, 300, *size), name
@@ -161,3 +161,50 @@ def test_nothing_seen_is_no_rows(scene: dict[str, Any]) -> None:
     assert meta["gaussian_ids"].shape == (0,)
     image.sum().backward()
     assert (scene["means"].grad == 0).all()
+
+
+@pytest.mark.parametrize("cameras", [1, 3])
+def test_tile_lists_are_gsplats(cameras: int, make_scene: Any) -> None:
+    from gsplat.cuda import _torch_impl as gsplat
+
+    made = make_scene(60, cameras=cameras)
+    scene = {name: value.float() if torch.is_tensor(value) else value for name, value in made.items()}
+    _, _, meta = rasterization(**scene, packed=False)
+    size = (meta["tile_size"], meta["tile_width"], meta["tile_height"])
+    counts, ids, rows = gsplat._isect_tiles(meta["means2d"], meta["radii"], meta["depths"], *size)
+    assert torch.equal(meta["tiles_per_gauss"], counts)
+    assert torch.equal(meta["isect_ids"], ids)
+    assert torch.equal(meta["flatten_ids"], rows)
+    offsets = gsplat._isect_offset_encode(ids, cameras, *size[1:])
+    assert torch.equal(meta["isect_offsets"], offsets)
+
+    _, _, packed = rasterization(**scene)
+    camera, gaussian = packed["camera_ids"], packed["gaussian_ids"]
+    assert torch.equal(packed["tiles_per_gauss"], counts[camera, gaussian])
+    assert torch.equal(packed["isect_ids"], ids)
+    assert torch.equal((camera * 60 + gaussian)[packed["flatten_ids"]].int(), rows)
+    assert torch.equal(packed["isect_offsets"], offsets)
+
+
+def test_meta_has_no_other_entries(scene: dict[str, Any]) -> None:
+    _, _, meta = rasterization(**scene)
+    with pytest.raises(KeyError, match="colours"):
+        meta["colours"]
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_gsplats_own_strategy_reads_it(packed: bool, scene: dict[str, Any], pull: Any) -> None:
+    from gsplat import DefaultStrategy
+
+    strategy = DefaultStrategy(refine_scale2d_stop_iter=10)
+    state = strategy.initialize_state()
+    params = {name: scene[name] for name in ("means", "scales", "quats", "opacities")}
+    image, alpha, info = rasterization(**scene, packed=packed)
+    strategy.step_pre_backward(params, {}, state, 0, info)
+    pull(image, alpha)
+    strategy.step_post_backward(params, {}, state, 1, info, packed=packed)
+    _, _, dense = rasterization(**scene, packed=False)
+    assert torch.equal(state["count"], (dense["radii"] > 0).all(-1).sum(0).float())
+    assert ((state["grad2d"] > 0) <= (state["count"] > 0)).all()
+    assert (state["grad2d"] > 0).sum() > 200
+    assert (state["radii"] > 0).sum() == (state["count"] > 0).sum()

@@ -2,11 +2,13 @@
 
     project.py             3D Gaussian -> 2D mean, conic, depth, extent            (and its gradient)
     harmonics.py           spherical harmonics + view direction -> colour          (and its gradient)
+    gather.py              rows of the Gaussians that an image sees                (and its gradient)
     bin.py                 depth order, list of Gaussians for each 16 x 16 tile
     composite.py           tile lists -> colour, alpha
     composite_backward.py  gradient of the composite, summed without atomics
     functions/             these stages as torch functions, one file a stage
     rasterize.py           the stages in order: gsplat's `rasterization` for CPU tensors
+    meta.py                what it says about what it drew, as gsplat does
 
 The same scene gives the same bytes on one machine for any number of threads and in every run.
 """

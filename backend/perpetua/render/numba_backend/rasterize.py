@@ -22,6 +22,7 @@ from perpetua.render.numba_backend.functions.gather import Gather
 from perpetua.render.numba_backend.functions.harmonics import HarmonicColors
 from perpetua.render.numba_backend.functions.project import Lens, Project, Projected
 from perpetua.render.numba_backend.lanes import TILE
+from perpetua.render.numba_backend.meta import Meta
 from perpetua.render.numba_backend.project import TRIANGLE
 
 
@@ -83,7 +84,7 @@ def rasterize_on_cpu(given: RasterizationInputs) -> tuple[Tensor, Tensor, dict[s
         "n_batches": math.prod(batch_dims),
         "n_cameras": cameras,
     }
-    return color, alpha, meta
+    return color, alpha, Meta((*batch_dims, cameras), meta)
 
 
 def _with_one_batch_dimension(given: RasterizationInputs) -> RasterizationInputs:
