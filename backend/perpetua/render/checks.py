@@ -49,10 +49,6 @@ def refuse_what_only_gsplat_draws(given: RasterizationInputs) -> None:
         raise RenderError(
             f"{name} ({shown}) is not supported on the CPU; leave it out, or move the tensors to CUDA, where gsplat has it"
         )
-    if given.absgrad:
-        raise RenderError(
-            "absgrad=True is not supported on the CPU; leave it out, or move the tensors to CUDA"
-        )
     if given.camera_model not in CAMERA_MODELS_ON_CPU:
         raise RenderError(
             f"camera_model={given.camera_model!r} is not supported on the CPU; use {' or '.join(CAMERA_MODELS_ON_CPU)}, "

@@ -11,7 +11,13 @@ of sigma is s = -alpha_i dalpha_i. With w = conic d = (conic_xx u, conic_xy u + 
 
     dmean2d = sum s w,   dS = -1/2 sum s w w^T,   dopacity = -sum s / opacity,
 
-so all that must be summed over pixels for the geometry is s times 1, u, dy, u^2, u dy, dy^2.
+so all that must be summed over pixels for the geometry is s times 1, u, dy, u^2, u dy, dy^2. With conic_xy / conic_xx =
+-S_xy / S_yy (the record's SHEAR) and 1 / S_yy / conic_xx = YY / UU, the absolute gradients of means (gsplat's `absgrad`,
+AbsGS, Ye et al. 2024) are
+
+    sum |dmean2d of a pixel| = conic_xx (sum |s u|, sum |s (SHEAR u + YY / UU dy)|),
+
+two more sums, made only when they are asked for.
 
 Sums go to the pair's own slot and are added up per Gaussian in slot order: no atomics, the same bytes every time.
 
@@ -23,7 +29,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from perpetua.render.numba_backend.bin import FEATURES
+from perpetua.render.numba_backend.bin import FEATURES, SHEAR, UU, YY
 from perpetua.render.numba_backend.compile import careful_kernel, kernel
 from perpetua.render.numba_backend.composite import (
     AHEAD,
@@ -78,15 +84,18 @@ def composite_backward(
     closed: np.ndarray,
     grad_image: np.ndarray,  # [height * width * channels]
     grad_alpha: np.ndarray,  # [height * width]
-    slots: np.ndarray,  # out [P * slot_size(channels)] partial sums of each pair, zeros behind them
+    absolute: bool,  # make the two absolute sums
+    slots: np.ndarray,  # out [P, 16 n] partial sums of each pair: MOMENTS, channels, two absolute sums, zeros
 ) -> None:
     """Partial sums of the pairs of tiles begin..end."""
     tiles_x = (width + TILE - 1) // TILE
     channels = background.shape[0]
     row = LANES * (_GRADIENT + channels)
     state = np.empty(LANES * row, np.float32)
-    slot_size = LANES * ((MOMENTS + channels + LANES - 1) // LANES)
+    slot_size = slots.shape[1]
+    flat_slots = slots.reshape(-1)
     sums = np.zeros(LANES * slot_size, np.float32)
+    absolute_x, absolute_y = LANES * (MOMENTS + channels), LANES * (MOMENTS + channels + 1)
     for tile in range(begin, end):
         left, top = (tile % tiles_x) * TILE, (tile // tiles_x) * TILE
         first, stop = tile_start[tile], tile_start[tile + 1]
@@ -119,18 +128,22 @@ def composite_backward(
         for s in range(stop - 1, first - 1, -1):
             if s - AHEAD >= first:
                 prefetch(records, np.int64(pairs[s - AHEAD, 0]))
-                prefetch(slots, slot_size * np.int64(pairs[s - AHEAD, 1]))
+                prefetch(slots, np.int64(pairs[s - AHEAD, 1]))
             g, slot = np.int64(pairs[s, 0]), np.int64(pairs[s, 1])
             blocks = np.int64(reached[s])
             if blocks == 0:
                 for k in range(0, slot_size, LANES):
-                    store(slots, slot * slot_size + k, ZERO)
+                    store(flat_slots, slot * slot_size + k, ZERO)
                 continue
             place = F(s - first)
             sum_u, sum_y, sum_uu = broadcast(ZERO), broadcast(ZERO), broadcast(ZERO)
             sum_uy, sum_yy, sum_1 = broadcast(ZERO), broadcast(ZERO), broadcast(ZERO)
             for c in range(channels):
                 store(sums, (MOMENTS + c) * LANES, ZERO)
+            if absolute:
+                down = records[g, YY] / records[g, UU]
+                store(sums, absolute_x, ZERO)
+                store(sums, absolute_y, ZERO)
             while blocks != 0:
                 b = lowest_bit(blocks)
                 blocks &= blocks - 1
@@ -155,6 +168,10 @@ def composite_backward(
                 s0 = select(seen & (unclamped < MAX_ALPHA), -(a * into_a), ZERO)
                 su, sy = s0 * u, s0 * dy
                 sum_u, sum_y, sum_1 = sum_u + su, sum_y + sy, sum_1 + s0
+                if absolute:
+                    store(sums, absolute_x, load(sums, absolute_x) + abs(su))
+                    pull_y = su * records[g, SHEAR] + sy * down
+                    store(sums, absolute_y, load(sums, absolute_y) + abs(pull_y))
                 sum_uu, sum_uy, sum_yy = su * u + sum_uu, su * dy + sum_uy, sy * dy + sum_yy
             store(sums, 0 * LANES, sum_u)
             store(sums, 1 * LANES, sum_y)
@@ -163,7 +180,7 @@ def composite_backward(
             store(sums, 4 * LANES, sum_yy)
             store(sums, 5 * LANES, sum_1)
             for k in range(0, slot_size, LANES):
-                store(slots, slot * slot_size + k, sum_each(sums, k * LANES))
+                store(flat_slots, slot * slot_size + k, sum_each(sums, k * LANES))
 
 
 @kernel
@@ -171,7 +188,7 @@ def sum_slots(
     begin: int,
     end: int,
     first_slot: np.ndarray,  # [N + 1]
-    slots: np.ndarray,  # [P * slot size] from composite_backward
+    slots: np.ndarray,  # [P, 16 n] from composite_backward
     image_covars: np.ndarray,  # [N, 3]
     conics: np.ndarray,  # [N, 3]
     opacities: np.ndarray,  # [N]
@@ -180,17 +197,19 @@ def sum_slots(
     grad_colors: np.ndarray,  # out [N, D]
     grad_depths: np.ndarray,  # out [N], or empty without a depth channel
     grad_opacities: np.ndarray,  # out [N]
+    absolute_means2d: np.ndarray,  # out [N, 2], or [N, 0] without absolute sums
 ) -> None:
     """Gradients of Gaussians begin..end from their slots."""
     channels = grad_colors.shape[1]
     depth = grad_depths.shape[0] > 0
-    size = LANES * ((MOMENTS + channels + int(depth) + LANES - 1) // LANES)
+    size = slots.shape[1]
+    flat_slots = slots.reshape(-1)
     total = np.empty(size, np.float32)
     for i in range(begin, end):
         for k in range(0, size, LANES):
             lanes = broadcast(ZERO)
             for slot in range(first_slot[i], first_slot[i + 1]):
-                lanes = lanes + load(slots, slot * size + k)
+                lanes = lanes + load(flat_slots, slot * size + k)
             store(total, k, lanes)
         a, b, q = ZERO, ZERO, ZERO
         if first_slot[i] < first_slot[i + 1]:
@@ -208,3 +227,5 @@ def sum_slots(
             grad_colors[i, k] = total[MOMENTS + k]
         if depth:
             grad_depths[i] = total[MOMENTS + channels]
+        for k in range(absolute_means2d.shape[1]):
+            absolute_means2d[i, k] = a * total[MOMENTS + channels + int(depth) + k]

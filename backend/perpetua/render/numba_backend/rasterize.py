@@ -36,6 +36,8 @@ class _Image(NamedTuple):
     radii: Tensor
     extents: Tensor
     opacities: Tensor
+    absgrad: Tensor
+    """[.., 2] for backward to write to, [.., 0] when it is not asked for."""
 
 
 def rasterize_on_cpu(given: RasterizationInputs) -> tuple[Tensor, Tensor, dict[str, Any]]:
@@ -56,6 +58,7 @@ def rasterize_on_cpu(given: RasterizationInputs) -> tuple[Tensor, Tensor, dict[s
         "radii": projected.radii,
         "extents": projected.extents,
         "opacities": _opacities(scene, projected, ids),
+        "absgrad": torch.zeros(*projected.depths.shape, 2 if given.absgrad else 0),
     }
     # Images are drawn from the very tensors of `meta`, so that a gradient kept on meta["means2d"] is that of the image.
     if given.packed:
@@ -65,6 +68,8 @@ def rasterize_on_cpu(given: RasterizationInputs) -> tuple[Tensor, Tensor, dict[s
         images = [
             _Image(*parts) for parts in zip(*(_each(t.flatten(0, len(batch_dims))) for t in rows.values()))
         ]
+    if given.absgrad:
+        rows["means2d"].absgrad = rows["absgrad"]  # type: ignore[attr-defined]
     colors = _colors(scene, images, ids)
     drawn = [
         _composite(scene, divmod(i, cameras), image, values)
@@ -173,6 +178,8 @@ def _composite(
     """Image [H, W, X] and alpha [H, W, 1] of one (batch, camera), `channel_chunk` channels at a time."""
     with_depth = scene.render_mode.endswith("D")
     channels, chunk = colors.shape[1], scene.channel_chunk
+    if scene.absgrad:  # the absolute value is of a pixel's gradient through all of its channels
+        chunk = channels + int(with_depth)
     background = torch.empty(0) if scene.backgrounds is None else scene.backgrounds[place][:channels]
     # The depth is the last channel and goes with the last chunk, or alone when that one is full.
     begins = list(range(0, channels + int(with_depth), chunk))
@@ -194,6 +201,7 @@ def _composite(
             scene.height,
             depth_here,
             scene.render_mode.endswith("ED") and depth_here,
+            image.absgrad,
         )
         images.append(color)
         alphas.append(alpha)

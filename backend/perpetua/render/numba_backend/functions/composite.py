@@ -38,7 +38,8 @@ class Composite(torch.autograd.Function):
     """Projected Gaussians of one camera -> image [H,W,D (+1 with depths)], alpha [H,W,1].
 
     Takes the fields of `Projected`, `opacities` [N], `colors` [N,D] (D may be 0) and `background` [D] or [0]. With
-    `with_depth` the depth is a last channel, and with `expected_depth` it is divided by alpha.
+    `with_depth` the depth is a last channel, and with `expected_depth` it is divided by alpha. `absgrad` is [N, 2] for
+    backward to write the sums over pixels of |gradient of means2d| to, or [N, 0] to do without; it is no part of the graph.
     """
 
     @staticmethod
@@ -57,6 +58,7 @@ class Composite(torch.autograd.Function):
         height: int,
         with_depth: bool,
         expected_depth: bool,
+        absgrad: Tensor,
     ) -> tuple[Tensor, Tensor]:
         count, channels = means2d.shape[0], colors.shape[1] + int(with_depth)
         records, boxes = aligned_rows(count, FEATURES + channels), np.empty((count, 4), np.int16)
@@ -79,6 +81,7 @@ class Composite(torch.autograd.Function):
         ctx.save_for_backward(image_covars, conics, opacities, background, image)
         ctx.stages = (first_slot, tiles, transmittance, closed)
         ctx.sizes = (colors.shape[1], with_depth)
+        ctx.absgrad = absgrad
         return image, alpha
 
     @staticmethod
@@ -88,15 +91,16 @@ class Composite(torch.autograd.Function):
         first_slot, tiles, transmittance, closed = ctx.stages
         records, tile_start, pairs = tiles[:3]
         count, (channels, with_depth) = len(records), ctx.sizes
-        slots = aligned_rows(len(pairs), MOMENTS + channels + int(with_depth)).reshape(-1)
+        absolute = ctx.absgrad.shape[1]
+        slots = aligned_rows(len(pairs), MOMENTS + channels + int(with_depth) + absolute)
         pixels = (array(image).reshape(-1), transmittance, closed)
-        incoming = (array(grad_image).reshape(-1), array(grad_alpha).reshape(-1), slots)
+        incoming = (array(grad_image).reshape(-1), array(grad_alpha).reshape(-1), absolute > 0, slots)
         _over_tiles(composite_backward, len(tile_start) - 1, *tiles, *pixels, *incoming)
         shapes = ((count, 2), (count, 3), (count, channels), (count if with_depth else 0,), (count,))
         grad_means2d, grad_image_covars, grad_colors, grad_depths, grad_opacities = (
             torch.empty(s) for s in shapes
         )
-        outputs = (grad_means2d, grad_image_covars, grad_colors, grad_depths, grad_opacities)
+        outputs = (grad_means2d, grad_image_covars, grad_colors, grad_depths, grad_opacities, ctx.absgrad)
         given = (first_slot, slots, array(image_covars), array(conics), array(opacities))
         parallel_ranges(sum_slots, count, GAUSSIANS_A_RANGE, *given, *(t.numpy() for t in outputs))
         grad_background = None
@@ -105,6 +109,5 @@ class Composite(torch.autograd.Function):
             grad_background = (
                 colour * torch.from_numpy(transmittance).reshape(grad_image.shape[:2])[..., None]
             ).sum((0, 1))
-        unused = (None, None, None)
-        projected = (grad_means2d, grad_depths if with_depth else None, grad_image_covars, *unused)
-        return (*projected, grad_opacities, grad_colors, grad_background, *unused, None)
+        projected = (grad_means2d, grad_depths if with_depth else None, grad_image_covars, None, None, None)
+        return (*projected, grad_opacities, grad_colors, grad_background, None, None, None, None, None)
