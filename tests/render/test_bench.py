@@ -57,9 +57,9 @@ def test_table(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_the_line_of_a_curve() -> None:
-    slope, intercept, explained = Curve("x", [1000, 2000, 4000], [3.0, 5.0, 9.0]).line()
+    slope, intercept, explained = Curve("x", "", [1000, 2000, 4000], [3.0, 5.0, 9.0]).line()
     np.testing.assert_allclose([slope, intercept, explained], [2e-3, 1.0, 1.0])
-    assert Curve("x", [1, 2, 3], [1.0, 2.0, 1.0]).line()[2] == pytest.approx(0)
+    assert Curve("x", "", [1, 2, 3], [1.0, 2.0, 1.0]).line()[2] == pytest.approx(0)
 
 
 def test_the_same_scene_is_seen_at_another_size() -> None:

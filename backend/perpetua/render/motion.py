@@ -72,7 +72,8 @@ class Motion:
     @staticmethod
     def still(gaussians: GaussiansLike) -> Motion:
         """Of what does not move; only the camera may."""
-        return Motion.between(gaussians, gaussians)
+        axes = axes_of(gaussians.quats, gaussians.scales)
+        return Motion(axes, gaussians.means, axes)
 
     @staticmethod
     def of_matter(
@@ -127,12 +128,26 @@ def flow_features(
             raise RenderError(
                 f"motion.{name} must have shape {list(shape)} as the Gaussians have, not {list(found)}"
             )
-    c, P = _seen(means, motion.axes, camera, near)
-    c_after, P_after = _seen(motion.means_after, motion.axes_after, camera_after, near)
-    B = (P_after - P) @ _inverse_where_wide(P, eps2d)
-    centre = means.new_tensor([0.5 * camera.width, 0.5 * camera.height])
-    f = c_after - c - (B @ (c - centre)[..., None])[..., 0]
-    return torch.cat([f, B.flatten(1)], 1)
+    # From here on the Gaussians are the last dimension, so that sums over the others run along memory.
+    centre = means.new_tensor([[0.5 * camera.width], [0.5 * camera.height]])
+    c, P = _seen(means.T, motion.axes.permute(1, 2, 0), camera, near)
+    c_after, P_after = _seen(motion.means_after.T, motion.axes_after.permute(1, 2, 0), camera_after, near)
+    change = P_after - P
+    towards = _inverse_where_wide(P, eps2d)
+    B = [[_dot(change[i], towards[j]) for j in range(2)] for i in range(2)]
+    away = c - centre
+    f = [c_after[i] - c[i] - B[i][0] * away[0] - B[i][1] * away[1] for i in range(2)]
+    return torch.stack([*f, *B[0], *B[1]], -1)
+
+
+def _dot(a: Tensor, b: Tensor) -> Tensor:
+    """[N] of vectors a, b [3, N]."""
+    return a[0] * b[0] + a[1] * b[1] + a[2] * b[2]
+
+
+def _cross(a: Tensor, b: Tensor) -> Tensor:
+    """[3, N] of vectors a, b [3, N]."""
+    return torch.stack([a[1] * b[2] - a[2] * b[1], a[2] * b[0] - a[0] * b[2], a[0] * b[1] - a[1] * b[0]])
 
 
 def flow_image(features: Tensor, alpha: Tensor) -> Tensor:
@@ -145,8 +160,8 @@ def flow_image(features: Tensor, alpha: Tensor) -> Tensor:
     return torch.where(alpha > 0, 1 / alpha.clamp_min(1e-10), 0.0)[..., None] * moved
 
 
-def _inverse_where_wide(P: Tensor, e: float) -> Tensor:
-    """[N, 3, 2]: P^T S (S^2 + e^2 I)^-1, S = P P^T, of P [N, 2, 3] pixels.
+def _inverse_where_wide(P: Tensor, e: float) -> tuple[Tensor, Tensor]:
+    """The two columns [3, N] of P^T S (S^2 + e^2 I)^-1, S = P P^T, of P [2, 3, N] pixels.
 
     For 2 x 2 matrices adj(S^2 + e^2 I) = adj(S)^2 + e^2 I, so with d = det S and t = tr S this is
 
@@ -155,30 +170,32 @@ def _inverse_where_wide(P: Tensor, e: float) -> Tensor:
     With p, q the rows of P and n = p x q, d = |n|^2 and P^T adj(S) = [q x n, n x p] keep the digits that the entries of S lose in
     float32 when the splat is a needle. P is brought to size one first, so that no power of it overflows.
     """
-    size = ((P * P).sum((1, 2)) + e).sqrt()
-    p, q = (P / size[:, None, None]).unbind(1)
+    size = (_dot(P[0], P[0]) + _dot(P[1], P[1]) + e).sqrt()
+    p, q = P / size
+    n = _cross(p, q)
+    pp, pq, qq, d = _dot(p, p), _dot(p, q), _dot(q, q), _dot(n, n)
     e2 = (e / (size * size)) ** 2
-    n = torch.linalg.cross(p, q)
-    pp, pq, qq, d = ((a * b).sum(-1) for a, b in ((p, p), (p, q), (q, q), (n, n)))
     t = pp + qq
-    denominator = size * (d * d + e2 * (t * t - 2 * d) + e2 * e2)
-    adjoint = torch.stack([torch.linalg.cross(q, n), torch.linalg.cross(n, p)], -1)
-    forward = torch.stack([pp[:, None] * p + pq[:, None] * q, pq[:, None] * p + qq[:, None] * q], -1)
-    return (d[:, None, None] * adjoint + e2[:, None, None] * forward) / denominator[:, None, None]
+    scale = 1 / (size * (d * d + e2 * (t * t - 2 * d) + e2 * e2))
+    wide, thin = d * scale, e2 * scale
+    return (
+        wide * _cross(q, n) + thin * (pp * p + pq * q),
+        wide * _cross(n, p) + thin * (pq * p + qq * q),
+    )
 
 
 def _seen(means: Tensor, axes: Tensor, camera: Camera, near: float) -> tuple[Tensor, Tensor]:
-    """Pixel means c [N, 2] and images P [N, 2, 3] in pixels of the axes [N, 3, 3], by the renderer's linearised projection."""
+    """Pixel means c [2, N] and images P [2, 3, N] in pixels of the axes [3, 3, N], by the renderer's linearised projection."""
     world_to_camera = torch.as_tensor(camera.world_to_camera, dtype=means.dtype, device=means.device)
     fx, fy, cx, cy = (float(camera.K[i]) for i in ((0, 0), (1, 1), (0, 2), (1, 2)))
-    W, t = world_to_camera[:3, :3], world_to_camera[:3, 3]
-    x, y, z = (means @ W.T + t).unbind(-1)
+    W, t = world_to_camera[:3, :3], world_to_camera[:3, 3:]
+    x, y, z = W @ means + t
     inverse = 1 / z.clamp_min(near)
     x, y = x * inverse, y * inverse
     margin_x, margin_y = (0.5 * FIELD_MARGIN * s / f for s, f in ((camera.width, fx), (camera.height, fy)))
     tx = x.clamp(-cx / fx - margin_x, (camera.width - cx) / fx + margin_x)
     ty = y.clamp(-cy / fy - margin_y, (camera.height - cy) / fy + margin_y)
-    # Rows of J W, [N, 3] each.
-    u = (fx * inverse)[:, None] * (W[0] - tx[:, None] * W[2])
-    v = (fy * inverse)[:, None] * (W[1] - ty[:, None] * W[2])
-    return torch.stack([fx * x + cx, fy * y + cy], -1), torch.stack([u, v], 1) @ axes
+    # The axes in camera axes, then the rows of J: fx/z (1, 0, -x/z) and fy/z (0, 1, -y/z).
+    right, down, forward = (sum(W[i, j] * axes[j] for j in range(3)) for i in range(3))
+    P = torch.stack([fx * inverse * (right - tx * forward), fy * inverse * (down - ty * forward)])
+    return torch.stack([fx * x + cx, fy * y + cy]), P

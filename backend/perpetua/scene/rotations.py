@@ -8,15 +8,16 @@ from torch import Tensor
 
 def matrix_from_quaternion(quats: Tensor) -> Tensor:
     """[..., 4] wxyz (any length) -> [..., 3, 3]."""
-    w, x, y, z = torch.nn.functional.normalize(quats, dim=-1).unbind(-1)
-    return torch.stack(
+    # Components lie apart in memory while they are computed, which is several times faster for many small matrices.
+    w, x, y, z = torch.nn.functional.normalize(quats, dim=-1).movedim(-1, 0).contiguous()
+    entries = torch.stack(
         [
             1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y),
             2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x),
             2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y),
-        ],
-        -1,
-    ).unflatten(-1, (3, 3))  # fmt: skip
+        ]
+    )  # fmt: skip
+    return entries.movedim(0, -1).unflatten(-1, (3, 3))
 
 
 def quaternion_from_matrix(matrix: Tensor) -> Tensor:

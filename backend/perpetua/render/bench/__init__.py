@@ -64,6 +64,7 @@ def table(found: dict[str, Any]) -> str:
         )
     for curve in found.get("curves", []):
         lines.append(
-            f"cost of {curve['name']}: {curve['ns_each']:.0f} ns each + {curve['fixed_ms']:.1f} ms, R2 {curve['r_squared']:.4f}"
+            f"cost with {curve['rest']}: {curve['ns_each']:.0f} ns a {curve['piece']} + {curve['fixed_ms']:.1f} ms, "
+            f"R2 {curve['r_squared']:.4f}"
         )
     return "\n".join(lines)

@@ -11,9 +11,11 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Curve:
-    """Cost of forward + backward, one thread: cost_ms[i] of amount[i] (Gaussians or pixels)."""
+    """Cost of forward + backward, one thread: cost_ms[i] of amount[i] pieces (Gaussians or pixels)."""
 
-    name: str
+    piece: str
+    rest: str
+    """What stays the same along the curve."""
     amount: list[int]
     cost_ms: list[float]
 
@@ -28,7 +30,8 @@ class Curve:
         """The points, and the line in JSON's words."""
         slope, intercept, explained = self.line()
         return {
-            "name": self.name,
+            "piece": self.piece,
+            "rest": self.rest,
             "amount": self.amount,
             "forward_backward_cpu_ms": self.cost_ms,
             "ns_each": 1e6 * slope,
@@ -45,10 +48,10 @@ def plot_curves(curves: list[Curve], path: Path) -> None:
     for place, curve in zip(figure.subplots(1, len(curves), squeeze=False)[0], curves):
         slope, intercept, explained = curve.line()
         x = np.array([0, max(curve.amount)])
-        label = f"{1e6 * slope:.0f} ns each + {intercept:.1f} ms,  R² = {explained:.4f}"
+        label = f"{1e6 * slope:.0f} ns a {curve.piece} + {intercept:.1f} ms,  R² = {explained:.4f}"
         place.plot(x / 1e3, slope * x + intercept, color="0.6", zorder=1, label=label)
         place.scatter(np.array(curve.amount) / 1e3, curve.cost_ms, color="C0", zorder=2)
-        place.set_xlabel(f"thousand {curve.name}")
+        place.set_xlabel(f"thousand {curve.piece}s, {curve.rest}")
         place.set_ylabel("forward + backward, CPU ms, one thread")
         place.set_xlim(0)
         place.set_ylim(0)

@@ -140,6 +140,6 @@ def measure_curves(plan: CurvePlan) -> list[Curve]:
     by_count = [cost(count, WIDTH, HEIGHT) for count in plan.gaussians]
     by_size = [cost(plan.at_each_size, width, height) for width, height in plan.sizes]
     return [
-        Curve(f"Gaussians at {WIDTH} x {HEIGHT}", list(plan.gaussians), by_count),
-        Curve(f"pixels, {plan.at_each_size:,} Gaussians", [w * h for w, h in plan.sizes], by_size),
+        Curve("Gaussian", f"{WIDTH} x {HEIGHT} pixels", list(plan.gaussians), by_count),
+        Curve("pixel", f"{plan.at_each_size:,} Gaussians", [w * h for w, h in plan.sizes], by_size),
     ]
