@@ -146,10 +146,19 @@ def events(printed: str) -> dict[str, int]:
     return totals
 
 
-@pytest.mark.parametrize("packed", [False, True])
-def test_default_strategy_fits(packed: bool, capsys: pytest.CaptureFixture[str]) -> None:
-    strategy = default_strategy(verbose=True, refine_stop_iter=190, prune_opa=0.05)
-    result = fit(strategy, 230, 300, (64, 48), packed=packed)
+@pytest.mark.parametrize(
+    ("changes", "options"),
+    [
+        ({}, {"packed": False}),
+        ({}, {"packed": True}),
+        ({"absgrad": True, "grow_grad2d": 1.5e-3}, {"packed": True, "absgrad": True}),
+    ],
+)
+def test_default_strategy_fits(
+    changes: dict[str, Any], options: dict[str, Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    strategy = default_strategy(verbose=True, refine_stop_iter=190, prune_opa=0.05, **changes)
+    result = fit(strategy, 230, 300, (64, 48), **options)
     did = events(capsys.readouterr().out)
     assert result["before"] < 13
     assert result["seen"] > 27  # dB

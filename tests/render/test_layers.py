@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Any
 
 import numpy as np
@@ -198,6 +198,20 @@ def test_every_layer_has_a_gradient(camera: Camera, gaussians: Gaussians) -> Non
         for gradient in gradients:
             assert gradient.isfinite().all(), name
         assert gradients[1 if name == "normals" else 0].abs().max() > 1e-3, name
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+def test_cuda_draws_the_same_layers(camera: Camera, gaussians: Gaussians) -> None:
+    there = Gaussians(*(getattr(gaussians, f.name).cuda() for f in fields(Gaussians)))
+    images = []
+    for splats in (gaussians, there):
+        motion = Motion.between(splats, replace(splats, means=1.2 * splats.means))
+        images.append(
+            render_layers(splats, camera, normals=True, motion=motion, objects=torch.tensor([0, 1]))
+        )
+    for name in ("rgb", "alpha", "depth", "normals", "flow", "masks"):
+        here, cuda = getattr(images[0], name), getattr(images[1], name).cpu()
+        assert (here - cuda).abs().median() < 1e-4, name
 
 
 @pytest.mark.parametrize(

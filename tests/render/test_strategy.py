@@ -33,7 +33,7 @@ def optimizers_of(params: dict[str, Any], rate: float = 1e-3) -> dict[str, Any]:
     """Adam for each, with moments that are not zero."""
     made = {name: torch.optim.Adam([p], lr=rate) for name, p in params.items()}
     for name, p in params.items():
-        p.grad = torch.ones_like(p) * torch.arange(len(p)).reshape(-1, *(1,) * (p.dim() - 1))
+        p.grad = torch.ones_like(p) * torch.arange(len(p), device=p.device).reshape(-1, *(1,) * (p.dim() - 1))
         made[name].step()
         p.grad = None
     return made
@@ -248,6 +248,29 @@ def test_only_transparent_gaussians_roam() -> None:
     assert moved[0, :2].min() > 1e-3
     assert moved[0, 2] < 1e-6  # a flat one roams in its plane
     assert (moved[1] == 0).all()
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+@pytest.mark.parametrize("kind", ["default", "mcmc"])
+def test_strategies_edit_cuda_tensors(kind: str) -> None:
+    params = {name: torch.nn.Parameter(p.detach().cuda()) for name, p in parameters(200).items()}
+    optimizers = optimizers_of(params)
+    timing = {"refine_start_iter": 0, "refine_every": 10}
+    info = {k: v.cuda() if k == "radii" else v for k, v in image_info(200, 10).items()}
+    means2d = info["means2d"].cuda()
+    means2d.grad = info["means2d"].grad.cuda()
+    if kind == "default":
+        default = DefaultStrategy(**timing)
+        default.step_post_backward(
+            params, optimizers, default.initialize_state(), 10, {**info, "means2d": means2d}
+        )
+    else:
+        MCMCStrategy(**timing).step_post_backward(params, optimizers, {}, 10, {}, lr=1e-4)
+    assert len(params["means"]) != 200
+    for name, p in params.items():
+        assert p.is_cuda
+        assert p.isfinite().all(), name
+        assert optimizers[name].state[p]["exp_avg"].shape == p.shape
 
 
 @pytest.mark.parametrize("strategy", [DefaultStrategy(), MCMCStrategy()])

@@ -158,7 +158,7 @@ def _memberships(objects: Tensor, count: int | None, colors: Tensor) -> Tensor:
     count = most + 1 if count is None else count
     if least < -1 or most >= count:
         raise RenderError(f"objects must be -1 (none) to {count - 1}, not {least} to {most}")
-    return (objects[:, None] == torch.arange(count, device=objects.device)).to(colors.dtype)
+    return (objects.to(colors.device)[:, None] == torch.arange(count, device=colors.device)).to(colors.dtype)
 
 
 def _behind(background: Tensor | Sequence[float], colors: Tensor, channels: int) -> Tensor:
