@@ -35,7 +35,7 @@ image, alpha, _ = rasterization(g[0], g[1], 0.1 * g[2], o, g[3], V, K, 320, 200,
 digest = hashlib.sha256()
 for t in (image, alpha, *(p.grad for p in g), o.grad, V.grad, B.grad):
     digest.update(t.detach().contiguous().numpy().tobytes())
-kernels = [project.project_forward, project.project_backward, bin.sort_by_depth, bin.bin_tiles,
+kernels = [project.project_forward, project.project_backward, bin.make_records, bin.sort_by_depth, bin.bin_tiles,
            composite.composite_forward, composite_backward.composite_backward, composite_backward.sum_slots]
 print(digest.hexdigest(), sum(sum(k.stats.cache_misses.values()) for k in kernels))
 """
@@ -122,7 +122,7 @@ def test_thread_count_must_be_positive() -> None:
 @pytest.mark.slow
 def test_cache_follows_numba_cache_dir_and_later_processes_only_load(tmp_path: Path) -> None:
     first, compiled = render_in_process(NUMBA_CACHE_DIR=str(tmp_path))
-    assert compiled == 7
+    assert compiled == 8
     assert list(tmp_path.glob("render-*/**/*.nbi"))
     again, compiled_again = render_in_process(NUMBA_CACHE_DIR=str(tmp_path))
     assert compiled_again == 0

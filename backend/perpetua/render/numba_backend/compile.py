@@ -3,14 +3,18 @@
 numba writes compiled code beside the source by default, which fails when site-packages are read-only, and it
 does not notice when a function that a kernel calls changes in another file. So the kernels here are kept under
 ``$NUMBA_CACHE_DIR`` if that is set, else ``~/.cache/perpetua/numba``, in a folder named after a digest of all
-kernel sources: a later process loads them in a fraction of a second, and an edited kernel is never stale.
+kernel sources: a later process loads them in a fraction of a second, and an edited kernel is never stale. Each process
+that uses a folder renews its date; folders of other sources that no process has used for a month are removed.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
+import re
+import shutil
 import tempfile
+import time
 import warnings
 from collections.abc import Callable
 from functools import lru_cache
@@ -29,6 +33,10 @@ _FINITE_OR_NOT = {"contract", "nsz", "arcp"}
 _FINITE = _FINITE_OR_NOT | {"nnan", "ninf"}
 
 
+UNUSED_DAYS = 30  # after which a folder of other kernel sources is removed
+_OURS = re.compile(r"render-[0-9a-f]{12}")  # what cache_folder() names its folders
+
+
 def cache_folder() -> Path:
     """Folder that holds the compiled kernels of exactly these sources (it may not exist yet)."""
     digest = hashlib.sha256()
@@ -39,6 +47,24 @@ def cache_folder() -> Path:
     return root / f"render-{digest.hexdigest()[:12]}"
 
 
+def remove_unused(folder: Path) -> None:
+    """Renew the date of `folder` and remove its siblings that hold compiled kernels and were not used for UNUSED_DAYS.
+
+    A process that has run for longer keeps what it has loaded, and compiles anew what it has not. A folder that cannot be
+    removed (another process is at it, or another user owns it) is left for the next time.
+    """
+    os.utime(folder)
+    oldest = time.time() - UNUSED_DAYS * 24 * 3600
+    for sibling in folder.parent.iterdir():
+        if sibling == folder or not _OURS.fullmatch(sibling.name) or sibling.is_symlink():
+            continue
+        try:
+            if sibling.is_dir() and sibling.stat().st_mtime < oldest:
+                shutil.rmtree(sibling)
+        except OSError:
+            continue
+
+
 @lru_cache(maxsize=1)
 def _writable_cache_folder() -> str | None:
     """The cache folder once it is known to be writable, or None after one warning that says why not."""
@@ -47,6 +73,7 @@ def _writable_cache_folder() -> str | None:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
             pass
+        remove_unused(folder)
     except OSError as error:
         warnings.warn(
             f"the renderer's compiled kernels cannot be kept in {folder} ({error.strerror}), so each process compiles "
