@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 import torch
 
+from perpetua.render import rasterization
 from perpetua.render.bench import run
 from perpetua.render.bench.fresh import first_draws, memory_above_inputs_mb
 from perpetua.render.bench.plot import Curve
-from perpetua.render.bench.report import CurvePlan, Plan
+from perpetua.render.bench.report import CurvePlan, Plan, against_gsplat
 from perpetua.render.bench.scenes import view
 from perpetua.render.bench.timing import Way, costs
 
@@ -64,8 +65,6 @@ def test_the_line_of_a_curve() -> None:
 
 def test_the_same_scene_is_seen_at_another_size() -> None:
     """Twice the pixels across, every splat twice as large: the same picture, sampled finer."""
-    from perpetua.render import rasterization
-
     with torch.no_grad():
         small = rasterization(**view(500, 160, 90, 12.0))[0]
         large = rasterization(**view(500, 320, 180, 12.0))[0]
@@ -80,6 +79,16 @@ def test_gradients_are_taken_to_all_inputs() -> None:
     assert cost.forward.wall_ms > 0
     for name in ("means", "quats", "scales", "opacities", "colors"):
         assert scene[name].grad.abs().sum() > 0, name
+
+
+def test_the_report_against_bare_gsplat(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What runs on CUDA, here with our renderer on the CPU in gsplat's place."""
+    monkeypatch.setattr("gsplat.rasterization", rasterization)
+    rows = against_gsplat(QUICK, "cpu")
+    assert [row["gaussians"] for row in rows] == [100, 200]
+    for row in rows:
+        ours, theirs = row["ours"]["forward_backward"], row["gsplat"]["forward_backward"]
+        assert row["forward_backward_speed_of_gsplat"] == theirs["wall_ms"] / ours["wall_ms"]
 
 
 @pytest.mark.slow

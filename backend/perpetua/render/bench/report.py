@@ -64,7 +64,7 @@ def measure(plan: Plan) -> dict[str, Any]:
         if plan.fresh_processes
         else None,
         "start": first_draws() if plan.fresh_processes else None,
-        "cuda": _on_cuda(plan) if torch.cuda.is_available() else None,
+        "cuda": against_gsplat(plan, "cuda") if torch.cuda.is_available() else None,
     }
 
 
@@ -109,13 +109,13 @@ def _against_gsplat_torch(plan: Plan) -> dict[str, Any]:
     }
 
 
-def _on_cuda(plan: Plan) -> list[dict[str, Any]]:
+def against_gsplat(plan: Plan, device: str) -> list[dict[str, Any]]:
     """Ours and bare gsplat by turns; speed_of_gsplat is gsplat's time over ours, 1 where nothing is lost."""
     import gsplat
 
     rows = []
     for count in plan.gaussians:
-        scene = view(count, device="cuda")
+        scene = view(count, device=device)
         ours, theirs = costs(scene, plan.repetitions, Way(), Way(gsplat.rasterization))
         rows.append(
             {
