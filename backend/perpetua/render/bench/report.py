@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import platform
+import re
 from dataclasses import asdict, dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -73,12 +76,22 @@ def machine() -> dict[str, Any]:
     import numba
 
     return {
-        "cpu": platform.processor() or platform.machine(),
+        "cpu": _cpu_name(),
+        "cores": os.cpu_count(),
         "vector_extensions": torch.backends.cpu.get_cpu_capability(),
         "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
         "torch": torch.__version__,
         "numba": numba.__version__,
     }
+
+
+def _cpu_name() -> str:
+    """The processor's own name where Linux tells it, else what Python knows."""
+    listed = Path("/proc/cpuinfo")
+    named = (
+        re.search(r"^model name\s*:\s*(.+)$", listed.read_text(), re.MULTILINE) if listed.exists() else None
+    )
+    return named[1] if named else platform.processor() or platform.machine()
 
 
 def _speed_up(one: Cost, many: Cost) -> dict[str, float]:
