@@ -196,6 +196,7 @@ def _image_covariance(u: Any, v: Any, quats: Any, scales: Any, covars: Any, i: A
 def project_forward(
     begin: int,
     end: int,
+    range_size: int,  # Gaussians from one `begin` to the next
     means: np.ndarray,  # [N, 3] float32, and all arrays below unless noted
     quats: np.ndarray,  # [N, 4] wxyz, any length but zero; [0, 4] with covars
     scales: np.ndarray,  # [N, 3]; [0, 3] with covars
@@ -293,7 +294,7 @@ def project_forward(
         if packed:
             ids[row] = i
         row += 1
-    counted = begin // GAUSSIANS_A_RANGE
+    counted = begin // range_size
     tally[counted, 0], tally[counted, 1], tally[counted, 2] = row - begin, lost, first_lost
 
 

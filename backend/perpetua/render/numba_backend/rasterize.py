@@ -212,11 +212,15 @@ def _indices(projected: Projected, cameras: int) -> dict[str, Tensor | None]:
     """Batch, camera and Gaussian of each packed row, int64; None when dense."""
     if not projected.starts:
         return {"batch_ids": None, "camera_ids": None, "gaussian_ids": None}
-    sizes = torch.tensor([end - begin for begin, end in pairwise(projected.starts)])
-    images = torch.repeat_interleave(torch.arange(len(sizes)), sizes)
+    sizes = [end - begin for begin, end in pairwise(projected.starts)]
+
+    def of_rows(numbers: list[int]) -> Tensor:
+        parts = [torch.full((size,), number) for number, size in zip(numbers, sizes)]
+        return parts[0] if len(parts) == 1 else torch.cat(parts)
+
     return {
-        "batch_ids": images // cameras,
-        "camera_ids": images % cameras,
+        "batch_ids": of_rows([image // cameras for image in range(len(sizes))]),
+        "camera_ids": of_rows([image % cameras for image in range(len(sizes))]),
         "gaussian_ids": projected.ids,
     }
 

@@ -13,7 +13,7 @@ from torch.autograd.function import once_differentiable
 from perpetua.errors import RenderError
 from perpetua.render.numba_backend.lanes import F
 from perpetua.render.numba_backend.project import TALLY, VIEW_ENTRIES, project_backward, project_forward
-from perpetua.render.numba_backend.threads import GAUSSIANS_A_RANGE, array, parallel_ranges
+from perpetua.render.numba_backend.threads import GAUSSIANS_A_RANGE, array, parallel_ranges, thread_count
 
 
 @dataclass(frozen=True)
@@ -68,11 +68,21 @@ def _rows(count: int, lens: Lens) -> tuple[Tensor, ...]:
     )
 
 
-def _without_gaps(rows: Tensor, written: list[tuple[int, int]]) -> Tensor:
-    """The (begin, end) parts of `rows` that were written, next to each other."""
-    if len(written) == 1:
-        return rows[slice(*written[0])]
-    return torch.cat([rows[begin:end] for begin, end in written]) if written else rows[:0]
+def _without_gaps(rows: tuple[Tensor, ...], begins: range, written: np.ndarray) -> tuple[Tensor, ...]:
+    """The rows that were written, `written[k]` of them from `begins[k]` on, next to each other."""
+    if len(begins) == 1:
+        return tuple(t[: written[0]] for t in rows)
+    ends = np.concatenate([np.zeros(1, np.int64), np.cumsum(written)])
+    packed = tuple(t.new_empty(ends[-1] if len(t) else 0, *t.shape[1:]) for t in rows)
+    parts = [(a.numpy(), b.numpy()) for a, b in zip(rows, packed) if len(a)]
+
+    def move(first: int, last: int) -> None:
+        for k in range(first, last):
+            for source, target in parts:
+                target[ends[k] : ends[k + 1]] = source[begins[k] : begins[k] + written[k]]
+
+    parallel_ranges(move, len(begins), 1)
+    return packed
 
 
 def _refuse_lost(tally: np.ndarray) -> None:
@@ -117,7 +127,9 @@ class Project(torch.autograd.Function):
     ) -> tuple[Any, ...]:
         batches, cameras = viewmats.shape[:2]
         count, images = means.shape[1], batches * cameras
-        ranges = -(-count // GAUSSIANS_A_RANGE)
+        # One thread leaves no gaps between packed ranges; rows are the same bytes for any range.
+        size = max(1, count) if thread_count() == 1 else GAUSSIANS_A_RANGE
+        begins = range(0, count, size)
         gaussians = [array(t) for t in (means, quats, scales, covars, opacities)]
         V, K = array(viewmats), array(Ks)
         limits = (F(lens.eps2d), F(lens.near), F(lens.far), F(lens.radius_clip))
@@ -130,11 +142,12 @@ class Project(torch.autograd.Function):
                 rows = _rows(count, lens)
             else:
                 rows = tuple(t[image * count : (image + 1) * count] for t in dense)
-            tally = np.zeros((ranges, TALLY), np.int64)
+            tally = np.zeros((len(begins), TALLY), np.int64)
             parallel_ranges(
                 project_forward,
                 count,
-                GAUSSIANS_A_RANGE,
+                size,
+                size,
                 *(g[b] for g in gaussians),
                 V[b, c],
                 K[b, c],
@@ -148,9 +161,7 @@ class Project(torch.autograd.Function):
             )
             _refuse_lost(tally)
             if lens.packed:
-                begins = range(0, count, GAUSSIANS_A_RANGE)
-                written = [(begin, begin + int(n)) for begin, n in zip(begins, tally[:, 0])]
-                packed.append(tuple(_without_gaps(t, written) if t.shape[0] else t for t in rows))
+                packed.append(_without_gaps(rows, begins, tally[:, 0]))
                 starts.append(starts[-1] + packed[-1][0].shape[0])
         if lens.packed:
             done = packed[0] if images == 1 else tuple(torch.cat(parts) for parts in zip(*packed))
