@@ -38,6 +38,10 @@ def test_json(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
         assert 0 < row["forward"]["cpu_ms"] < row["forward_backward"]["cpu_ms"]
         assert row["threads"] == 2 or row["forward_backward_speed_up"] == 1
     assert report["gsplat_torch"]["forward_ratio"] > 0
+    assert [row["gaussians"] for row in report["layers"]] == [100, 200]
+    assert all(
+        row["everything"]["cpu_ms"] > row["colour_alpha_depth"]["cpu_ms"] > 0 for row in report["layers"]
+    )
     assert report["memory_above_inputs_mb"] is report["start"] is None
     assert (report["cuda"] is None) == (not torch.cuda.is_available())
     assert [curve["amount"] for curve in report["curves"]] == [[50, 100], [32 * 18, 64 * 36]]
@@ -54,7 +58,7 @@ def test_table(capsys: pytest.CaptureFixture[str]) -> None:
         ["200", "1"],
         ["200", "2"],
     ]
-    assert "gsplat's torch code at 40 in 32 x 20" in lines[7]
+    assert "gsplat's torch code at 40 in 32 x 20" in lines[9]
 
 
 def test_the_line_of_a_curve() -> None:

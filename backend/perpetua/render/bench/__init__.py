@@ -41,6 +41,11 @@ def table(found: dict[str, Any]) -> str:
             f"{row['gaussians']:>10,} {row['threads']:>8} {forward['cpu_ms']:>8.1f}{forward['wall_ms']:>8.1f} "
             f"{both['cpu_ms']:>12.1f}{both['wall_ms']:>8.1f} {row['forward_backward_speed_up']:>9.2f}"
         )
+    for row in found["layers"]:
+        lines.append(
+            f"layers, {row['gaussians']:,}: {row['colour_alpha_depth']['cpu_ms']:.1f} ms of one thread for colour, alpha and depth, "
+            f"{row['everything']['cpu_ms']:.1f} with normals, flow and two masks"
+        )
     slow = found["gsplat_torch"]
     lines.append(
         f"gsplat's torch code at {slow['gaussians']:,} in {slow['width']} x {slow['height']}: "

@@ -8,14 +8,19 @@ import re
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import torch
 
 from perpetua.render.bench.fresh import first_draws, memory_above_inputs_mb
 from perpetua.render.bench.plot import Curve
 from perpetua.render.bench.scenes import HEIGHT, WIDTH, view
-from perpetua.render.bench.timing import Cost, Way, costs
+from perpetua.render.bench.timing import Cost, Way, best_time, costs
+from perpetua.render.layers import render_layers
+from perpetua.render.motion import Motion
+from perpetua.scene.cameras import Camera
 
 
 @dataclass(frozen=True)
@@ -62,6 +67,7 @@ def measure(plan: Plan) -> dict[str, Any]:
         "width": WIDTH,
         "height": HEIGHT,
         "cpu": rows,
+        "layers": _layers(plan),
         "gsplat_torch": _against_gsplat_torch(plan),
         "memory_above_inputs_mb": memory_above_inputs_mb(plan.gaussians[-1])
         if plan.fresh_processes
@@ -100,6 +106,27 @@ def _speed_up(one: Cost, many: Cost) -> dict[str, float]:
         "forward_speed_up": one.forward.wall_ms / many.forward.wall_ms,
         "forward_backward_speed_up": one.forward_backward.wall_ms / many.forward_backward.wall_ms,
     }
+
+
+def _layers(plan: Plan) -> list[dict[str, Any]]:
+    """Forward passes of `render_layers`, one thread: colour, alpha and depth, and with normals, flow and two masks too."""
+
+    def draw(scene: dict[str, Any], everything: bool) -> None:
+        splats: Any = SimpleNamespace(**scene)
+        K = scene["Ks"][0].double().cpu().numpy()
+        camera = Camera(K, np.eye(4), scene["width"], scene["height"])
+        if not everything:
+            render_layers(splats, camera)
+            return
+        objects = torch.arange(len(splats.means)) % 2
+        render_layers(splats, camera, normals=True, motion=Motion.still(splats), objects=objects)
+
+    rows = []
+    for count in plan.gaussians:
+        scene = view(count)
+        plain, whole = (best_time(partial(draw, scene, every), plan.repetitions) for every in (False, True))
+        rows.append({"gaussians": count, "colour_alpha_depth": asdict(plain), "everything": asdict(whole)})
+    return rows
 
 
 def _against_gsplat_torch(plan: Plan) -> dict[str, Any]:

@@ -82,6 +82,16 @@ def _time(work: Callable[[], object], device: torch.device) -> Time:
     return Time(1e3 * (time.perf_counter() - wall), 1e3 * (time.process_time() - cpu))
 
 
+def best_time(work: Callable[[], object], repetitions: int) -> Time:
+    """Best time of a forward pass on the CPU, one thread."""
+    best = NEVER
+    with threads(1), torch.no_grad():
+        work()  # loads or compiles the kernels
+        for _ in range(repetitions):
+            best = best.least(_time(work, torch.device("cpu")))
+    return best
+
+
 def goal_of(scene: dict[str, Any]) -> Tensor:
     """[1, H, W, 3] noise, the picture that the loss compares with."""
     random = torch.Generator().manual_seed(1)
