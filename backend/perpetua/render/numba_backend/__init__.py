@@ -1,6 +1,7 @@
 """The CPU renderer: numba kernels for each stage of Gaussian splatting, forward and backward.
 
-    project.py             3D Gaussian -> 2D mean, conic, depth, extent            (and its gradient)
+    project.py             3D Gaussian -> 2D mean, conic, depth, extent
+    project_backward.py    gradient of the projection, the camera's matrix too
     harmonics.py           spherical harmonics + view direction -> colour          (and its gradient)
     gather.py              rows of the Gaussians that an image sees                (and its gradient)
     bin.py                 depth order, list of Gaussians for each 16 x 16 tile

@@ -1,6 +1,6 @@
 """A slow, readable twin of the renderers: the equations in plain torch, any float type, gradients by autograd.
 
-    project.py     3D Gaussian -> 2D mean, depth, covariance, compensation     twin of numba_backend/project.py
+    project.py     3D Gaussian -> 2D mean, depth, covariance, compensation     twin of numba_backend/project*.py
     harmonics.py   spherical harmonics + view direction -> colour              twin of numba_backend/harmonics.py
     composite.py   what is seen, nearest first -> image, alpha                 twin of numba_backend/{bin,composite}*.py
     rasterize.py   the stages in order                                         twin of numba_backend/rasterize.py

@@ -12,7 +12,8 @@ from torch.autograd.function import once_differentiable
 
 from perpetua.errors import RenderError
 from perpetua.render.numba_backend.lanes import F
-from perpetua.render.numba_backend.project import TALLY, VIEW_ENTRIES, project_backward, project_forward
+from perpetua.render.numba_backend.project import TALLY, project_forward
+from perpetua.render.numba_backend.project_backward import VIEW_ENTRIES, project_backward
 from perpetua.render.numba_backend.threads import GAUSSIANS_A_RANGE, array, parallel_ranges, thread_count
 
 
@@ -41,7 +42,7 @@ class Projected(NamedTuple):
     image_covars: Tensor
     """[.., 3] pixels^2, xx, xy, yy with eps2d, in the graph."""
     compensations: Tensor
-    """[..], what antialiasing multiplies opacities by, in the graph; [0] without antialiasing."""
+    """[..], what antialiasing multiplies opacities by, in the graph; empty without antialiasing."""
     conics: Tensor
     """[.., 3] xx, xy, yy of the inverse of image_covars, in the graph."""
     radii: Tensor
@@ -49,22 +50,22 @@ class Projected(NamedTuple):
     extents: Tensor
     """[.., 2] pixels, half the box in which alpha is at least 1/255."""
     ids: Tensor
-    """[rows] int64, the Gaussian of each packed row; [0] when dense."""
+    """[rows] int64, the Gaussian of each packed row; empty when dense."""
     starts: tuple[int, ...]
     """The first packed row of each image, then the number of rows; empty when dense."""
 
 
-def _rows(count: int, lens: Lens) -> tuple[Tensor, ...]:
-    """Uninitialised rows in the order in which project_forward takes them: ids, radii, extents, means2d, ..."""
+def _rows(images: int, count: int, lens: Lens) -> tuple[Tensor, ...]:
+    """Uninitialised [images, count, ..] in the order in which project_forward takes them: ids, radii, extents, ..."""
     return (
-        torch.empty(count if lens.packed else 0, dtype=torch.int64),
-        torch.empty(count, 2, dtype=torch.int32),
-        torch.empty(count, 2),
-        torch.empty(count, 2),
-        torch.empty(count),
-        torch.empty(count, 3),
-        torch.empty(count, 3),
-        torch.empty(count if lens.antialiased else 0),
+        torch.empty(images, count if lens.packed else 0, dtype=torch.int64),
+        torch.empty(images, count, 2, dtype=torch.int32),
+        torch.empty(images, count, 2),
+        torch.empty(images, count, 2),
+        torch.empty(images, count),
+        torch.empty(images, count, 3),
+        torch.empty(images, count, 3),
+        torch.empty(images, count if lens.antialiased else 0),
     )
 
 
@@ -133,15 +134,14 @@ class Project(torch.autograd.Function):
         gaussians = [array(t) for t in (means, quats, scales, covars, opacities)]
         V, K = array(viewmats), array(Ks)
         limits = (F(lens.eps2d), F(lens.near), F(lens.far), F(lens.radius_clip))
-        dense = _rows(0 if lens.packed else images * count, lens)
+        dense = _rows(0 if lens.packed else images, count, lens)
         packed: list[tuple[Tensor, ...]] = []
         starts = [0]
         for image in range(images):
             b, c = divmod(image, cameras)
-            if lens.packed:
-                rows = _rows(count, lens)
-            else:
-                rows = tuple(t[image * count : (image + 1) * count] for t in dense)
+            rows = (
+                tuple(t[0] for t in _rows(1, count, lens)) if lens.packed else tuple(t[image] for t in dense)
+            )
             tally = np.zeros((len(begins), TALLY), np.int64)
             parallel_ranges(
                 project_forward,
@@ -166,9 +166,7 @@ class Project(torch.autograd.Function):
         if lens.packed:
             done = packed[0] if images == 1 else tuple(torch.cat(parts) for parts in zip(*packed))
         else:
-            done = tuple(
-                t.reshape(images, count, *t.shape[1:]) if t.shape[0] or not count else t for t in dense
-            )
+            done = dense
         ids, radii, extents, means2d, depths, image_covars, conics, compensations = done
         ctx.save_for_backward(means, quats, scales, covars, viewmats, Ks, conics, radii, ids)
         ctx.lens, ctx.starts = lens, starts
@@ -205,7 +203,7 @@ class Project(torch.autograd.Function):
         gradients = [torch.zeros(t.shape) for t in (means, quats, scales, covars)]
         gaussians = [array(t) for t in (means, quats, scales, covars)]
         V, K = array(viewmats), array(Ks)
-        flat_radii, flat_ids = array(radii).reshape(-1, 2), array(ids)
+        flat_radii, flat_ids = array(radii).reshape(-1, 2), array(ids).reshape(-1)
         grad_viewmats = torch.zeros(viewmats.shape) if ctx.needs_input_grad[5] else None
         for image in range(batches * cameras):
             b, c = divmod(image, cameras)
