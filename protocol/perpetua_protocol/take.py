@@ -122,6 +122,8 @@ class MaterialSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Flexural rigidity of cloth, N m"""
     temperature: float | None = None
     """Temperature of a gas, degrees Celsius; hotter than the room's 20 it rises"""
+    lifetime: float | None = None
+    """How long a puff of gas can be seen, s"""
 
 
 class ObjectSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -69,8 +69,8 @@ def check_frame(scene: Scene, particles: Particles, dx: float, dt: float, frame:
             raise Exploded(
                 _exploded(scene, particles, bad, frame, pushes, "its particles are no longer at any place")
             )
-    rigid = np.array([body.material.is_rigid for body in scene.bodies])[particles.body]
-    speed = np.where(rigid, 0.0, np.linalg.norm(particles.velocities, axis=1))
+    gridded = np.array([body.material.on_grid for body in scene.bodies])[particles.body]
+    speed = np.where(gridded, np.linalg.norm(particles.velocities, axis=1), 0.0)
     fast = speed * dt > CELLS_PER_SUBSTEP * dx
     if fast.any():
         raise Exploded(_exploded(scene, particles, fast, frame, pushes, f"it reached {speed.max():.3g} m/s"))

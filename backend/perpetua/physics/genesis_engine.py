@@ -67,20 +67,21 @@ class _Run:
         self.scene, self.state, self.plan, self.progress = scene, state, plan, progress
         self.dx = scene.spacing / (CELLS_PER_SPACING * plan.grid_refinement)
         self.frame_s = 1.0 / plan.fps
-        rigid = np.array([body.material.is_rigid for body in scene.bodies])
-        self.soft = ~rigid[scene.particles.body]
+        self.gridded = np.array([body.material.on_grid for body in scene.bodies])
+        self.soft = self.gridded[scene.particles.body]
         self.names = [body.name for body in scene.bodies]
         self.substeps = stability.choose_substeps(
             scene.bodies, self.dx, plan.fps, _expected_speed(state, plan), plan.max_substeps
         )
         self.dt = self.frame_s / self.substeps
         rest = scene.particles.positions
-        low, high = rest.min(0), rest.max(0)
+        matter = rest[self.soft] if self.soft.any() else rest
+        low, high = matter.min(0), matter.max(0)
         self.box = grid.box_around(low, high, self.dx, ROOM * float((high - low).max()))
         self._deformations = [
             (own, deformation.Deformation(rest[own], scene.spacing, _stretch_limit(body.material)))
             for index, body in enumerate(scene.bodies)
-            if not body.material.is_rigid and len(own := np.flatnonzero(scene.particles.body == index))
+            if self.gridded[index] and len(own := np.flatnonzero(scene.particles.body == index))
         ]
         self.touched = np.zeros(len(plan.round.actions), bool)
         self._refinements = 0
@@ -135,9 +136,8 @@ class _Run:
         """Whether an action throws matter faster than the finest substep could follow."""
         start = self.plan.start_frame
         finest = checks.CELLS_PER_SUBSTEP * self.dx / self.dt * 2 ** (REFINEMENTS - self._refinements)
-        mass = (
-            np.array([b.material.density for b in self.scene.bodies])[particles.body] * self.scene.spacing**3
-        )
+        spacing = self.scene.spacing
+        mass = np.array([b.material.particle_mass(spacing) for b in self.scene.bodies])[particles.body]
         middle = forces.Moment(start + frame + 0.5, 1.0, self.plan.fps)
         for item in forces.forces_at(self.plan.round, start, middle, self.names):
             if item is not None:
@@ -205,6 +205,7 @@ class _Run:
         self.box = grid.grown(self.box, low, high, travel, who, self.plan.start_frame + frame + 1)
 
     def _deform(self, total: NDArray, before: NDArray, after: Particles) -> NDArray[np.float32]:
+        """[P, 3, 3]: the whole deformation since the picture; of matter that is on no grid it is the engine's F."""
         out = after.F.copy()
         for own, measure in self._deformations:
             out[own] = measure.advance(total[own], before[own], after.positions[own], self.frame_s)

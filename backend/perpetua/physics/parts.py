@@ -8,9 +8,11 @@ each other before a substep. To add a kind of matter, write a part and name it i
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
+import numpy as np
 from numpy.typing import NDArray
 
 from perpetua.physics.grid import Box
@@ -20,6 +22,8 @@ from perpetua.scene.scene import Scene
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from perpetua.physics.cloth.surroundings import Surroundings
+    from perpetua.physics.forces import Force
     from perpetua.physics.forces.compiled import CompiledForces
 
 
@@ -81,6 +85,9 @@ class Part:
     def built(self) -> None:
         """The Genesis scene is built: make fields, fill in constants."""
 
+    def meet(self, others: Sequence[Part]) -> None:
+        """All parts are built; ``others`` are those of the same world."""
+
     def load(self, snapshot: Snapshot, genesis_state: Any) -> None:
         """Take its share of ``snapshot``; what Genesis holds goes into ``genesis_state``, which is loaded after all parts."""
 
@@ -99,8 +106,35 @@ class Part:
     def weigh(self, forces: CompiledForces) -> None:
         """Once before each substep in which something is pushed: let ``forces`` weigh its matter."""
 
+    def before_substeps(self, forces: Sequence[Force]) -> None:
+        """Once before the substeps over which ``forces`` hold."""
+
+    def after_substeps(self, forces: Sequence[Force], seconds: float) -> None:
+        """Once after them; they were ``seconds`` long together."""
+
     def before_substep(self, forces: CompiledForces) -> None:
         """Act on its matter, once before each substep, and let ``forces`` act on it."""
+
+    # -- how other parts see its matter ---------------------------------------------------------------------------
+
+    @property
+    def points(self) -> int:
+        """How many particles cloth can touch."""
+        return 0
+
+    def point_bodies(self) -> NDArray[np.int32]:
+        """[points]: the body of each."""
+        return np.zeros(0, np.int32)
+
+    def show(self, near: Surroundings, first: int) -> None:
+        """Write its particles' places and velocities into ``near`` from index ``first`` on."""
+
+    def feel(self, near: Surroundings, first: int) -> None:
+        """Take the impulses that cloth gave its particles."""
+
+    def motion(self) -> tuple[NDArray, NDArray]:
+        """Positions [n, 3] m and velocities [n, 3] m/s of its particles, which air flows around."""
+        return np.zeros((0, 3)), np.zeros((0, 3))
 
 
 def solver_state(genesis: Any, state: Any, solver: Any) -> Any:

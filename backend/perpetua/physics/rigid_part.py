@@ -8,6 +8,7 @@ import numpy as np
 import quadrants as qd
 from numpy.typing import NDArray
 
+from perpetua.physics.cloth.surroundings import Surroundings
 from perpetua.physics.forces.compiled import CompiledForces
 from perpetua.physics.parts import Building, Part, Snapshot, Stored, solver_state
 from perpetua.physics.rigid import PLANE_FRICTION, RigidBody, forget_contacts
@@ -30,9 +31,11 @@ class RigidPart(Part):
             for i in building.bodies_of(self.models)
         }
         self._held: NDArray | None = None
+        self._dt = building.plan.dt
 
     def built(self) -> None:
-        """The bodies' particles as the forces meet them: arm from the centre of mass at rest, link, body and mass."""
+        """The bodies' particles as the forces meet them: arm from the centre of mass at rest, link, body, mass and
+        lift."""
         parts = list(self.bodies.items())
         count = sum(len(rigid.own) for _, rigid in parts)
         arm = qd.Vector.field(3, qd.f32, shape=count)
@@ -41,7 +44,9 @@ class RigidPart(Part):
         link.from_numpy(np.concatenate([np.full(len(r.own), r.link, np.int32) for _, r in parts]))
         body.from_numpy(np.concatenate([np.full(len(r.own), i, np.int32) for i, r in parts]))
         mass.from_numpy(np.concatenate([np.full(len(r.own), r.point_mass, np.float32) for _, r in parts]))
-        self._points = (arm, link, body, mass)
+        lift = qd.field(qd.f32, count)
+        lift.from_numpy(np.concatenate([np.full(len(r.own), r.shape.lift, np.float32) for _, r in parts]))
+        self._points = (arm, link, body, mass, lift)
 
     def load(self, snapshot: Snapshot, genesis_state: Any) -> None:
         state = solver_state(self._genesis, genesis_state, self._solver)
@@ -58,6 +63,25 @@ class RigidPart(Part):
             out.arrays["positions"][rigid.own] = positions
             out.arrays["velocities"][rigid.own] = velocities
             out.arrays["F"][rigid.own] = rotation
+
+    @property
+    def points(self) -> int:
+        return len(self._points[1].to_numpy())
+
+    def point_bodies(self) -> NDArray[np.int32]:
+        return self._points[2].to_numpy()
+
+    def show(self, near: Surroundings, first: int) -> None:
+        arm, link, _, _, lift = self._points
+        near.show_rigid(self._solver.dyn_state.links, arm, link, lift, first)
+
+    def feel(self, near: Surroundings, first: int) -> None:
+        _, link, _, _, lift = self._points
+        near.push_rigid(self._solver.dyn_state.links, link, lift, first, self._dt)
+
+    def motion(self) -> tuple[NDArray, NDArray]:
+        found = [rigid.particles(rigid.store()) for rigid in self.bodies.values()]
+        return np.concatenate([p for p, _, _ in found]), np.concatenate([v for _, v, _ in found])
 
     def hold(self, acceleration: NDArray | None) -> None:
         self._held = acceleration

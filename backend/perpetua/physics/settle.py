@@ -65,7 +65,7 @@ def settled(world: World, scene: Scene, state: State, gravity: NDArray, substep:
 
 
 def _standing(scene: Scene) -> NDArray[np.bool_]:
-    return np.array([body.resting and not body.material.is_rigid for body in scene.bodies])
+    return np.array([body.resting and body.material.on_grid for body in scene.bodies])
 
 
 def _slowest_mode(scene: Scene, index: int) -> float:

@@ -12,6 +12,7 @@ import quadrants as qd
 from numpy.typing import NDArray
 
 from perpetua.physics import laws
+from perpetua.physics.cloth.surroundings import Surroundings
 from perpetua.physics.contact import PlaneContact, resting_heights
 from perpetua.physics.forces.compiled import CompiledForces
 from perpetua.physics.matter import Matter
@@ -129,6 +130,22 @@ class SoftPart(Part):
         for rigid, impulse in zip(hard, self._contact.impulses(), strict=True):
             if impulse.any():
                 rigid.push(impulse[:3] / self.plan.dt, impulse[3:] / self.plan.dt)
+
+    @property
+    def points(self) -> int:
+        return len(self.order)
+
+    def point_bodies(self) -> NDArray[np.int32]:
+        return self.body
+
+    def show(self, near: Surroundings, first: int) -> None:
+        near.show_mpm(self.matter, first)
+
+    def feel(self, near: Surroundings, first: int) -> None:
+        near.push_mpm(self.matter, self._mass, first)
+
+    def motion(self) -> tuple[NDArray, NDArray]:
+        return self.matter.read("pos"), self.matter.read("vel")
 
 
 def soft_materials(scene: Scene) -> list[Material]:

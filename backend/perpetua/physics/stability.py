@@ -32,6 +32,9 @@ DOUBLINGS = 3
 MOST_SUBSTEPS = 20_000
 """A frame of so many takes minutes for the smallest object; who wants more is told what to change instead."""
 
+CLOTH_SUBSTEP_S = 1.0 / 960.0
+"""Longest substep of cloth, which finds what it touches once a substep (its threads take shorter steps of their own)."""
+
 RIGID_SUBSTEP_S = 1.0 / 480.0
 """Longest substep of a scene that holds rigid bodies only."""
 
@@ -47,7 +50,9 @@ def wave_speed(material: Material) -> float:
 
 def largest_substep(material: Material, dx: float, courant: float = COURANT) -> float:
     """Longest stable substep in s on a grid of cell size ``dx`` m; infinite for a rigid body."""
-    if material.is_rigid:
+    if material.model == "cloth":
+        return CLOTH_SUBSTEP_S * courant / COURANT
+    if not material.on_grid:
         return math.inf
     step = courant * dx / wave_speed(material)
     if material.viscosity > 0:

@@ -16,15 +16,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from perpetua.errors import SimulationError
+from perpetua.physics.cloth.part import ClothPart
 from perpetua.physics.forces import Force
 from perpetua.physics.forces.compiled import CompiledForces
+from perpetua.physics.gas.part import GasPart
 from perpetua.physics.parts import Building, Part, Plan, Snapshot, Stored, quiet
 from perpetua.physics.rigid_part import RigidPart
 from perpetua.physics.soft import SoftPart
 from perpetua.scene.particles import Particles
 from perpetua.scene.scene import Scene
 
-PARTS: tuple[type[Part], ...] = (RigidPart, SoftPart)
+PARTS: tuple[type[Part], ...] = (RigidPart, SoftPart, ClothPart, GasPart)
 """The kinds of matter, in the order in which they enter a Genesis scene."""
 
 
@@ -44,6 +46,8 @@ class World:
             self._genesis.build()
         for part in self.parts:
             part.built()
+        for part in self.parts:
+            part.meet([other for other in self.parts if other is not part])
         self._forces = CompiledForces(plan.capacity, len(scene.bodies), plan.dt)
 
     def load(self, snapshot: Snapshot) -> None:
@@ -82,6 +86,7 @@ class World:
         self._forces.set_forces(forces)
         for part in self.parts:
             part.hold(hold)
+            part.before_substeps(forces)
         for _ in range(substeps):
             if self._forces.pushing:
                 self._forces.forget()
@@ -90,6 +95,8 @@ class World:
             for part in self.parts:
                 part.before_substep(self._forces)
             self._genesis.step(update_visualizer=False)
+        for part in self.parts:
+            part.after_substeps(forces, substeps * self.plan.dt)
 
 
 def _refuse_unknown(scene: Scene) -> None:

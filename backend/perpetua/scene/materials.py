@@ -48,12 +48,25 @@ class Material(msgspec.Struct, frozen=True):
     """N m (cloth): flexural rigidity of a strip for each metre of its width"""
     temperature: float = 20.0
     """degrees Celsius (gas): hotter than the room rises"""
+    lifetime: float = 2.0
+    """s, how long a puff can be seen (gas)"""
     typical_height: float = 0.08
     """m, how tall such a thing on a table usually is; used when the artist gives no height"""
 
     @property
     def is_rigid(self) -> bool:
         return self.model == "rigid"
+
+    @property
+    def on_grid(self) -> bool:
+        """Whether its particles move with a grid and deform, rather than as a body, a sheet or with the air."""
+        return self.model not in ("rigid", "cloth", "gas")
+
+    def particle_mass(self, spacing: float) -> float:
+        """kg of a particle of such matter, ``spacing`` m from the next."""
+        if self.model == "cloth":
+            return self.area_density * spacing**2
+        return self.density * spacing**3
 
     @property
     def lame(self) -> tuple[float, float]:
@@ -68,7 +81,7 @@ class Material(msgspec.Struct, frozen=True):
         return ((lam + 2 * mu) / self.density) ** 0.5
 
 
-POSITIVE = ("density", "youngs_modulus", "area_density")
+POSITIVE = ("density", "youngs_modulus", "area_density", "lifetime")
 NOT_NEGATIVE = (
     "yield_stress", "viscosity", "cohesion", "friction", "surface_tension", "bending_stiffness",
 )  # fmt: skip
@@ -94,10 +107,17 @@ def resolve(spec: MaterialSpec) -> Material:
         for name in spec.__struct_fields__
         if name != "preset" and getattr(spec, name) is not None
     }
-    material = msgspec.structs.replace(PRESETS[spec.preset], **changes)
+    preset = PRESETS[spec.preset]
+    if preset.model == "gas" and spec.temperature is not None and spec.density is None:
+        changes["density"] = preset.density * _kelvin(preset.temperature) / max(_kelvin(spec.temperature), 1.0)
+    material = msgspec.structs.replace(preset, **changes)
     for problem in _problems(material):
         raise MaterialError(f"Material '{spec.preset}' has {problem}")
     return material
+
+
+def _kelvin(celsius: float) -> float:
+    return celsius + 273.15
 
 
 def _problems(material: Material) -> list[str]:

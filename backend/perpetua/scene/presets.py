@@ -50,8 +50,8 @@ PRESETS: dict[str, Material] = {
         Material("silk", "cloth", 1340, 1.0e6, 0.30, friction=0.25, area_density=0.06, bending_stiffness=1.0e-6, typical_height=0.30),
         Material("denim", "cloth", 1540, 3.0e6, 0.30, friction=0.6, area_density=0.40, bending_stiffness=6.0e-5, typical_height=0.30),
         # rises
-        Material("steam", "gas", 0.598, viscosity=1.2e-5, friction=0.0, temperature=100.0, typical_height=0.15),
-        Material("smoke", "gas", 0.946, viscosity=2.2e-5, friction=0.0, temperature=100.0, typical_height=0.15),
+        Material("steam", "gas", 0.598, viscosity=1.2e-5, friction=0.0, temperature=100.0, lifetime=1.5, typical_height=0.15),
+        Material("smoke", "gas", 0.946, viscosity=2.2e-5, friction=0.0, temperature=100.0, lifetime=5.0, typical_height=0.15),
     )
 }  # fmt: skip
 

@@ -37,6 +37,16 @@ CENTRE, AXIS, VECTOR = 14, 17, 20
 COLUMNS = 23
 
 
+@qd.func
+def rigid_point(links: array_class.LinksState, arm, link, lift):
+    """Where a point of a rigid body is seen, ``lift`` m above where Genesis has it, and how it moves; ``arm`` is measured at
+    rest from the body's frame."""
+    turned = qd_transform_by_quat(arm, links.quat[link, 0])
+    pos = links.pos[link, 0] + turned
+    vel = links.cd_vel[link, 0] + links.cd_ang[link, 0].cross(pos - links.root_COM[link, 0])
+    return pos + qd.Vector([0.0, 0.0, lift]), vel
+
+
 @qd.data_oriented
 class CompiledForces:
     """Up to ``capacity`` forces at once on ``bodies`` bodies, over substeps of ``dt`` s."""
@@ -192,12 +202,23 @@ class CompiledForces:
             solver.particles[0, p, 0].vel = vel * keep
             solver.particles[0, p, 0].C = solver.particles[0, p, 0].C * keep
 
-    @qd.func
-    def _rigid_point(self, links: array_class.LinksState, arm, link):
-        """Where a point of a rigid body is and how it moves; ``arm`` is measured at rest from the body's frame."""
-        pos = links.pos[link, 0] + qd_transform_by_quat(arm, links.quat[link, 0])
-        vel = links.cd_vel[link, 0] + links.cd_ang[link, 0].cross(pos - links.root_COM[link, 0])
-        return pos, vel
+    @qd.kernel
+    def weigh_points(self, x: qd.template(), body: qd.template(), mass: qd.template(), count: qd.i32):
+        """Add the first ``count`` points' masses kg, by their weights, to what the pushes touch."""
+        for p in range(count):
+            for a in range(self.count[None]):
+                if qd.cast(self.rows[a, KIND], qd.i32) == PUSH and self.acts_on[a, body[p]] == 1:
+                    self.total[a] += mass[p] * self.weight(a, x[p])
+
+    @qd.kernel
+    def apply_points(self, x: qd.template(), v: qd.template(), body: qd.template(), count: qd.i32):
+        """Add the forces' changes to the velocities of the first ``count`` points, then damp them."""
+        for p in range(count):
+            vel = v[p]
+            for a in range(self.count[None]):
+                if self.acts_on[a, body[p]] == 1:
+                    vel += self.change(a, x[p], vel)
+            v[p] = vel * self.keep[body[p]]
 
     @qd.kernel
     def weigh_rigid(
@@ -207,10 +228,11 @@ class CompiledForces:
         link: qd.template(),
         body: qd.template(),
         mass: qd.template(),
+        lift: qd.template(),
     ):
         """Add the rigid bodies' points, [P] of ``mass`` kg, by their weights, to what the pushes touch."""
         for p in range(arm.shape[0]):
-            pos, _ = self._rigid_point(links, arm[p], link[p])
+            pos, _ = rigid_point(links, arm[p], link[p], lift[p])
             for a in range(self.count[None]):
                 if qd.cast(self.rows[a, KIND], qd.i32) == PUSH and self.acts_on[a, body[p]] == 1:
                     self.total[a] += mass[p] * self.weight(a, pos)
@@ -223,11 +245,12 @@ class CompiledForces:
         link: qd.template(),
         body: qd.template(),
         mass: qd.template(),
+        lift: qd.template(),
     ):
         """Apply the forces on the rigid bodies' points as a wrench over the next substep."""
         for p in range(arm.shape[0]):
             l = link[p]
-            pos, vel = self._rigid_point(links, arm[p], l)
+            pos, vel = rigid_point(links, arm[p], l, lift[p])
             before = vel
             for a in range(self.count[None]):
                 if self.acts_on[a, body[p]] == 1:
@@ -235,4 +258,6 @@ class CompiledForces:
             force = mass[p] / self.dt * (vel - before)
             # Genesis subtracts what is applied, about the centre of mass of the tree, which is the body's own
             links.cfrc_applied_vel[l, 0] -= force
-            links.cfrc_applied_ang[l, 0] -= (pos - links.root_COM[l, 0]).cross(force)
+            links.cfrc_applied_ang[l, 0] -= (
+                pos - qd.Vector([0.0, 0.0, lift[p]]) - links.root_COM[l, 0]
+            ).cross(force)

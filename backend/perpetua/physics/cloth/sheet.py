@@ -1,0 +1,200 @@
+# mypy: disable-error-code="no-untyped-def, valid-type"
+"""The motion of cloth, compiled.
+
+A substep is cut into steps short enough for the threads' stiffness. A step moves the vertices by gravity and bending, pulls every
+spring towards its length (extended position based dynamics: Macklin et al. 2016, "XPBD"; one sweep a step: Macklin et al. 2019, "Small
+steps in physics simulation"), takes vertices out of what they touch with Coulomb friction, and reads the velocity off the
+motion. Being implicit along the springs it cannot explode: too long a step only makes cloth stretch more.
+
+No ``from __future__ import annotations`` here: the compiler reads the annotations of kernels as values. Import this module
+after Genesis has been started.
+"""
+
+import numpy as np
+import quadrants as qd
+from numpy.typing import NDArray
+
+from perpetua.physics.cloth.topology import MOST_COLOURS, Topology
+
+AIR_DENSITY = 1.2
+"""kg/m^3, at 20 degrees"""
+
+NORMAL_DRAG = 1.2
+"""Drag coefficient of a flat plate across the wind (Hoerner 1965, Fluid-Dynamic Drag)"""
+
+ALONG_DRAG = 0.02
+"""Drag coefficient of both faces of a plate along the wind"""
+
+ROUNDING = 512
+"""Room for vertices, springs and bending terms comes in such steps, so that sheets of a like size share compiled kernels."""
+
+
+def room(count: int) -> int:
+    return max(ROUNDING, -(-count // ROUNDING) * ROUNDING)
+
+
+@qd.data_oriented
+class Sheet:
+    """The fields of all cloth of a world. x: [n] m, v: [n] m/s; ``held`` vertices stay where they are."""
+
+    def __init__(self, topology: Topology, bodies: int) -> None:
+        n, e, b = len(topology.mass), len(topology.edges), topology.bending.nnz
+        self.count = n
+        self.n = qd.field(qd.i32, shape=())
+        self.x = qd.Vector.field(3, qd.f32, shape=room(n))
+        self.v = qd.Vector.field(3, qd.f32, shape=room(n))
+        self.way = qd.Vector.field(3, qd.f32, shape=room(n))
+        self.before = qd.Vector.field(3, qd.f32, shape=room(n))
+        self.air = qd.Vector.field(3, qd.f32, shape=room(n))
+        self.normal = qd.Vector.field(3, qd.f32, shape=room(n))
+        self.mass = qd.field(qd.f32, shape=room(n))
+        self.area = qd.field(qd.f32, shape=room(n))
+        self.weight = qd.field(qd.f32, shape=room(n))  # 1 / mass; 0 where held
+        self.body = qd.field(qd.i32, shape=room(n))
+        self.edge = qd.Vector.field(2, qd.i32, shape=room(e))
+        self.rest = qd.field(qd.f32, shape=room(e))
+        self.stiffness = qd.field(qd.f32, shape=room(e))
+        self.colour = qd.field(qd.i32, shape=MOST_COLOURS + 1)
+        self.bend_start = qd.field(qd.i32, shape=room(n) + 1)
+        self.bend_column = qd.field(qd.i32, shape=room(b))
+        self.bend_value = qd.field(qd.f32, shape=room(b))
+        self.faces = qd.field(qd.i32, shape=())
+        self.face = qd.Vector.field(3, qd.i32, shape=room(len(topology.faces)))
+        # contact: a plane for each vertex that is near something, and what the vertex did to it
+        self.touching = qd.field(qd.i32, shape=room(n))
+        self.wall = qd.Vector.field(3, qd.f32, shape=room(n))
+        self.wall_normal = qd.Vector.field(3, qd.f32, shape=room(n))
+        self.wall_velocity = qd.Vector.field(3, qd.f32, shape=room(n))
+        self.wall_friction = qd.field(qd.f32, shape=room(n))
+        self.impulse = qd.Vector.field(3, qd.f32, shape=room(n))
+        self.friction = qd.field(qd.f32, shape=bodies)
+        self._fill(topology)
+
+    def _fill(self, t: Topology) -> None:
+        self.n[None], self.faces[None] = len(t.mass), len(t.faces)
+        for field, values in (
+            (self.mass, t.mass), (self.area, t.area), (self.edge, t.edges), (self.rest, t.rest),
+            (self.stiffness, t.stiffness), (self.face, t.faces), (self.bend_column, t.bending.indices),
+            (self.bend_value, t.bending.data),
+        ):  # fmt: skip
+            write(field, values)
+        last = len(t.edges)
+        starts = np.append(t.colours, np.full(MOST_COLOURS + 1 - len(t.colours), last))
+        write(self.colour, starts)
+        write(
+            self.bend_start,
+            np.append(
+                t.bending.indptr, np.full(self.bend_start.shape[0] - len(t.bending.indptr), t.bending.nnz)
+            ),
+        )
+
+    def set_held(self, held: NDArray) -> None:
+        """held: [n] bool."""
+        mass = self.mass.to_numpy()[: self.count]
+        write(self.weight, np.where(held, 0.0, 1.0 / mass))
+
+    # -- once a substep -------------------------------------------------------------------------------------------
+
+    @qd.kernel
+    def feel_air(self, dt: qd.f32):
+        """The pressure of moving air on the sheet's faces, 0.5 rho C A |u_n| u_n along the normal and the like along it, with u the
+        air's velocity relative to the cloth; taken at the end of the substep of ``dt`` s, so that it is stable however light the cloth."""
+        for i in range(self.n[None]):
+            self.normal[i] = qd.Vector.zero(qd.f32, 3)
+        for f in range(self.faces[None]):
+            a, b, c = self.face[f][0], self.face[f][1], self.face[f][2]
+            n = (self.x[b] - self.x[a]).cross(self.x[c] - self.x[a])
+            self.normal[a] += n
+            self.normal[b] += n
+            self.normal[c] += n
+        for i in range(self.n[None]):
+            if self.weight[i] > 0.0:
+                n = self.normal[i] / qd.max(self.normal[i].norm(), 1e-20)
+                u = self.air[i] - self.v[i]
+                across = u.dot(n)
+                along = u - across * n
+                k = 0.5 * AIR_DENSITY * self.area[i] * self.weight[i] * dt
+                kn = k * NORMAL_DRAG * qd.abs(across)
+                kt = k * ALONG_DRAG * along.norm()
+                self.v[i] += kn / (1.0 + kn) * across * n + kt / (1.0 + kt) * along
+
+    # -- the steps of a substep -----------------------------------------------------------------------------------
+
+    def advance(self, dt: float, steps: int, gravity: NDArray, floor: float) -> None:
+        """A substep of ``dt`` s in ``steps`` under ``gravity`` [3] m/s^2; the plane z = 0 is met at the height ``floor`` m.
+
+        The way since the substep's start is kept by itself: added to places at once, the small motion of a step would be rounded away.
+        """
+        self._begin()
+        for _ in range(steps):
+            self._step(dt / steps, *np.asarray(gravity, float).tolist(), floor)
+        self._end()
+
+    @qd.kernel
+    def _begin(self):
+        for i in range(self.n[None]):
+            self.way[i] = qd.Vector.zero(qd.f32, 3)
+
+    @qd.kernel
+    def _end(self):
+        for i in range(self.n[None]):
+            self.x[i] += self.way[i]
+
+    @qd.kernel
+    def _step(self, dt: qd.f32, gx: qd.f32, gy: qd.f32, gz: qd.f32, floor: qd.f32):
+        gravity = qd.Vector([gx, gy, gz])
+        for i in range(self.n[None]):
+            if self.weight[i] > 0.0:
+                force = qd.Vector.zero(qd.f32, 3)
+                for k in range(self.bend_start[i], self.bend_start[i + 1]):
+                    j = self.bend_column[k]
+                    force -= self.bend_value[k] * ((self.x[j] - self.x[i]) + (self.way[j] - self.way[i]))
+                self.v[i] += dt * (gravity + force * self.weight[i])
+            else:
+                self.v[i] = qd.Vector.zero(qd.f32, 3)
+        for i in range(self.n[None]):
+            self.before[i] = self.way[i]
+            self.way[i] += dt * self.v[i]
+        for c in qd.static(range(MOST_COLOURS)):
+            for e in range(self.colour[c], self.colour[c + 1]):
+                i, j = self.edge[e][0], self.edge[e][1]
+                d = (self.x[i] - self.x[j]) + (self.way[i] - self.way[j])
+                length = d.norm()
+                together = self.weight[i] + self.weight[j]
+                if together > 0.0 and length > 0.0:
+                    pull = (length - self.rest[e]) / (together + 1.0 / (self.stiffness[e] * dt * dt)) / length
+                    self.way[i] -= self.weight[i] * pull * d
+                    self.way[j] += self.weight[j] * pull * d
+        for i in range(self.n[None]):
+            if self.weight[i] > 0.0:
+                if self.touching[i] == 1:
+                    self.wall[i] += dt * self.wall_velocity[i]
+                    depth = (self.wall[i] - self.x[i]).dot(self.wall_normal[i])
+                    carried = self.wall_velocity[i] * dt
+                    moved = self.leave(i, depth, self.wall_normal[i], carried, self.wall_friction[i])
+                    self.impulse[i] += moved * (self.mass[i] / dt)
+                up = qd.Vector([0.0, 0.0, 1.0])
+                still = qd.Vector.zero(qd.f32, 3)
+                self.leave(i, floor - self.x[i][2], up, still, self.friction[self.body[i]])
+            self.v[i] = (self.way[i] - self.before[i]) / dt
+
+    @qd.func
+    def leave(self, i, depth, normal, carried, friction):
+        """Take vertex ``i`` out of matter whose surface lies ``depth`` along ``normal`` from where the substep began, and which
+        moves by ``carried`` in the step; hold it back by friction times the way out. Returns how it was moved, m."""
+        moved = qd.Vector.zero(qd.f32, 3)
+        inside = depth - self.way[i].dot(normal)
+        if inside > 0.0:
+            slip = self.way[i] - self.before[i] - carried
+            slip -= slip.dot(normal) * normal
+            hold = qd.min(1.0, friction * inside / qd.max(slip.norm(), 1e-12))
+            moved = inside * normal - hold * slip
+            self.way[i] += moved
+        return moved
+
+
+def write(field: qd.Field, values: NDArray) -> None:
+    """Put ``values`` into the first rows of ``field``; the rest becomes zero."""
+    out = np.zeros(field.to_numpy().shape, field.to_numpy().dtype)
+    out[: len(values)] = values
+    field.from_numpy(out)

@@ -1,0 +1,122 @@
+"""Air on a grid against what its equations demand, and steam in a world of its own."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from physics_scenes import box_points, material, scene_of
+
+from perpetua.physics.api import RoundPlan
+from perpetua.physics.gas.air import Air
+from perpetua.physics.gas.part import AIR_DENSITY, _deposited
+from perpetua.physics.genesis_engine import GenesisEngine
+from perpetua.progress import Progress
+from perpetua.scene import State
+from perpetua_protocol.take import Round, Wind
+
+RNG = np.random.default_rng(0)
+
+
+def stirred(floor):
+    air = Air.still(np.zeros(3), 0.01, (12, 10, 16), floor)
+    for field in (air.u, air.v, air.w):
+        field[...] = RNG.normal(size=field.shape)
+    return air
+
+
+@pytest.mark.parametrize("floor", [True, False])
+def test_pressure_takes_out_all_divergence_and_nothing_else(floor):
+    air = stirred(floor)
+    air.project()
+    assert np.abs(air.divergence()).max() * air.dx < 1e-5
+    before = air.u.copy(), air.v.copy(), air.w.copy()
+    air.project()
+    for one, two in zip(before, (air.u, air.v, air.w), strict=True):
+        np.testing.assert_allclose(two, one, atol=1e-5)
+    assert not floor or not air.w[:, :, 0].any()
+
+
+def test_air_goes_round_what_stands_in_it():
+    air = Air.still(np.zeros(3), 0.01, (12, 12, 12), False)
+    air.u[...] = 1.0
+    solid = np.zeros(air.shape, bool)
+    solid[4:8, 4:8, 4:8] = True
+    air.project(solid, np.zeros((*air.shape, 3), np.float32))
+    assert not air.u[4:9, 4:8, 4:8].any()
+    outside = np.abs(air.divergence())[~solid] * air.dx
+    assert outside.mean() < 0.01
+    assert air.u[5:7, 2, 5].min() > 1.0  # faster past its side
+
+
+def test_a_uniform_wind_carries_itself_and_what_floats_in_it():
+    air = Air.still(np.zeros(3), 0.01, (8, 8, 8), False)
+    air.v[...] = 0.5
+    air.advect(0.02)
+    np.testing.assert_allclose(air.v, 0.5, rtol=1e-6)
+    np.testing.assert_allclose(air.carried(np.full((1, 3), 0.03), 0.02), [[0.03, 0.04, 0.03]], rtol=1e-6)
+
+
+def test_what_is_deposited_is_all_there():
+    air = Air.still(np.zeros(3), 0.01, (8, 8, 8), False)
+    points = RNG.uniform(0.02, 0.06, (50, 3))
+    amount = RNG.random(50)
+    share = _deposited(points, amount, air)
+    assert share.sum() == pytest.approx(amount.sum())
+    centre = (air.centres() * share[..., None]).sum((0, 1, 2)) / share.sum()
+    np.testing.assert_allclose(centre, (points * amount[:, None]).sum(0) / amount.sum())
+
+
+SPACING = 0.01
+SCENE = replace(
+    scene_of(
+        [("steam", material("steam"), box_points((0.04, 0.04, 0.08), SPACING, (-0.02, -0.02, 0.05)))], SPACING
+    ),
+)
+SCENE = replace(SCENE, bodies=[replace(SCENE.bodies[0], resting=False)])
+
+
+def simulate(state, frames, *actions, start=0, gravity=(0, 0, -9.81)):
+    plan = RoundPlan(Round(frames, actions), start, 24.0, gravity)
+    return GenesisEngine().simulate(SCENE, state, plan, Progress())
+
+
+@pytest.fixture(scope="module")
+def rising():
+    return simulate(SCENE.rest_state(), 6)
+
+
+def test_steam_rises_at_a_speed_that_its_lightness_allows(rising):
+    velocity = rising.end.particles.velocities
+    lightness = (AIR_DENSITY - material("steam").density) / AIR_DENSITY
+    fastest = np.sqrt(2 * lightness * 9.81 * 0.3)  # all of its buoyancy, over three of its heights
+    assert 0.05 < np.median(velocity[:, 2]) < fastest
+    assert np.linalg.svd(rising.trajectory.F, compute_uv=False).max() < 2.0
+
+
+def test_without_weight_nothing_rises():
+    still = simulate(SCENE.rest_state(), 2, gravity=(0, 0, 0))
+    assert np.abs(still.trajectory.positions[-1] - still.trajectory.positions[0]).max() < 1e-6
+
+
+def test_steam_goes_on_from_a_file_to_the_bit(rising, tmp_path):
+    first = simulate(SCENE.rest_state(), 3)
+    first.end.save(tmp_path / "state.npz")
+    second = simulate(State.load(tmp_path / "state.npz"), 3, start=3)
+    np.testing.assert_array_equal(second.trajectory.positions, rising.trajectory.positions[3:])
+    np.testing.assert_array_equal(second.trajectory.F, rising.trajectory.F[3:])
+    assert set(second.end.memory) == set(rising.end.memory)
+
+
+def test_wind_drives_the_air_and_the_steam_with_it(rising):
+    blown = simulate(SCENE.rest_state(), 6, Wind("draught", (1, 0, 0), speed=1.0, drag=4.0))
+    drift = (blown.trajectory.positions[-1] - rising.trajectory.positions[-1])[:, 0].mean()
+    assert 0.02 < drift < 0.25
+
+
+def test_puffs_end_and_begin_again_at_the_foot(rising):
+    long = simulate(rising.end, 40, start=6)
+    low, high = SCENE.particles.positions[:, 2].min(), SCENE.particles.positions[:, 2].max()
+    assert (long.end.memory["gas_lives"] > 0).mean() > 0.8
+    young = long.end.memory["gas_age"] < 0.05
+    assert young.any()
+    assert long.end.particles.positions[young, 2].max() < (low + high) / 2
