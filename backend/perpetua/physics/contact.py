@@ -15,6 +15,7 @@ import numpy as np
 import quadrants as qd
 from numpy.typing import NDArray
 
+from perpetua.physics.matter import ONE_THREAD
 from perpetua.scene.scene import Scene
 
 FAR = 1e9
@@ -78,6 +79,7 @@ class PlaneContact:
         for k, ix, iy in self.gap:
             self.gap[k, ix, iy] = FAR
             self.mu[k, ix, iy] = friction[k]
+        qd.loop_config(parallelize=ONE_THREAD)
         for p in range(body.shape[0]):
             pos = solver.particles[0, p, 0].pos
             if pos[2] < 3.0 * self.dx and solver.particles_ng[0, p, 0].active:

@@ -9,6 +9,10 @@ import numpy as np
 import quadrants as qd
 from numpy.typing import NDArray
 
+ONE_THREAD = 1
+"""For loops that sum into shared places, on a CPU: one thread needs no atomic operations, which make such a loop eight times as long,
+and adds in the same order every time. A GPU ignores it."""
+
 FIELDS = ("pos", "vel", "F", "C", "Jp")
 
 

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from perpetua.physics import laws
 from perpetua.physics.contact import PlaneContact
-from perpetua.physics.matter import Matter
+from perpetua.physics.matter import ONE_THREAD, Matter
 from perpetua.physics.rigid_contact import RigidContact
 
 BOUNDARY_CELLS = 3
@@ -143,6 +143,7 @@ class SoftGrid:
     def scatter(self):
         """Deform every particle and add its mass and momentum to the nodes of its body."""
         matter = self.matter
+        qd.loop_config(parallelize=ONE_THREAD)
         for p in range(self.count):
             if matter.particles_ng[0, p, 0].active:
                 m = self.material[p]
@@ -221,6 +222,7 @@ class SoftGrid:
     def find_meetings(self):
         """Nodes that two bodies reach, and the direction from each into the other."""
         self.meetings[None] = 0
+        qd.loop_config(parallelize=ONE_THREAD)
         for entry in range(self.listed[None]):
             k, x, y, z = self.listed_node(entry)
             other = self.heaviest_other(k, x, y, z)
@@ -237,6 +239,7 @@ class SoftGrid:
     @qd.kernel
     def find_reaches(self):
         """How far along the normal the foremost particle of each body comes at each meeting."""
+        qd.loop_config(parallelize=ONE_THREAD)
         for p in range(self.count):
             if self.meetings[None] > 0 and self.matter.particles_ng[0, p, 0].active:
                 base, fx = self.inside(p)
@@ -277,6 +280,7 @@ class SoftGrid:
 
     @qd.kernel
     def exchange(self):
+        qd.loop_config(parallelize=ONE_THREAD)
         for entry in range(self.listed[None]):
             if self.meetings[None] > 0:
                 k, x, y, z = self.listed_node(entry)
@@ -288,6 +292,7 @@ class SoftGrid:
         for entry in range(self.listed[None]):
             k, x, y, z = self.listed_node(entry)
             self.rigid_gap[k, x, y, z] = -NOTHING
+        qd.loop_config(parallelize=ONE_THREAD)
         for p in range(self.count):
             if self.matter.particles_ng[0, p, 0].active:
                 gap = rigid.distance(self.matter.particles[0, p, 0].pos) - self.radius
@@ -301,6 +306,7 @@ class SoftGrid:
     @qd.kernel
     def collide(self, plane: qd.template(), rigid: qd.template()):
         """From momentum to the velocity that gravity and everything in the way leave."""
+        qd.loop_config(parallelize=ONE_THREAD)
         for entry in range(self.listed[None]):
             k, x, y, z = self.listed_node(entry)
             node = self.node[k, x, y, z]

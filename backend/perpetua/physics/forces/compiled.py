@@ -26,6 +26,7 @@ from perpetua.physics.forces.radial import RADIAL
 from perpetua.physics.forces.turbulence import TURBULENCE, WAVES
 from perpetua.physics.forces.vortex import VORTEX
 from perpetua.physics.forces.wind import CORE, WIND
+from perpetua.physics.matter import ONE_THREAD
 
 FACTOR = math.sqrt(2.0 / WAVES)
 DEGREES = 180.0 / math.pi
@@ -184,6 +185,7 @@ class CompiledForces:
     @qd.kernel
     def weigh_mpm(self, solver: qd.template(), body: qd.template(), mass: qd.template()):
         """Add the MPM particles' masses [P] kg, by their weights, to what the pushes touch."""
+        qd.loop_config(parallelize=ONE_THREAD)
         for p in range(solver._n_particles):
             for a in range(self.count[None]):
                 if qd.cast(self.rows[a, KIND], qd.i32) == PUSH and self.acts_on[a, body[p]] == 1:
@@ -231,6 +233,7 @@ class CompiledForces:
         lift: qd.template(),
     ):
         """Add the rigid bodies' points, [P] of ``mass`` kg, by their weights, to what the pushes touch."""
+        qd.loop_config(parallelize=ONE_THREAD)
         for p in range(arm.shape[0]):
             pos, _ = rigid_point(links, arm[p], link[p], lift[p])
             for a in range(self.count[None]):
