@@ -138,6 +138,8 @@ class ObjectSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Real height of the object as seen, m; None guesses from the material."""
     resting: bool = True
     """False for an object that hangs in the air in the picture."""
+    held: bool = True
+    """Cloth that hangs is held at its highest points; False lets it fall."""
 
 
 class CameraSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

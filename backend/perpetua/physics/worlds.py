@@ -56,7 +56,7 @@ def _key(scene: Scene, dt: float, capacity: int, box: Box) -> str:
     for array in (scene.particles.positions, scene.particles.body):
         digest.update(np.ascontiguousarray(array).tobytes())
     for body in scene.bodies:
-        digest.update(msgspec.json.encode([body.name, body.material, body.resting]))
+        digest.update(msgspec.json.encode([body.name, body.material, body.resting, body.held]))
         digest.update(np.ascontiguousarray(body.vertices).tobytes())
         digest.update(np.ascontiguousarray(body.faces).tobytes())
     return digest.hexdigest()

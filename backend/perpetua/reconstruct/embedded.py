@@ -20,6 +20,7 @@ from perpetua.reconstruct.discs import Painted
 from perpetua.reconstruct.ground_shadow import GroundShadow, find_shading, shadows
 from perpetua.reconstruct.matte import object_colours
 from perpetua.reconstruct.particles import fill, spacing_for
+from perpetua.reconstruct.sheet import drape
 from perpetua.reconstruct.solid import Solid, inflate
 from perpetua.reconstruct.splats import clothe
 from perpetua.reconstruct.stage import Stage
@@ -67,9 +68,21 @@ class EmbeddedReconstructor:
         spacing = (
             take.scene.particle_spacing / scale
             if take.scene.particle_spacing is not None
-            else spacing_for(solids, take.quality.particles)
+            else spacing_for(
+                [s for s, m in zip(solids, materials, strict=True) if m.model != "cloth"],
+                take.quality.particles,
+                [s for s, m in zip(solids, materials, strict=True) if m.model == "cloth"],
+            )
         )
-        clouds = [fill(solid, spacing, take.seed + index) for index, solid in enumerate(solids)]
+        sheets = {
+            index: drape(solid, spacing)
+            for index, (solid, material) in enumerate(zip(solids, materials, strict=True))
+            if material.model == "cloth"
+        }
+        clouds = [
+            sheets[index][0] if index in sheets else fill(solid, spacing, take.seed + index)
+            for index, solid in enumerate(solids)
+        ]
 
         progress(0.4, "painting the objects")
         area = sum(float(m.sum()) for m in mattes)
@@ -101,7 +114,7 @@ class EmbeddedReconstructor:
             lambda done: progress(0.7 + 0.3 * done, "matching the picture"),
         )
         return _in_metres(
-            things, materials, solids, clouds, skins, everything[:count], everything[count:],
+            things, materials, solids, sheets, clouds, skins, everything[:count], everything[count:],
             shadows(shading, stage, solids), view.camera, picture, matte, spacing, scale, foot,
         )  # fmt: skip
 
@@ -161,7 +174,8 @@ def _foot(things: tuple[ObjectSpec, ...], solids: list[Solid]) -> Array:
 
 
 def _in_metres(
-    things: tuple[ObjectSpec, ...], materials: list[Material], solids: list[Solid], clouds: list[Array],
+    things: tuple[ObjectSpec, ...], materials: list[Material], solids: list[Solid],
+    sheets: dict[int, tuple[Array, NDArray[np.int64]]], clouds: list[Array],
     skins: list[Painted], background: Gaussians, foreground: Gaussians, below: list[GroundShadow],
     camera: Camera, picture: Picture, matte: NDArray[np.float32], spacing: float, scale: float, foot: Array,
 ) -> Scene:  # fmt: skip
@@ -187,10 +201,10 @@ def _in_metres(
         )
     pose = camera.camera_to_world
     pose[:3, 3] = (pose[:3, 3] - foot) * scale
-    bodies = [
-        Body(thing.name, material, (solid.vertices - foot) * scale, solid.faces, thing.resting)
-        for thing, material, solid in zip(things, materials, solids, strict=True)
-    ]
+    bodies = []
+    for index, (thing, material, solid) in enumerate(zip(things, materials, solids, strict=True)):
+        vertices, faces = sheets.get(index, (solid.vertices, solid.faces))
+        bodies.append(Body(thing.name, material, (vertices - foot) * scale, faces, thing.resting, thing.held))
     tall = max(float(b.vertices[:, 2].max()) for b in [b for b in bodies if b.resting] or bodies)
     return Scene(
         background=_moved(background, scale, foot),

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from perpetua.errors import ReconstructionError
+from perpetua.reconstruct.sheet import area_of
 from perpetua.reconstruct.solid import Solid
 
 Array = NDArray[np.float64]
@@ -16,11 +17,17 @@ MAX_PARTICLES = 2_000_000
 """More than this is a spacing typed in the wrong unit."""
 
 
-def spacing_for(solids: list[Solid], count: int) -> float:
-    """The spacing, in the solids' metres, at which ``count`` particles fill them all.
+SHEET_COST = 3.0
+"""A particle of cloth costs about as much as three others, and a sheet needs fewer."""
+
+
+def spacing_for(solids: list[Solid], count: int, sheets: list[Solid] | None = None) -> float:
+    """The spacing, in the solids' metres, at which ``count`` particles fill ``solids`` and cover ``sheets``.
 
     Raises ``ReconstructionError`` if they have no volume.
     """
+    if sheets:
+        return _shared_spacing(sum(s.volume for s in solids), sum(area_of(s) for s in sheets), count)
     volume = sum(solid.volume for solid in solids)
     if volume <= 0:
         raise ReconstructionError(
@@ -34,6 +41,15 @@ def spacing_for(solids: list[Solid], count: int) -> float:
         else:
             spacing *= (found / count) ** (1 / 3)
     return spacing
+
+
+def _shared_spacing(volume: float, area: float, count: int) -> float:
+    """The spacing s with volume / s^3 + SHEET_COST area / s^2 = count: a falling function of s, by bisection."""
+    low, high = 0.0, max((2 * volume / count) ** (1 / 3), (2 * SHEET_COST * area / count) ** 0.5)
+    for _ in range(60):
+        s = 0.5 * (low + high)
+        low, high = (s, high) if volume / s**3 + SHEET_COST * area / s**2 > count else (low, s)
+    return high
 
 
 def fill(solid: Solid, spacing: float, seed: int) -> Array:

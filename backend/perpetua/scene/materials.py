@@ -109,7 +109,9 @@ def resolve(spec: MaterialSpec) -> Material:
     }
     preset = PRESETS[spec.preset]
     if preset.model == "gas" and spec.temperature is not None and spec.density is None:
-        changes["density"] = preset.density * _kelvin(preset.temperature) / max(_kelvin(spec.temperature), 1.0)
+        changes["density"] = (
+            preset.density * _kelvin(preset.temperature) / max(_kelvin(spec.temperature), 1.0)
+        )
     material = msgspec.structs.replace(preset, **changes)
     for problem in _problems(material):
         raise MaterialError(f"Material '{spec.preset}' has {problem}")

@@ -21,13 +21,15 @@ from perpetua.scene.particles import Particles, State
 @dataclass(frozen=True)
 class Body:
     """An object. name and material; vertices [V, 3] m and faces [F, 3] int64: its closed surface at rest (outward
-    winding); support_friction of its material; resting says whether it stands on the plane z = 0."""
+    winding), or of cloth the sheet whose corners are its particles in their order; resting says whether it stands on the plane
+    z = 0, held whether cloth that does not is held at its highest points."""
 
     name: str
     material: Material
     vertices: NDArray[np.float64]
     faces: NDArray[np.int64]
     resting: bool = True
+    held: bool = True
 
 
 @dataclass(frozen=True)
@@ -79,7 +81,10 @@ class Scene:
             "spacing": self.spacing,
             "width": self.camera.width,
             "height": self.camera.height,
-            "bodies": [{"name": b.name, "material": b.material, "resting": b.resting} for b in self.bodies],
+            "bodies": [
+                {"name": b.name, "material": b.material, "resting": b.resting, "held": b.held}
+                for b in self.bodies
+            ],
         }
         (folder / "scene.json").write_bytes(msgspec.json.encode(record))
 
@@ -102,6 +107,7 @@ class Scene:
                     array(f"body{index}.vertices"),
                     array(f"body{index}.faces"),
                     entry["resting"],
+                    entry["held"],
                 )
                 for index, entry in enumerate(record["bodies"])
             ]

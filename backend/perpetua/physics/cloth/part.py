@@ -65,7 +65,7 @@ class ClothPart(Part):
         held = np.zeros(len(self.order), bool)
         for index in self.own:
             mine = self.body == index
-            if not scene.bodies[index].resting:
+            if scene.bodies[index].held and not scene.bodies[index].resting:
                 height = self.rest[:, 2]
                 held |= mine & (height > height[mine].max() - HELD * scene.spacing)
         self.sheet.set_held(held)
