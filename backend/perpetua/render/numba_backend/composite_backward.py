@@ -32,14 +32,11 @@ import numpy as np
 from perpetua.render.numba_backend.bin import FEATURES, SHEAR, UU, YY
 from perpetua.render.numba_backend.compile import careful_kernel, kernel
 from perpetua.render.numba_backend.composite import (
-    AHEAD,
-    BLOCK_X,
-    BLOCK_Y,
-    BLOCKS_A_ROW,
     MIN_EXPECTED_ALPHA,
-    PIXEL_X,
-    PIXEL_Y,
     log2_alpha,
+    origin_of_tile,
+    part_in_image,
+    pixel_centres,
 )
 from perpetua.render.numba_backend.lanes import (
     BLOCK,
@@ -48,11 +45,11 @@ from perpetua.render.numba_backend.lanes import (
     LOG2_MIN_ALPHA,
     MAX_ALPHA,
     ONE,
-    TILE,
     TWO,
     ZERO,
     F,
     broadcast,
+    empty_lanes,
     exp2,
     load,
     lowest_bit,
@@ -65,6 +62,7 @@ from perpetua.render.numba_backend.lanes import (
 
 MOMENTS = 6  # sums over pixels: s u, s dy, s u^2, s u dy, s dy^2, s
 _GRADIENT = 3  # planes before the gradient of the first channel
+_AHEAD = 6  # Gaussians between a prefetch and its use
 
 
 @careful_kernel
@@ -88,26 +86,26 @@ def composite_backward(
     slots: np.ndarray,  # out [P, 16 n] partial sums of each pair: MOMENTS, channels, two absolute sums, zeros
 ) -> None:
     """Partial sums of the pairs of tiles begin..end."""
-    tiles_x = (width + TILE - 1) // TILE
     channels = background.shape[0]
     row = LANES * (_GRADIENT + channels)
-    state = np.empty(LANES * row, np.float32)
+    state = empty_lanes(row)
     slot_size = slots.shape[1]
     flat_slots = slots.reshape(-1)
-    sums = np.zeros(LANES * slot_size, np.float32)
+    sums = empty_lanes(slot_size)  # a row for each number of a slot
+    sums[:] = ZERO
     absolute_x, absolute_y = LANES * (MOMENTS + channels), LANES * (MOMENTS + channels + 1)
     for tile in range(begin, end):
-        left, top = (tile % tiles_x) * TILE, (tile // tiles_x) * TILE
+        left, top = origin_of_tile(tile, width)
+        centre_x, centre_y = F(left) + HALF, F(top) + HALF
         first, stop = tile_start[tile], tile_start[tile + 1]
         if first == stop:
             continue
-        state[:] = ZERO
+        state[:] = ZERO  # so no Gaussian is seen outside of the image, where `closed` stays 0
         for b in range(LANES):
-            x0, y0 = left + BLOCK * (b % BLOCKS_A_ROW), top + BLOCK * (b // BLOCKS_A_ROW)
-            for y in range(min(BLOCK, height - y0)):
-                for l in range(min(BLOCK, width - x0)):
-                    pixel = (y0 + y) * width + x0 + l
-                    o = b * row + y * BLOCK + l
+            corner, columns, rows = part_in_image(left, top, b, width, height)
+            for y in range(rows):
+                for l in range(columns):
+                    pixel, o = corner + y * width + l, b * row + y * BLOCK + l
                     t = transmittance[pixel]
                     behind = -grad_alpha[pixel]
                     for c in range(channels):
@@ -121,14 +119,12 @@ def composite_backward(
                         else:
                             behind += grad * background[c]
                         state[o + (_GRADIENT + c) * LANES] = grad
-                    state[o] = t
-                    state[o + LANES] = behind * t
-                    state[o + 2 * LANES] = closed[pixel]
-        centre_x, centre_y = F(left) + HALF, F(top) + HALF
+                    state[o], state[o + LANES], state[o + 2 * LANES] = t, behind * t, closed[pixel]
+
         for s in range(stop - 1, first - 1, -1):
-            if s - AHEAD >= first:
-                prefetch(records, np.int64(pairs[s - AHEAD, 0]))
-                prefetch(slots, np.int64(pairs[s - AHEAD, 1]))
+            if s - _AHEAD >= first:
+                prefetch(records, np.int64(pairs[s - _AHEAD, 0]))
+                prefetch(slots, np.int64(pairs[s - _AHEAD, 1]))
             g, slot = np.int64(pairs[s, 0]), np.int64(pairs[s, 1])
             blocks = np.int64(reached[s])
             if blocks == 0:
@@ -148,7 +144,7 @@ def composite_backward(
                 b = lowest_bit(blocks)
                 blocks &= blocks - 1
                 o = b * row
-                x, y = load(PIXEL_X, 0) + (centre_x + BLOCK_X[b]), load(PIXEL_Y, 0) + (centre_y + BLOCK_Y[b])
+                x, y = pixel_centres(centre_x, centre_y, b)
                 u, dy, exponent = log2_alpha(records, g, x, y)
                 seen = (exponent >= LOG2_MIN_ALPHA) & (load(state, o + 2 * LANES) > place)
                 unclamped = exp2(exponent)
@@ -204,7 +200,7 @@ def sum_slots(
     depth = grad_depths.shape[0] > 0
     size = slots.shape[1]
     flat_slots = slots.reshape(-1)
-    total = np.empty(size, np.float32)
+    total = empty_lanes(size // LANES)
     for i in range(begin, end):
         for k in range(0, size, LANES):
             lanes = broadcast(ZERO)
