@@ -110,7 +110,9 @@ def export(
 
 
 def bench(
-    what: Annotated[Literal["raster"], tyro.conf.Positional], json: bool = False, plot: Path | None = None
+    what: Annotated[Literal["raster", "physics"], tyro.conf.Positional],
+    json: bool = False,
+    plot: Path | None = None,
 ) -> int:
     """Measure speed on this machine.
 
@@ -119,9 +121,14 @@ def bench(
         json: Print the figures as JSON.
         plot: Also measure how the cost grows, and write a picture of it here.
     """
-    from perpetua.render.bench import run as bench_raster
+    if what == "physics":
+        from perpetua.physics.bench import run as bench_physics
 
-    bench_raster(json=json, plot=plot)
+        bench_physics(json=json, plot=plot)
+    else:
+        from perpetua.render.bench import run as bench_raster
+
+        bench_raster(json=json, plot=plot)
     return 0
 
 

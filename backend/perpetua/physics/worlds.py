@@ -46,6 +46,11 @@ def obtain(scene: Scene, dt: float, capacity: int, box: Box, seed: int) -> World
     return _alive[key]
 
 
+def living() -> World:
+    """The world that the last round ran in. Raises ``StopIteration`` if there is none."""
+    return next(iter(_alive.values()))
+
+
 def discard() -> None:
     """Forget the living world, as after an error that may have left it damaged."""
     _alive.clear()

@@ -1,0 +1,153 @@
+"""One measurement in a process of its own: `python -m perpetua.physics.bench.case jelly 20000` prints JSON.
+
+Frames by the engine alternate with the same number of substeps of a bare Genesis scene, so that other work on the machine slows
+both alike.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import resource
+import statistics
+import sys
+import time
+from dataclasses import asdict, dataclass
+
+from perpetua.physics.bench.scenes import FPS, SIDE_M, block, plan
+from perpetua.progress import Progress
+from perpetua.scene.particles import State
+from perpetua.scene.scene import Scene
+
+REPETITIONS = 3
+FRAMES = 4
+"""Frames of a stretch that is timed."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """What one process measured.
+
+    frame_s, bare_s: a frame by the engine and by bare Genesis, s (processor time on a CPU, the clock's on CUDA), and
+    overhead_fraction: median of ours over bare, less one; None where only the start was measured, or Genesis has no such matter.  start_s: from the
+    start of the process to the first frame of its first bake; again_s: the same bake once more, from its call to its first frame;
+    other_s: a bake of a smaller block that is half as stiff; wall-clock.  start_cpu_s: processor time of start_s.
+    memory_mib: largest resident size before Genesis alone was built beside.
+    """
+
+    material: str
+    model: str
+    particles: int
+    substeps: int
+    device: str
+    start_s: float
+    start_cpu_s: float
+    again_s: float
+    other_s: float
+    memory_mib: float
+    frame_s: float | None = None
+    bare_s: float | None = None
+    overhead_fraction: float | None = None
+    particle_substeps_per_s: float | None = None
+
+
+def seconds() -> float:
+    """Processor time of this process, or on CUDA the clock once all kernels are done."""
+    import torch
+
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+        return time.perf_counter()
+    return time.process_time()
+
+
+def measure(preset: str, particles: int, speed: bool = True) -> Case:
+    """Measure one material in this process, which must not have simulated before. ``speed``: not only start and memory."""
+    import psutil
+    import torch
+
+    from perpetua.physics import worlds
+    from perpetua.physics.genesis_engine import GenesisEngine
+
+    def simulate(scene: Scene, state: State, frames: int) -> State:
+        return GenesisEngine().simulate(scene, state, plan(frames), Progress()).end
+
+    scene = block(preset, particles)
+    state = simulate(scene, scene.rest_state(), 1)
+    start_s, start_cpu_s = time.time() - psutil.Process().create_time(), time.process_time()
+    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    again_s = _first_frame_s(scene)
+    ours_s, bare_s = [], []
+    living = worlds.living()
+    substeps = round(1.0 / (FPS * living.plan.dt))
+    if speed:
+        from perpetua.physics.bench.bare import MODELS, Bare
+
+        bare = None
+        if scene.bodies[0].material.model in MODELS:
+            bare = Bare(scene, living.plan.box, living.plan.dt)
+            bare.step(substeps)
+        for _ in range(REPETITIONS):
+            begin = seconds()
+            simulate(scene, state, FRAMES)
+            middle = seconds()
+            ours_s.append((middle - begin) / FRAMES)
+            if bare is not None:
+                bare.step(FRAMES * substeps)
+                bare_s.append((seconds() - middle) / FRAMES)
+    count = len(scene.particles)
+    other_s = _first_frame_s(block(preset, particles // 2, 0.8 * SIDE_M))
+    case = Case(
+        preset,
+        scene.bodies[0].material.model,
+        count,
+        substeps,
+        "cuda" if torch.cuda.is_available() else "cpu",
+        start_s,
+        start_cpu_s,
+        again_s,
+        other_s,
+        memory,
+    )
+    if not speed:
+        return case
+    ratios = [ours / theirs for ours, theirs in zip(ours_s, bare_s)]
+    ours = statistics.median(ours_s)
+    return Case(
+        **{
+            **asdict(case),
+            "frame_s": ours,
+            "bare_s": statistics.median(bare_s) if bare_s else None,
+            "overhead_fraction": statistics.median(ratios) - 1.0 if ratios else None,
+            "particle_substeps_per_s": count * substeps / ours,
+        }
+    )
+
+
+def _first_frame_s(scene: Scene) -> float:
+    """Wall-clock seconds from the call of a bake until its first frame is being simulated."""
+    from perpetua.physics.genesis_engine import GenesisEngine
+
+    begin = time.perf_counter()
+    told: list[float] = []
+
+    def listen(stage: str, done: float, text: str) -> None:
+        if text.startswith("frame") and not told:
+            told.append(time.perf_counter() - begin)
+
+    GenesisEngine().simulate(scene, scene.rest_state(), plan(1), Progress(listen))
+    return told[0]
+
+
+def main() -> None:
+    """Command line of this module."""
+    parser = argparse.ArgumentParser(description="One measurement of the physics, as JSON.")
+    parser.add_argument("material")
+    parser.add_argument("particles", type=int)
+    parser.add_argument("--start-only", action="store_true", help="measure start and memory, not speed")
+    arguments = parser.parse_args()
+    json.dump(asdict(measure(arguments.material, arguments.particles, not arguments.start_only)), sys.stdout)
+
+
+if __name__ == "__main__":
+    main()
