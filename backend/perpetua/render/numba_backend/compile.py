@@ -29,7 +29,7 @@ numba_config: Any = numba.config
 # Contraction into fused multiply-add, and no rules for signed zeros. Not "reassoc": `exp2` (lanes.py) relies on the
 # order of an addition and a subtraction, and sums must not depend on the vector width.
 _FINITE_OR_NOT = {"contract", "nsz", "arcp"}
-# The inner loops also assume that nothing is NaN or infinite, which the projection has made sure of.
+# Most kernels also assume that nothing is NaN or infinite, which the projection has made sure of.
 _FINITE = _FINITE_OR_NOT | {"nnan", "ninf"}
 
 
@@ -108,7 +108,7 @@ def kernel(function: Callable[..., Any]) -> Any:
 
 
 def careful_kernel(function: Callable[..., Any]) -> Any:
-    """A kernel that releases the GIL and may meet, and test for, NaN and infinity."""
+    """A kernel that releases the GIL and may meet NaN and infinity: to test for them, or in lanes that it selects away."""
     return _compile(function, _FINITE_OR_NOT)
 
 

@@ -20,8 +20,8 @@ A tile's list is worked off in chunks of Gaussians, and lanes (lanes.py) are use
 2. They are the 16 pixels of a block. Block after block, its word gives the Gaussians to composite, nearest first, while
    T stays in a register.
 
-So no number is computed for a block that a Gaussian does not reach, and the two loops over bits hardly ever mislead the
-processor's branch prediction, which rows or boxes of pixels do at every end.
+So no number is computed for a block that a Gaussian does not reach, and loops are long: Gaussian after Gaussian, with a
+short loop over its blocks each, was measured 1.2 (20k Gaussians) to 1.7 times (300k) slower.
 
 What a tile remembers between chunks is one flat float32 array, for each block a row of planes of 16 lanes:
 
@@ -224,7 +224,7 @@ def composite_forward(
                     closes = select(touched & ~seen, places[j], closes)
                     t = select(seen, t_next, select(bright, -abs(t), t))
                     # The sums of channels stay in memory: a register for each would need a kernel for each number
-                    # of channels, and was measured to gain 5 %.
+                    # of channels, and was measured to gain 8 % at best.
                     for c in range(channels):
                         plane = o + (_PLANES + c) * LANES
                         store(state, plane, weight * records[g, FEATURES + c] + load(state, plane))
