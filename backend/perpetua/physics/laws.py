@@ -7,7 +7,9 @@ the new F, the new memory and the Kirchhoff stress tau = J sigma, Pa. With F = U
 elastic  tau = mu (F F^T - I) + lambda ln J I                                   neo-Hookean (Bonet and Wood 2008, 6.29)
 plastic  tau = U (2 mu e + lambda tr e) U^T, |dev e| <= sqrt(2/3) s / (2 mu)    von Mises with tensile yield s (Simo 1992)
 snow     stretches clamped, stiffness times exp(xi (1 - Jp))                    Stomakhin et al. 2013, hardening bounded
-sand     2 mu |dev e| <= alpha (3 lambda + 2 mu) (e_t - tr e)                   Drucker-Prager (Klar et al. 2016), with cohesion
+sand     2 mu |dev e| <= alpha (3 lambda + 2 mu) (e_t - tr e)                   Drucker-Prager (Klar et al. 2016) with cohesion,
+                                                                                between Mohr and Coulomb's cones for plane strain
+                                                                                and compression: a heap fails in both
 liquid   tau = lambda J (J - 1) I, only J is kept                               Tampubolon et al. 2017
 
 All of them take a viscosity eta on top: tau += 2 eta dev D with D the rate of strain. In a liquid that is Newton's law, in
@@ -86,7 +88,9 @@ def _row(material: Material) -> tuple[float, ...]:
         limit = math.sqrt(2.0 / 3.0) * material.yield_stress / (2.0 * mu)
     if material.model == "sand":
         sine = math.sin(math.radians(material.friction_angle))
-        alpha = math.sqrt(2.0 / 3.0) * 2.0 * sine / (3.0 - sine)
+        plane_strain = math.sqrt(2.0) * sine / 3.0
+        compression = math.sqrt(2.0 / 3.0) * 2.0 * sine / (3.0 - sine)
+        alpha = 0.5 * (plane_strain + compression)
         slope = alpha * (3.0 * lam + 2.0 * mu) / (2.0 * mu)
         if material.cohesion > 0:  # the cone's tip lies at the tension c / tan(phi)
             tangent = max(math.tan(math.radians(material.friction_angle)), 0.1)

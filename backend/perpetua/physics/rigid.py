@@ -26,8 +26,18 @@ FRICTION_RANGE = (0.01, 5.0)
 PLANE_FRICTION = 0.01
 """Genesis takes the larger friction of two rigid bodies in contact, so the plane has the least: each body brings its own."""
 
-CELLS_OF_DISTANCE = 48
-"""Cells of a rigid body's distance field along its longest side, which particles collide with."""
+CONVEX_ENOUGH = 0.1
+"""A shape whose hull has at most this share more volume is taken as its hull; any other is cut into convex pieces."""
+
+CONTACT_PHASE = 0.4
+"""Radians of the contact spring's swing in a substep: some eight substeps from touch to parting."""
+
+PLANE_DAMPING_RATIO = 0.02
+PLANE_TIME_CONSTANT = 2.0
+"""Substeps. Genesis takes the mean of two bodies' contact parameters; the plane has the least it accepts."""
+
+DULLEST = 0.14
+"""Bodies with a restitution up to here do not visibly bounce, and are damped critically."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +59,8 @@ def shape_of(scene: Scene, index: int) -> Shape:
         raise SimulationError(
             f"'{body.name}' is rigid but has no closed surface; choose it again in the picture or give it a soft material."
         )
+    if not mesh.is_watertight:
+        trimesh.repair.fill_holes(mesh)
     if not mesh.is_watertight or mesh.volume <= 0:
         mesh = mesh.convex_hull
     if not mesh.volume > 0:
@@ -65,10 +77,13 @@ class RigidBody:
     """Body ``index`` of a scene inside a Genesis scene that is being built."""
 
     def __init__(self, gs: Any, genesis_scene: Any, scene: Scene, index: int, folder: Path) -> None:
+        import coacd
+
         self._centre_of_mass = gs.link_ref_frame.link_COM
         self.index, self.name = index, scene.bodies[index].name
         self.shape = shape_of(scene, index)
         material = scene.bodies[index].material
+        coacd.set_log_level("error")  # it cuts concave shapes into convex pieces, and talks
         path = folder / f"body{index}.obj"
         self.shape.mesh.export(path)
         self._seat = self.shape.centre - [0.0, 0.0, self.shape.lift]
@@ -78,20 +93,23 @@ class RigidBody:
                 file=str(path),
                 pos=tuple(self._seat),
                 align=False,
-                decompose_object_error_threshold=float("inf"),
+                decompose_object_error_threshold=CONVEX_ENOUGH,
                 file_meshes_are_zup=True,
             ),
             gs.materials.Rigid(
                 rho=material.density,
                 friction=friction,
-                coup_friction=friction,
-                coup_softness=0.0,
-                sdf_cell_size=float(self.shape.mesh.extents.max()) / CELLS_OF_DISTANCE,
+                needs_coup=False,
             ),
         )
         self.own = np.flatnonzero(scene.particles.body == index)
         self.rest = scene.particles.positions[self.own].astype(np.float64)
         self.point_mass = self.shape.mass / max(1, len(self.own))
+
+    def set_bounce(self, restitution: float, dt: float) -> None:
+        """Let the body bounce off the plane with ``restitution`` at substeps of ``dt`` s. Two such bodies lose more together:
+        their damping ratios add."""
+        set_contact(self._entity, *contact_parameters(restitution, dt))
 
     def write(self, pose: RigidPose, state: Any) -> None:
         """Put ``pose`` into a Genesis ``RigidSolverState``."""
@@ -132,6 +150,47 @@ class RigidBody:
             links_idx=[self.link],
             ref=self._centre_of_mass,
         )
+
+
+def damping_ratio(restitution: float) -> float:
+    """Damping ratio z of a spring and dashpot that meets a body and lets it go where its force would begin to pull.
+
+    e = exp(-z / s (pi - atan2(2 z s, 2 z^2 - 1)))... with s = sqrt(1 - z^2) (Schwager and Poeschel 2007, Granular Matter 9, eq. 11),
+    solved by bisection; 1 for a restitution of ``DULLEST`` and below.
+    """
+    if restitution <= DULLEST:
+        return 1.0
+    low, high = 1e-4, 0.9999
+    for _ in range(60):
+        z = 0.5 * (low + high)
+        s = np.sqrt(1.0 - z * z)
+        swing = np.arctan2(2.0 * z * s, 2.0 * z * z - 1.0)
+        if np.exp(-z / s * swing) > restitution:
+            low = z
+        else:
+            high = z
+    return 0.5 * (low + high)
+
+
+def contact_parameters(restitution: float, dt: float) -> tuple[float, float]:
+    """Genesis' time constant, s, and damping ratio of a body that meets the plane with ``restitution``."""
+    ratio = damping_ratio(restitution)
+    time_constant = dt / (CONTACT_PHASE * ratio)
+    return 2.0 * time_constant - PLANE_TIME_CONSTANT * dt, 2.0 * ratio - PLANE_DAMPING_RATIO
+
+
+def set_contact(entity: Any, time_constant: float, ratio: float) -> None:
+    """Set both for all shapes of a Genesis rigid ``entity``."""
+    impedance = (
+        0.99,
+        0.99,
+        0.001,
+        0.5,
+        2.0,
+    )  # nearly hard: softer ones take energy that the dashpot does not know of
+    parameters = np.array([time_constant, ratio, *impedance], np.float32)
+    for geom in entity.geoms:
+        geom.set_sol_params(parameters)
 
 
 def motions(bodies: list[RigidBody]) -> tuple[NDArray, NDArray, NDArray, NDArray]:

@@ -11,7 +11,14 @@ from numpy.typing import NDArray
 from perpetua.physics.cloth.surroundings import Surroundings
 from perpetua.physics.forces.compiled import CompiledForces
 from perpetua.physics.parts import Building, Part, Snapshot, Stored, solver_state
-from perpetua.physics.rigid import PLANE_FRICTION, RigidBody, forget_contacts
+from perpetua.physics.rigid import (
+    PLANE_DAMPING_RATIO,
+    PLANE_FRICTION,
+    PLANE_TIME_CONSTANT,
+    RigidBody,
+    forget_contacts,
+    set_contact,
+)
 
 
 class RigidPart(Part):
@@ -21,9 +28,9 @@ class RigidPart(Part):
 
     def __init__(self, building: Building) -> None:
         gs = building.gs
-        self._genesis = building.genesis
+        self._genesis, self._scene, self._dt = building.genesis, building.scene, building.plan.dt
         self._solver = building.genesis.sim.rigid_solver
-        self._genesis.add_entity(
+        self._plane = self._genesis.add_entity(
             gs.morphs.Plane(), gs.materials.Rigid(needs_coup=False, friction=PLANE_FRICTION)
         )
         self.bodies = {
@@ -31,11 +38,13 @@ class RigidPart(Part):
             for i in building.bodies_of(self.models)
         }
         self._held: NDArray | None = None
-        self._dt = building.plan.dt
 
     def built(self) -> None:
-        """The bodies' particles as the forces meet them: arm from the centre of mass at rest, link, body, mass and
-        lift."""
+        """Contact parameters, and the bodies' particles as the forces meet them: arm from the centre of mass at rest, link, body, mass
+        and lift."""
+        set_contact(self._plane, PLANE_TIME_CONSTANT * self._dt, PLANE_DAMPING_RATIO)
+        for index, rigid in self.bodies.items():
+            rigid.set_bounce(self._scene.bodies[index].material.restitution, self._dt)
         parts = list(self.bodies.items())
         count = sum(len(rigid.own) for _, rigid in parts)
         arm = qd.Vector.field(3, qd.f32, shape=count)
