@@ -126,6 +126,17 @@ class MaterialSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How long a puff of gas can be seen, s"""
 
 
+class RegionSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A part of a soft object that is made of something else; it goes right through the object."""
+
+    name: str
+    clicks: tuple[Click, ...] = ()
+    """The region around these, as found in the picture; empty takes the whole box."""
+    box: tuple[float, float, float, float] | None = None
+    """x0, y0, x1, y1 in pixels around the region."""
+    material: MaterialSpec = MaterialSpec()
+
+
 class ObjectSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """An object of the picture that will move."""
 
@@ -140,6 +151,8 @@ class ObjectSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """False for an object that hangs in the air in the picture."""
     held: bool = True
     """Cloth that hangs is held at its highest points; False lets it fall."""
+    regions: tuple[RegionSpec, ...] = ()
+    """Parts of it made of something else; where two overlap the later one counts."""
 
 
 class CameraSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -258,6 +271,9 @@ def _problems(take: Take) -> Iterator[str]:
     for thing in take.objects:
         if thing.box is None and not any(click.inside for click in thing.clicks):
             yield f"Object '{thing.name}' has neither a click inside it nor a box; click it in the picture."
+        for part in thing.regions:
+            if part.box is None and not any(click.inside for click in part.clicks):
+                yield f"Region '{part.name}' of '{thing.name}' has neither a click inside it nor a box; mark it in the picture."
         if thing.height is not None and not _positive(thing.height):
             yield f"Object '{thing.name}' has height {thing.height} m; it must be above zero."
     if sum(c.role == "front" for c in take.cameras) != 1:

@@ -14,6 +14,7 @@ from perpetua_protocol.take import (
     ObjectSpec,
     Push,
     Quality,
+    RegionSpec,
     Round,
     ScalarTrack,
     SceneSettings,
@@ -113,6 +114,10 @@ def changed(**changes: object) -> Take:
         (changed(name="../evil"), "cannot be a file's name"),
         (changed(cameras=(CameraSpec("a/b", "front"),)), "cannot be a file's name"),
         (changed(version=2), "version 2"),
+        (
+            changed(objects=(ObjectSpec("b", (Click(1, 2),), regions=(RegionSpec("core"),)),)),
+            "Region 'core' of 'b'",
+        ),
         (changed(objects=(*TAKE.objects, *TAKE.objects)), "share a name"),
     ],
 )

@@ -137,7 +137,8 @@ class _Run:
         start = self.plan.start_frame
         finest = checks.CELLS_PER_SUBSTEP * self.dx / self.dt * 2 ** (REFINEMENTS - self._refinements)
         spacing = self.scene.spacing
-        mass = np.array([b.material.particle_mass(spacing) for b in self.scene.bodies])[particles.body]
+        kinds, of = self.scene.materials()
+        mass = np.array([kind.particle_mass(spacing) for kind in kinds])[of]
         middle = forces.Moment(start + frame + 0.5, 1.0, self.plan.fps)
         for item in forces.forces_at(self.plan.round, start, middle, self.names):
             if item is not None:

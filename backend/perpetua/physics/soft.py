@@ -22,8 +22,6 @@ from perpetua.physics.rigid_contact import RigidContact
 from perpetua.physics.rigid_part import RigidPart
 from perpetua.physics.signed_distance import distance_grid
 from perpetua.physics.soft_grid import SoftGrid
-from perpetua.scene.materials import Material
-from perpetua.scene.scene import Scene
 
 DISTANCE_NODES = 48
 """Nodes of a rigid body's distance field along each axis."""
@@ -48,9 +46,9 @@ class SoftPart(Part):
     def built(self) -> None:
         scene, plan = self.scene, self.plan
         count = len(self.order)
-        materials = soft_materials(scene)
-        kinds = list(dict.fromkeys(materials))
-        material = np.array([kinds.index(m) for m in materials], np.int32)
+        everything, of = scene.materials()
+        used, material = np.unique(of[self.order], return_inverse=True)
+        kinds = [everything[i] for i in used]
         numbers = laws.constants(kinds)
         own = np.unique(self.body)
         friction = np.array([scene.bodies[i].material.friction for i in own], np.float32)
@@ -146,13 +144,3 @@ class SoftPart(Part):
 
     def motion(self) -> tuple[NDArray, NDArray]:
         return self.matter.read("pos"), self.matter.read("vel")
-
-
-def soft_materials(scene: Scene) -> list[Material]:
-    """The material of every soft particle of ``scene``, in the order of their bodies."""
-    return [
-        body.material
-        for index, body in enumerate(scene.bodies)
-        if body.material.model in laws.LAW
-        for _ in range(int((scene.particles.body == index).sum()))
-    ]

@@ -75,8 +75,9 @@ def choose_substeps(
     ``max_substeps`` (``MOST_SUBSTEPS`` if None) is below what the stiffest body needs.
     """
     frame = 1.0 / fps
-    stiffest = min(bodies, key=lambda body: largest_substep(body.material, dx))
-    step = min(largest_substep(stiffest.material, dx), LONGEST_SUBSTEP_S)
+    kinds = [(body.name, material) for body in bodies for material in (body.material, *body.regions)]
+    name, stiffest = min(kinds, key=lambda kind: largest_substep(kind[1], dx))
+    step = min(largest_substep(stiffest, dx), LONGEST_SUBSTEP_S)
     if any(body.material.is_rigid for body in bodies):
         step = min(step, RIGID_SUBSTEP_S)
     wanted = _round_up(frame / step)
@@ -88,16 +89,12 @@ def choose_substeps(
         max_substeps = MOST_SUBSTEPS
     if wanted <= max_substeps:
         return wanted
-    least = _round_up(frame / largest_substep(stiffest.material, dx, COURANT_LIMIT))
+    least = _round_up(frame / largest_substep(stiffest, dx, COURANT_LIMIT))
     if max_substeps < least:
         raise SimulationError(
-            f"'{stiffest.name}' needs {least} substeps a frame to stay stable and only {max_substeps} are allowed; "
-            f"lower its Young's modulus ({stiffest.material.youngs_modulus:g} Pa)"
-            + (
-                f" or its viscosity ({stiffest.material.viscosity:g} Pa s)"
-                if stiffest.material.viscosity
-                else ""
-            )
+            f"'{name}' needs {least} substeps a frame to stay stable and only {max_substeps} are allowed; "
+            f"lower its Young's modulus ({stiffest.youngs_modulus:g} Pa)"
+            + (f" or its viscosity ({stiffest.viscosity:g} Pa s)" if stiffest.viscosity else "")
             + ", use a larger particle spacing, or allow more substeps."
         )
     return max(CONTROL_STEPS, max_substeps - max_substeps % CONTROL_STEPS)

@@ -60,8 +60,10 @@ def _key(scene: Scene, dt: float, capacity: int, box: Box) -> str:
     digest = hashlib.sha256(repr((dt, capacity, box, scene.spacing)).encode())
     for array in (scene.particles.positions, scene.particles.body):
         digest.update(np.ascontiguousarray(array).tobytes())
+    if scene.region is not None:
+        digest.update(scene.region.tobytes())
     for body in scene.bodies:
-        digest.update(msgspec.json.encode([body.name, body.material, body.resting, body.held]))
+        digest.update(msgspec.json.encode([body.name, body.material, body.resting, body.held, body.regions]))
         digest.update(np.ascontiguousarray(body.vertices).tobytes())
         digest.update(np.ascontiguousarray(body.faces).tobytes())
     return digest.hexdigest()

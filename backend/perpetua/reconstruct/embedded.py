@@ -18,6 +18,7 @@ from perpetua.reconstruct.camera import View, find_view
 from perpetua.reconstruct.colour_fit import match_picture
 from perpetua.reconstruct.discs import Painted
 from perpetua.reconstruct.ground_shadow import GroundShadow, find_shading, shadows
+from perpetua.reconstruct.material_regions import with_regions
 from perpetua.reconstruct.matte import object_colours
 from perpetua.reconstruct.particles import fill, spacing_for
 from perpetua.reconstruct.sheet import drape
@@ -113,10 +114,11 @@ class EmbeddedReconstructor:
             FIT_ROUNDS,
             lambda done: progress(0.7 + 0.3 * done, "matching the picture"),
         )
-        return _in_metres(
+        scene = _in_metres(
             things, materials, solids, sheets, clouds, skins, everything[:count], everything[count:],
             shadows(shading, stage, solids), view.camera, picture, matte, spacing, scale, foot,
         )  # fmt: skip
+        return with_regions(scene, picture, things, self.segmenter)
 
 
 def _without_overlap(mattes: list[NDArray[np.float32]]) -> list[NDArray[np.float32]]:

@@ -30,6 +30,8 @@ class Body:
     faces: NDArray[np.int64]
     resting: bool = True
     held: bool = True
+    regions: tuple[Material, ...] = ()
+    """What parts of it are made of instead; ``Scene.region`` says which."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,20 @@ class Scene:
     picture: NDArray[np.uint8]
     matte: NDArray[np.float32]
     centre: NDArray[np.float64]
+    region: NDArray[np.int32] | None = None
+    """[P]: 0 for a particle of its body's own material, n for one of ``regions[n - 1]``; None where no body has regions."""
+
+    def materials(self) -> tuple[list[Material], NDArray[np.int32]]:
+        """The different materials of the scene, and which one each particle [P] is made of."""
+        kinds: list[Material] = []
+        material = np.zeros(len(self.particles), np.int32)
+        region = np.zeros(len(material), np.int32) if self.region is None else self.region
+        for index, body in enumerate(self.bodies):
+            for number, kind in enumerate((body.material, *body.regions)):
+                if kind not in kinds:
+                    kinds.append(kind)
+                material[(self.particles.body == index) & (region == number)] = kinds.index(kind)
+        return kinds, material
 
     def rest_state(self) -> State:
         """The state of frame 0: everything at rest."""
@@ -75,6 +91,8 @@ class Scene:
             np.save(folder / f"body{index}.faces.npy", body.faces)
         for name in ("picture", "matte", "centre"):
             np.save(folder / f"{name}.npy", getattr(self, name))
+        if self.region is not None:
+            np.save(folder / "region.npy", self.region)
         np.save(folder / "camera.K.npy", self.camera.K)
         np.save(folder / "camera.world_to_camera.npy", self.camera.world_to_camera)
         record = {
@@ -82,7 +100,13 @@ class Scene:
             "width": self.camera.width,
             "height": self.camera.height,
             "bodies": [
-                {"name": b.name, "material": b.material, "resting": b.resting, "held": b.held}
+                {
+                    "name": b.name,
+                    "material": b.material,
+                    "resting": b.resting,
+                    "held": b.held,
+                    "regions": b.regions,
+                }
                 for b in self.bodies
             ],
         }
@@ -108,6 +132,7 @@ class Scene:
                     array(f"body{index}.faces"),
                     entry["resting"],
                     entry["held"],
+                    tuple(msgspec.convert(r, Material) for r in entry["regions"]),
                 )
                 for index, entry in enumerate(record["bodies"])
             ]
@@ -130,6 +155,7 @@ class Scene:
                 array("picture"),
                 array("matte"),
                 array("centre"),
+                array("region") if (folder / "region.npy").is_file() else None,
             )
         except FileNotFoundError as error:
             raise CacheError(
