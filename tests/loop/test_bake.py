@@ -88,11 +88,15 @@ def test_a_stopped_bake_goes_on_and_gives_the_same_bytes(
 
 
 def test_an_exploding_round_is_named_and_what_was_baked_stays(identity: Baked, take: Take, picture: Path):
-    blast = Push("blast", (0, 0, 0.03), (0, 0, 1), 1e9, reach=0.05)
+    blast = Push("blast", (0, 0, 0.03), (0, 0, 1), 1e9, reach=0.05, start=2)
     mad = msgspec.structs.replace(take, rounds=(Round(8, (blast,)),))
-    with pytest.raises(SimulationError, match="ball"):
+    with pytest.raises(SimulationError, match=r"'ball' exploded in frame 3.*2 good frames are kept in"):
         bake(mad, picture, identity.store, identity.cache, 1, Progress())
     assert verify(identity.cache).frames == 17
+    (stopped,) = identity.stage("stopped")
+    positions, last = np.load(stopped / "positions.npy"), State.load(stopped / "end.npz")
+    assert len(positions) == 3
+    np.testing.assert_array_equal(positions[-1], last.particles.positions)
 
 
 @pytest.mark.parametrize(

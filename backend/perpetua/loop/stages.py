@@ -11,13 +11,14 @@ import numpy as np
 import torch
 
 from perpetua import registry
+from perpetua.errors import SimulationError
 from perpetua.loop.film import film
 from perpetua.loop.resume import Stage, StageStore
 from perpetua.optimize.api import Correction, ViewTarget
 from perpetua.optimize.apply import apply_correction
 from perpetua.optimize.correct import optimise
 from perpetua.optimize.write_back import write_back
-from perpetua.physics.api import PhysicsEngine, RoundPlan, Simulation
+from perpetua.physics.api import PhysicsEngine, RoundPlan, Simulation, SimulationStopped
 from perpetua.progress import Progress
 from perpetua.refine.api import Memory, Refiner, RenderedVideo, RoundContext
 from perpetua.scene import Camera, Gaussians, Scene, State, Trajectory
@@ -64,13 +65,24 @@ class Studio:
         """The engine's own motion under this round's forces."""
 
         def make(folder: Path) -> None:
-            result = self._simulate(self.scene, load_state(start), 1.0, self._listen("simulate"))
+            try:
+                result = self._simulate(self.scene, load_state(start), 1.0, self._listen("simulate"))
+            except SimulationStopped as stopped:
+                so_far = stopped.so_far
+                kept = self.store.run("stopped", inputs, lambda place: save(place, so_far))
+                raise SimulationError(
+                    f"{stopped} Its {so_far.trajectory.frames - 1} good frames are kept in {kept.folder}."
+                ) from stopped
+            save(folder, result)
+
+        def save(folder: Path, result: Simulation) -> None:
             save_trajectory(folder, result.trajectory)
             result.end.save(folder / "end.npz")
             np.save(folder / "sh.npy", np.load(start.path("sh.npy")))
             (folder / "idle.json").write_bytes(msgspec.json.encode(result.idle))
 
-        return self.store.run("simulate", {"start": start, **self._forces()}, make)
+        inputs = {"start": start, **self._forces()}
+        return self.store.run("simulate", inputs, make)
 
     def render(self, coarse: Stage, corrected: Stage | None, camera: Camera) -> Stage:
         """A video of the round from ``camera``, corrected if there is a correction."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
+from perpetua.errors import SimulationError
 from perpetua.progress import Progress
 from perpetua.scene.particles import State
 from perpetua.scene.scene import Scene
@@ -39,12 +40,21 @@ class Simulation:
     """Names of the round's actions that reached no object."""
 
 
+class SimulationStopped(SimulationError):
+    """A round that went wrong after it had begun. ``so_far``: its good frames, the last of them as the end; at least the start."""
+
+    def __init__(self, message: str, so_far: Simulation) -> None:
+        super().__init__(message)
+        self.so_far = so_far
+
+
 class PhysicsEngine(Protocol):
     """Moves particles. Must be deterministic for the same inputs in a fresh process."""
 
     def simulate(self, scene: Scene, state: State, plan: RoundPlan, progress: Progress) -> Simulation:
         """Advance ``state`` by the round's frames.
 
-        Raises ``SimulationError`` naming the object and the likely remedy when something explodes or leaves the bounds.
+        Raises ``SimulationError`` for what cannot be simulated, and within a frame ``SimulationStopped``, naming the object and
+        the likely remedy, when something explodes or leaves the bounds.
         """
         ...

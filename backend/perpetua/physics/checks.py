@@ -16,6 +16,13 @@ CELLS_PER_SUBSTEP = 0.9
 """Matter that crosses a whole cell within a substep jumps over its neighbours."""
 
 
+MOMENTUM_TOLERANCE = 0.01
+"""Share of a frame's gain by gravity, and of the sum of all |m v|, that momentum may be off: single precision needs a thousandth."""
+
+AIRBORNE_CELLS = 3.0
+"""Matter higher than so many cells above the plane does not touch it."""
+
+
 class Exploded(SimulationError):
     """The explicit solver lost stability within a frame; a finer substep may keep it."""
 
@@ -63,6 +70,8 @@ def check_frame(scene: Scene, particles: Particles, dx: float, dt: float, frame:
     """After a frame: finite, deformed within reason, slower than a cell a substep. Raises ``Exploded`` that names the
     object, the frame and the remedy. ``pushes`` names the actions at work, for the remedy."""
     count = len(particles)
+    if count != len(scene.particles) or not np.array_equal(particles.body, scene.particles.body):
+        raise Exploded(f"Matter was lost or changed its object in frame {frame}; bake the round again.")
     for name in ("positions", "velocities", "F"):
         bad = ~np.isfinite(getattr(particles, name)).reshape(count, -1).all(1)
         if bad.any():
@@ -79,6 +88,28 @@ def check_frame(scene: Scene, particles: Particles, dx: float, dt: float, frame:
     if torn.any():
         raise Exploded(
             _exploded(scene, particles, torn, frame, pushes, "it is crushed or stretched out of its shape")
+        )
+
+
+def check_momentum(
+    scene: Scene, before: Particles, after: Particles, gained: NDArray, dx: float, frame: int
+) -> None:
+    """After a frame in which no action worked and nothing touched the plane: the momentum of all particles grew by their mass
+    times ``gained`` [3] m/s (gravity over the frame) and nothing else. Raises ``Exploded``. Where rigid bodies, cloth or gas
+    share the scene the plane, the air and what holds them take momentum, and nothing is checked."""
+    if not all(body.material.on_grid for body in scene.bodies):
+        return
+    if min(before.positions[:, 2].min(), after.positions[:, 2].min()) < AIRBORNE_CELLS * dx:
+        return
+    mass = np.array([b.material.particle_mass(scene.spacing) for b in scene.bodies])[before.body]
+    total = mass.sum()
+    had, has = (mass @ p.velocities.astype(np.float64) for p in (before, after))
+    off = np.linalg.norm(has - had - total * gained)
+    moving = mass @ np.linalg.norm(after.velocities.astype(np.float64), axis=1)
+    if off > MOMENTUM_TOLERANCE * (total * np.linalg.norm(gained) + moving) + 1e-12:
+        away = np.linalg.norm(after.velocities - before.velocities - gained, axis=1)
+        raise Exploded(
+            _exploded(scene, after, away >= away.max(), frame, "", f"it gained {off:.3g} N s from nothing")
         )
 
 

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from perpetua.errors import Cancelled
+from perpetua.errors import Cancelled, SimulationError
 from perpetua.physics import checks, deformation, forces, grid, settle, stability, worlds
-from perpetua.physics.api import RoundPlan, Simulation
+from perpetua.physics.api import RoundPlan, Simulation, SimulationStopped
 from perpetua.physics.parts import Snapshot
 from perpetua.progress import Progress
 from perpetua.scene.actions import sample_scalar, sample_vector
@@ -98,18 +98,24 @@ class _Run:
             gravity = sample_vector(self.plan.gravity, self.plan.start_frame)
             world = self._roomy_world(now, 0)
             now = replace(now, particles=settle.settled(world, self.scene, self.state, gravity, self.dt))
+
+        def so_far() -> Simulation:
+            times = self.state.time + np.arange(len(positions), dtype=np.float64) * self.frame_s
+            end = State(now.particles, total, now.rigid, float(times[-1]), now.memory)
+            trajectory = Trajectory(np.stack(positions), np.stack(gradients), times)
+            return Simulation(trajectory, end, self.substeps, self._idle())
+
         for frame in range(count):
             before = now.particles.positions
-            now = self._frame(now, frame)
+            try:
+                now = self._frame(now, frame)
+            except SimulationError as error:
+                raise SimulationStopped(str(error), so_far()) from error
             total = self._deform(total, before, now.particles)
             positions.append(now.particles.positions)
             gradients.append(total)
         self.progress(1.0, self._summary())
-        times = self.state.time + np.arange(count + 1, dtype=np.float64) * self.frame_s
-        end = State(now.particles, total, now.rigid, float(times[-1]), now.memory)
-        return Simulation(
-            Trajectory(np.stack(positions), np.stack(gradients), times), end, self.substeps, self._idle()
-        )
+        return so_far()
 
     def _frame(self, now: Snapshot, frame: int) -> Snapshot:
         """The state a frame later; again with a finer substep where it exploded, and in a larger box where matter came
@@ -123,6 +129,9 @@ class _Run:
             after = world.store(now.particles)
             try:
                 checks.check_frame(self.scene, after.particles, self.dx, self.dt, number, working)
+                if not working:
+                    gained = self._gravity_over(frame) * self.frame_s
+                    checks.check_momentum(self.scene, now.particles, after.particles, gained, self.dx, number)
             except checks.Exploded:
                 if self._hopeless(now.particles, frame) or not self._refine():
                     raise
@@ -178,6 +187,12 @@ class _Run:
                 [item for item in entries if item is not None], self.substeps // stability.CONTROL_STEPS
             )
         return ", ".join(working)
+
+    def _gravity_over(self, frame: int) -> NDArray[np.float64]:
+        """[3] m/s^2: the mean gravity of a frame, as ``_advance`` samples it."""
+        start = self.plan.start_frame + frame
+        moments = (np.arange(stability.CONTROL_STEPS) + 0.5) / stability.CONTROL_STEPS
+        return np.mean([sample_vector(self.plan.gravity, start + moment) for moment in moments], axis=0)
 
     def _extent(self, particles: Particles) -> tuple[NDArray, NDArray, float]:
         """Corners [3], [3] m of the soft matter, and how far its fastest particle goes in a frame, m."""
