@@ -9,6 +9,7 @@ PerpetuaError
 ├── SimulationError        the simulation went wrong (NaN, out of bounds)
 ├── RenderError            a rasteriser was asked for what it does not do
 ├── RefinerError           a refiner is missing something or gave an unusable video
+│   └── WaitingForFiles    a refined video is made elsewhere and is not there yet
 ├── CacheError             a 4D cache is damaged, incomplete or of another version
 ├── UnknownNameError       a registry has no such part
 └── Cancelled              the artist stopped it (not a failure)
@@ -51,6 +52,18 @@ class RenderError(PerpetuaError):
 
 class RefinerError(PerpetuaError):
     code = "refiner"
+
+
+class WaitingForFiles(RefinerError):
+    """``folders``: where refined videos are waited for."""
+
+    def __init__(self, folders: list[str]) -> None:
+        self.folders = folders
+        what = "the refined video: put it" if len(folders) == 1 else "refined videos: put them"
+        super().__init__(
+            f"Waiting for {what} into {' and '.join(folders)} (refined.mp4, or numbered pictures in refined/; README.txt there "
+            "says more), then bake again."
+        )
 
 
 class CacheError(PerpetuaError):

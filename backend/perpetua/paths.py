@@ -21,3 +21,17 @@ def cache_home() -> Path:
 def default_store() -> Path:
     """Where jobs and finished stages are kept unless told otherwise."""
     return cache_home() / "store"
+
+
+def models_home() -> Path:
+    """Where weights of video models lie, a folder for each; ``PERPETUA_MODELS`` overrides it. Nothing is ever fetched into it."""
+    if chosen := os.environ.get("PERPETUA_MODELS"):
+        return Path(chosen).expanduser()
+    return cache_home() / "models"
+
+
+def exchange_home() -> Path:
+    """Where videos are handed to other programs and taken back; ``PERPETUA_EXCHANGE`` overrides it."""
+    if chosen := os.environ.get("PERPETUA_EXCHANGE"):
+        return Path(chosen).expanduser()
+    return Path.home() / "Perpetua" / "exchange"

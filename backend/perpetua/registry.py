@@ -18,6 +18,7 @@ PARTS: dict[str, dict[str, str]] = {
     "refiner": {
         "none": "perpetua.refine.none:NoRefiner",
         "teacher": "perpetua.refine.teacher:TeacherRefiner",
+        "files": "perpetua.refine.files.refiner:FilesRefiner",
     },
 }
 

@@ -213,6 +213,9 @@ class Round(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     frames: int
     actions: tuple[Action, ...] = ()
     name: str = ""
+    refiner: RefinerSpec | None = None
+    """None refines as the take says. The take's refiner by name: these options instead of its own of that name, the others as
+    they are. Another refiner: these options alone."""
 
 
 class Take(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -236,6 +239,15 @@ class Take(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     quality: Quality = Quality()
     seed: int = 0
     version: int = TAKE_VERSION
+
+    def round_refiner(self, index: int) -> RefinerSpec:
+        """The refiner of round ``index`` (0-based), with all its options."""
+        own = self.rounds[index].refiner
+        if own is None:
+            return self.refiner
+        if own.name != self.refiner.name:
+            return own
+        return RefinerSpec(own.name, {**self.refiner.options, **own.options})
 
     def round_start(self, index: int) -> int:
         """Frame that round ``index`` (0-based) starts from."""

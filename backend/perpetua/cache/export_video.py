@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
-import imageio_ffmpeg
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from perpetua.mp4 import write_video
 from perpetua.progress import Progress
 from perpetua.render import Layers, render_layers
 from perpetua.render.film import compose
 from perpetua.scene import Camera, Gaussians
 from perpetua_protocol.cache import Cache, CameraRecord, RoundRecord
-
-H264 = ["-crf", "16", "-preset", "fast"]
-"""Visually lossless for pictures of this size."""
 
 
 def export_videos(folder: Path, out: Path, progress: Progress, width: int | None = None) -> list[Path]:
@@ -38,25 +35,6 @@ def export_videos(folder: Path, out: Path, progress: Progress, width: int | None
             paths.append(path)
             progress(len(paths) / total, path.name)
     return paths
-
-
-def write_video(path: Path, frames: Iterable[NDArray[np.uint8]], fps: float, size: tuple[int, int]) -> None:
-    """Encode [H, W, 3] uint8 frames as H.264 in an MP4 that plays everywhere."""
-    writer = imageio_ffmpeg.write_frames(
-        str(path),
-        size,
-        fps=fps,
-        codec="libx264",
-        pix_fmt_out="yuv420p",
-        macro_block_size=2,
-        output_params=H264,
-    )
-    writer.send(None)
-    try:
-        for frame in frames:
-            writer.send(np.ascontiguousarray(frame))
-    finally:
-        writer.close()
 
 
 def _frames(

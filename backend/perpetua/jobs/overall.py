@@ -26,8 +26,9 @@ class Overall:
         self._round = 0
         self._begin: dict[tuple[int, str], tuple[float, float]] = {}
         plan = [(0, "reconstruct", _RECONSTRUCT_WEIGHT), (0, "cache", _WEIGHTS["cache"])]
-        weights = _WEIGHTS if take.refiner.name == "none" else _WEIGHTS | _REFINED_WEIGHTS
         for index in range(1, through_round + 1):
+            refines = take.round_refiner(index - 1).name != "none"
+            weights = _WEIGHTS | _REFINED_WEIGHTS if refines else _WEIGHTS
             plan += [(index, what, weights[what.split()[0]]) for what in _stages(take)]
         total = sum(weight for _, _, weight in plan)
         done = 0.0

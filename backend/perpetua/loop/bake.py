@@ -15,7 +15,7 @@ from perpetua.cache.arrays import animated_arrays, splat_arrays
 from perpetua.cache.writer import CacheWriter
 from perpetua.loop.resume import Stage, StageStore, digest_of, file_digest
 from perpetua.loop.round import PlayedRound, play_round
-from perpetua.loop.stages import Studio, load_idle, refiner_of
+from perpetua.loop.stages import Studio, load_idle, refiners_of
 from perpetua.loop.views import cameras_of
 from perpetua.progress import Progress
 from perpetua.reconstruct.picture import load_picture
@@ -58,7 +58,7 @@ def bake(
     Raises ``ProtocolError`` or ``PerpetuaError`` with a sentence for the artist; what was in ``output`` before stays playable.
     """
     validate(take)
-    refiner = refiner_of(take)
+    refiners = refiners_of(take, through_round)
     engine = registry.load("engine", "genesis")()
     stages = StageStore(store / "stages")
     stages.sweep()
@@ -69,13 +69,16 @@ def bake(
     reconstruct_seconds = time.monotonic() - clock
 
     front, sides = cameras_of(take, scene, take.quality.width)
-    studio = Studio(stages, take, scene, scene_stage, front, sides, engine, refiner, progress)
+    studio = Studio(stages, take, scene, scene_stage, front, sides, engine, refiners, progress)
     writer = CacheWriter(output, _meta(take, scene, [front, *sides]))
     try:
         summaries = _play(studio, writer, through_round)
     except BaseException:
         writer.abandon()
         raise
+    finally:
+        for refiner in refiners:
+            refiner.release()
     writer.finish()
     counts = (len(scene.particles), len(scene.foreground), len(scene.background))
     summary = BakeSummary(str(output), writer.meta.frames, *counts, round(reconstruct_seconds, 2), summaries)

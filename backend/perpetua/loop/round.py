@@ -36,14 +36,13 @@ def play_round(studio: Studio, index: int, start: Stage, memory: Stage) -> tuple
 
     coarse = studio.simulate(start)
     front = studio.render(coarse, None, studio.front)
-    refined = [studio.refine(front, studio.front, start, memory)]
+    refined = studio.refine_all([front], [studio.front], start, memory)
     corrected = studio.optimise(coarse, [studio.front], refined, None)
 
     sides = [studio.render(coarse, corrected, camera) for camera in studio.sides]
-    refined += [
-        studio.refine(side, camera, start, memory) for side, camera in zip(sides, studio.sides, strict=True)
-    ]
+    refined += studio.refine_all(sides, studio.sides, start, memory)
     corrected = studio.optimise(coarse, [studio.front, *studio.sides], refined, corrected)
 
+    memory = studio.remember(memory, refined[0])
     end = studio.write_back(coarse, corrected)
     return PlayedRound(coarse, corrected, end), memory

@@ -11,18 +11,21 @@ import numpy as np
 import torch
 
 from perpetua import registry
-from perpetua.errors import SimulationError
+from perpetua.errors import SimulationError, WaitingForFiles
 from perpetua.loop.film import film
-from perpetua.loop.resume import Stage, StageStore
+from perpetua.loop.resume import Stage, StageStore, digest_of
 from perpetua.optimize.api import Correction, ViewTarget
 from perpetua.optimize.apply import apply_correction
 from perpetua.optimize.correct import optimise
 from perpetua.optimize.write_back import write_back
 from perpetua.physics.api import PhysicsEngine, RoundPlan, Simulation, SimulationStopped
 from perpetua.progress import Progress
-from perpetua.refine.api import Memory, Refiner, RenderedVideo, RoundContext
+from perpetua.refine.api import LAST_REFINED, Memory, Refiner, RenderedVideo, RoundContext, VideoName
 from perpetua.scene import Camera, Gaussians, Scene, State, Trajectory
-from perpetua_protocol.take import Take
+from perpetua_protocol.take import RefinerSpec, Take
+
+VIDEO_ARRAYS = ("rgb", "alpha", "depth", "flow", "masks")
+"""Of a rendered video, as files; the last two only where a refiner needs them."""
 
 
 @dataclass(frozen=True)
@@ -36,13 +39,19 @@ class Studio:
     front: Camera
     sides: list[Camera]
     engine: PhysicsEngine
-    refiner: Refiner
+    refiners: list[Refiner]
+    """One for each round that is played."""
     progress: Progress
     index: int = 0
 
     def for_round(self, index: int) -> Studio:
         """The same studio, working on round ``index`` (1-based)."""
         return replace(self, index=index)
+
+    @property
+    def refiner(self) -> Refiner:
+        """The refiner of the round."""
+        return self.refiners[self.index - 1]
 
     # -- where a take begins ------------------------------------------------------------------------------------
 
@@ -89,12 +98,16 @@ class Studio:
 
         def make(folder: Path) -> None:
             trajectory, foreground = self._moved(coarse, corrected)
-            video = film(self.scene, trajectory, foreground, camera, self._listen(f"render {camera.name}"))
-            save_video(folder, video)
+            listen = self._listen(f"render {camera.name}")
+            save_video(folder, film(self.scene, trajectory, foreground, camera, listen, self.refiner.needs))
 
-        return self.store.run(
-            "render", {"coarse": coarse, "corrected": corrected, "camera": camera_key(camera)}, make
-        )
+        inputs = {
+            "coarse": coarse,
+            "corrected": corrected,
+            "camera": camera_key(camera),
+            "layers": sorted(self.refiner.needs),
+        }
+        return self.store.run("render", inputs, make)
 
     def prepare_refiner(self, start: Stage, memory: Stage) -> Stage:
         """Whatever the refiner wants to do once before this round's videos."""
@@ -103,7 +116,7 @@ class Studio:
             listen = self._listen("prepare refiner")
             _save_memory(folder, self.refiner.prepare(self._context(start), _load_memory(memory), listen))
 
-        inputs = {"refiner": self.take.refiner, "memory": memory, "start": start, **self._forces()}
+        inputs = {"refiner": self._refiner_spec(), "memory": memory, "start": start, **self._forces()}
         return self.store.run("prepare", inputs, make)
 
     def refine(self, video: Stage, camera: Camera, start: Stage, memory: Stage) -> Stage:
@@ -115,9 +128,37 @@ class Studio:
             refined = self.refiner.refine(rendered, self._context(start), _load_memory(memory), listen)
             np.save(folder / "rgb.npy", refined)
 
-        return self.store.run(
-            "refine", {"refiner": self.take.refiner, "video": video, "memory": memory}, make
-        )
+        name = VideoName(self.take.name, self.index, camera.name, video.key)
+        inputs = {
+            "refiner": self._refiner_spec(),
+            "outside": self.refiner.inputs(name),
+            "video": video,
+            "memory": memory,
+        }
+        return self.store.run("refine", inputs, make)
+
+    def refine_all(
+        self, videos: list[Stage], cameras: list[Camera], start: Stage, memory: Stage
+    ) -> list[Stage]:
+        """Every video refined. What is made elsewhere is asked for in all views before the bake stops to wait for it."""
+        refined, folders = [], []
+        for video, camera in zip(videos, cameras, strict=True):
+            try:
+                refined.append(self.refine(video, camera, start, memory))
+            except WaitingForFiles as waiting:
+                folders += waiting.folders
+        if folders:
+            raise WaitingForFiles(folders)
+        return refined
+
+    def remember(self, memory: Stage, front: Stage) -> Stage:
+        """The refiner's memory for the next round, with how the front view ended."""
+
+        def make(folder: Path) -> None:
+            last = np.load(front.path("rgb.npy"), mmap_mode="r")[-1]
+            _save_memory(folder, {**_load_memory(memory), LAST_REFINED: np.array(last)})
+
+        return self.store.run("remember", {"memory": memory, "front": front}, make)
 
     def optimise(
         self, coarse: Stage, cameras: list[Camera], refined: list[Stage], start: Stage | None
@@ -186,13 +227,16 @@ class Studio:
         plan = self._plan()
         return {
             "scene": self.scene_stage,
-            "round": plan.round,
+            "round": msgspec.structs.replace(plan.round, refiner=None),
             "start_frame": plan.start_frame,
             "fps": plan.fps,
             "gravity": plan.gravity,
             "max_substeps": plan.max_substeps,
             "seed": plan.seed,
         }
+
+    def _refiner_spec(self) -> RefinerSpec:
+        return self.take.round_refiner(self.index - 1)
 
     def _simulate(self, scene: Scene, state: State, refinement: float, progress: Progress) -> Simulation:
         return self.engine.simulate(scene, state, self._plan(refinement), progress)
@@ -209,7 +253,8 @@ class Studio:
         def render(trajectory: Trajectory, camera: Camera) -> RenderedVideo:
             return film(scene, trajectory, scene.foreground, camera, self._listen(f"refine {camera.name}"))
 
-        return RoundContext(scene, load_state(start), self.index, simulate, render)
+        start_state = load_state(start)
+        return RoundContext(scene, start_state, self.index, simulate, render, self.take.name, self.take.fps)
 
     def _moved(self, coarse: Stage, corrected: Stage | None) -> tuple[Trajectory, Gaussians]:
         scene, trajectory = self._scene_at(coarse), load_trajectory(coarse)
@@ -250,12 +295,16 @@ def load_trajectory(stage: Stage) -> Trajectory:
 
 
 def save_video(folder: Path, video: RenderedVideo) -> None:
-    for name in ("rgb", "alpha", "depth"):
-        np.save(folder / f"{name}.npy", getattr(video, name))
+    for name in VIDEO_ARRAYS:
+        array = getattr(video, name)
+        if array is not None:
+            np.save(folder / f"{name}.npy", array)
 
 
 def load_video(stage: Stage, camera: Camera) -> RenderedVideo:
-    return RenderedVideo(camera, *(np.load(stage.path(f"{name}.npy")) for name in ("rgb", "alpha", "depth")))
+    paths = {name: stage.path(f"{name}.npy") for name in VIDEO_ARRAYS}
+    arrays = {name: np.load(path) for name, path in paths.items() if path.exists()}
+    return RenderedVideo(camera, **arrays, key=stage.key)
 
 
 def camera_key(camera: Camera) -> dict[str, Any]:
@@ -267,9 +316,17 @@ def camera_key(camera: Camera) -> dict[str, Any]:
     }
 
 
-def refiner_of(take: Take) -> Refiner:
-    """The take's refiner, built with its options."""
-    return registry.load("refiner", take.refiner.name)(**take.refiner.options)
+def refiners_of(take: Take, through_round: int) -> list[Refiner]:
+    """The refiners of the first ``through_round`` rounds, built with their options; rounds with the same settings share one."""
+    made: dict[str, Refiner] = {}
+    refiners = []
+    for index in range(through_round):
+        spec = take.round_refiner(index)
+        key = digest_of(spec)
+        if key not in made:
+            made[key] = registry.load("refiner", spec.name)(**spec.options)
+        refiners.append(made[key])
+    return refiners
 
 
 def _save_memory(folder: Path, memory: Memory) -> None:

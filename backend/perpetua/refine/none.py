@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from perpetua.errors import RefinerError
 from perpetua.progress import Progress
-from perpetua.refine.api import Memory, RenderedVideo, RoundContext, Video, options_error
+from perpetua.refine.api import Memory, Refiner, RenderedVideo, RoundContext, Video, options_error
 
 
-class NoRefiner:
+class NoRefiner(Refiner):
     """Gives every video back as it is. It has no options."""
 
     def __init__(self, **options: object) -> None:

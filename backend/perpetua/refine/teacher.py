@@ -15,7 +15,7 @@ import numpy as np
 
 from perpetua.errors import RefinerError
 from perpetua.progress import Progress
-from perpetua.refine.api import Memory, RenderedVideo, RoundContext, Video, options_error
+from perpetua.refine.api import Memory, Refiner, RenderedVideo, RoundContext, Video, options_error
 from perpetua.refine.check import checked
 from perpetua.scene.materials import Material
 from perpetua.scene.particles import Particles, RigidPose, State
@@ -34,7 +34,7 @@ GRID = "grid_refinement"
 STATE, TRAJECTORY = "teacher.state.", "teacher.trajectory."
 
 
-class TeacherRefiner:
+class TeacherRefiner(Refiner):
     """Options, all 1 unless given and all above zero: ``youngs_modulus_factor``, ``density_factor``, ``friction_factor``,
     ``yield_stress_factor`` and ``viscosity_factor`` multiply that value of every object's material;
     ``grid_refinement`` is the teacher's grid cells per default grid cell along one axis."""
