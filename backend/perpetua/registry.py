@@ -19,6 +19,10 @@ PARTS: dict[str, dict[str, str]] = {
         "none": "perpetua.refine.none:NoRefiner",
         "teacher": "perpetua.refine.teacher:TeacherRefiner",
         "files": "perpetua.refine.files.refiner:FilesRefiner",
+        "wan": "perpetua.refine.diffusion.refiner:WanRefiner",
+        "wan_vace": "perpetua.refine.diffusion.refiner:WanVACERefiner",
+        "cogvideox": "perpetua.refine.diffusion.refiner:CogVideoXRefiner",
+        "ltx": "perpetua.refine.diffusion.refiner:LTXRefiner",
     },
 }
 

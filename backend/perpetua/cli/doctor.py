@@ -10,14 +10,18 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from perpetua import __version__, registry
 from perpetua.cli.console import table
 from perpetua.errors import PerpetuaError
-from perpetua.paths import cache_home
+from perpetua.paths import cache_home, models_home
 from perpetua_protocol.errors import ProtocolError
+
+if TYPE_CHECKING:
+    from perpetua.refine.diffusion.refiner import DiffusionRefiner
 
 GIB = 2**30
 ENOUGH_MEMORY_GIB = 6
@@ -42,6 +46,8 @@ CORE = (
     "msgspec",
     "pyzmq",
     "usd-core",
+    "diffusers",
+    "transformers",
 )
 
 LIBRARIES = {"GL": "Genesis and Blender", "EGL": "Genesis and Blender", "X11": "Blender"}
@@ -159,7 +165,42 @@ def _backend() -> Finding:
 
 
 def _parts() -> list[Finding]:
-    return [
-        Finding(kind, "ok", f"{', '.join(registry.names(kind))}; none of them needs model weights")
-        for kind in registry.PARTS
+    found = [
+        Finding(kind, "ok", ", ".join(registry.names(kind))) for kind in registry.PARTS if kind != "refiner"
     ]
+    return [*found, *_refiners()]
+
+
+def _refiners() -> list[Finding]:
+    """Which refiners work as they are, and what the others need: licence, memory, and where the weights go."""
+    from perpetua.refine.diffusion.refiner import FAMILIES
+
+    heavy = {family.name for family in FAMILIES}
+    light = ", ".join(name for name in registry.names("refiner") if name not in heavy)
+    home = models_home()
+    return [
+        Finding("refiner", "ok", f"{light}; none of these needs weights"),
+        Finding("models", "ok", f"weights are looked for in {home}, each checkpoint in a folder of its own"),
+        *(_refiner(family, home) for family in FAMILIES),
+    ]
+
+
+def _refiner(family: type[DiffusionRefiner], home: Path) -> Finding:
+    from perpetua.refine.diffusion.loading import usable
+
+    card = family.backbone.card
+    if folders := usable(family.backbone, home):
+        sizes = [f"model: {folder.name} ({_gigabytes(folder):.1f} GB)" for folder in folders]
+        return Finding(
+            f"refiner {family.name}", "ok", f"{'; '.join(sizes)}; {card.memory}; licence: {card.licence}"
+        )
+    text = (
+        f"no weights. For {card.family} put {card.checkpoints} in a folder of {home}, in diffusers' layout: "
+        f"model_index.json, and scheduler, text_encoder, tokenizer, transformer and vae with .safetensors. "
+        f"Needs {card.memory}. Licence: {card.licence}"
+    )
+    return Finding(f"refiner {family.name}", "extra", text)
+
+
+def _gigabytes(folder: Path) -> float:
+    return sum(path.stat().st_size for path in folder.rglob("*.safetensors")) / 1e9

@@ -1,0 +1,1 @@
+"""Families of video models, one file each: how its pipeline is called, and what its latents are."""
