@@ -1,0 +1,51 @@
+"""Every numbered script stages a shot that plays; one at toy size always, all of them with the slow tests."""
+
+import runpy
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from perpetua.demo.staged import Prop, Shot, ball, sheet, stage
+
+FOLDER = Path(__file__).parents[1] / "examples"
+SCRIPTS = sorted(path for path in FOLDER.glob("[0-9]*.py") if "SHOT" in path.read_text())
+
+
+def test_props_stand_where_they_are_put_and_are_seen():
+    shot = Shot(
+        "two",
+        (
+            Prop("ball", "jelly", ball(0.03), at=(0.1, 0, 0)),
+            Prop("rag", "cotton", sheet(0.1, 0.1), at=(0, 0, 0.2)),
+        ),
+        (),
+    )
+    scene = stage(shot)
+    rag = scene.particles.body == 1
+    np.testing.assert_allclose(scene.particles.positions[~rag].mean(0), [0.1, 0, 0.03], atol=1e-3)
+    np.testing.assert_allclose(scene.particles.positions[rag], scene.bodies[1].vertices, atol=1e-6)
+    assert [body.resting for body in scene.bodies] == [True, False]
+    assert len(scene.foreground) == len(scene.particles) + len(scene.binding.ground)
+
+
+def test_there_is_a_script_for_every_material_model():
+    from perpetua.scene.materials import resolve
+    from perpetua_protocol.take import MaterialSpec
+
+    models = set()
+    for path in SCRIPTS:
+        for prop in runpy.run_path(str(path))["SHOT"].props:
+            models.add(resolve(MaterialSpec(prop.material)).model)
+    assert models >= {"elastic", "plastic", "snow", "sand", "liquid", "rigid", "cloth", "gas"}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("path", SCRIPTS, ids=[path.stem for path in SCRIPTS])
+def test_a_script_leaves_a_film(path, tmp_path):
+    shot = runpy.run_path(str(path))["SHOT"].toy()
+    trajectory = shot.play(tmp_path / "film.mp4")
+    assert trajectory.frames == 1 + 2 * len(shot.rounds)
+    assert np.isfinite(trajectory.positions).all()
+    assert np.linalg.norm(trajectory.positions[-1] - trajectory.positions[0], axis=1).max() > 1e-5
+    assert (tmp_path / "film.mp4").stat().st_size > 500
