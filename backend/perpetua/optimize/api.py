@@ -23,6 +23,18 @@ class ViewTarget:
 
 
 @dataclass(frozen=True)
+class Settings:
+    """Parts of the backward pass that can be left out, to see what each is worth.
+
+    nuisance: whether a video's own colours and warp are estimated and taken out, and views that the others contradict trusted less.
+    smooth_knots: whether a correction is smooth in time; otherwise it has a knot in every frame, and bends cost nothing.
+    """
+
+    nuisance: bool = True
+    smooth_knots: bool = True
+
+
+@dataclass(frozen=True)
 class Correction:
     """Smooth corrections of a round.
 

@@ -34,14 +34,15 @@ def apply_correction(
     positions, F = trajectory.positions.copy(), trajectory.F.copy()
     weights = value_weights(correction.knots, np.arange(trajectory.frames))
     soft = ~rigid_particles(scene)
+    shaped = soft & ~particles_of(scene, "gas")  # puffs keep their shape
     poses = rigid_corrections(scene, trajectory, correction)
     for frame in range(1, trajectory.frames):
         before = trajectory.positions[frame].astype(np.float64)
         after = before + np.einsum("q,qpi->pi", weights[frame], correction.displacement)
         after[soft, 2] = np.maximum(after[soft, 2], np.minimum(before[soft, 2], 0.0))
-        if soft.any():
-            stretch = deformation(before[soft], (after - before)[soft], scene.particles.body[soft])
-            F[frame, soft] = stretch @ trajectory.F[frame, soft]
+        if shaped.any():
+            stretch = deformation(before[shaped], (after - before)[shaped], scene.particles.body[shaped])
+            F[frame, shaped] = stretch @ trajectory.F[frame, shaped]
         for body, pose in poses.items():
             mine = scene.particles.body == body
             after[mine], turn = pose.displaced(before[mine], frame)
@@ -66,6 +67,12 @@ def rigid_particles(scene: Scene) -> NDArray[np.bool_]:
     """[P]: whether a particle belongs to a rigid body."""
     rigid = np.array([body.material.is_rigid for body in scene.bodies], dtype=bool)
     return rigid[scene.particles.body]
+
+
+def particles_of(scene: Scene, *models: str) -> NDArray[np.bool_]:
+    """[P]: whether a particle's body is made of a material of one of ``models``."""
+    chosen = np.array([body.material.model in models for body in scene.bodies], dtype=bool)
+    return chosen[scene.particles.body]
 
 
 def rigid_corrections(

@@ -15,12 +15,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from perpetua.optimize.api import Correction, ViewTarget
-from perpetua.optimize.apply import apply_correction
-from perpetua.optimize.knots import knot_frames
+from perpetua.optimize.api import Correction, Settings, ViewTarget
+from perpetua.optimize.apply import apply_correction, particles_of
+from perpetua.optimize.knots import FRAMES_PER_KNOT, knot_frames
 from perpetua.optimize.loss import photometric, region
 from perpetua.optimize.motion import Motion
-from perpetua.optimize.plausibility import Plausibility
+from perpetua.optimize.plausibility import SMOOTHNESS_WEIGHT, Plausibility
 from perpetua.optimize.views import View
 from perpetua.progress import Progress
 from perpetua.render import Layers, render_layers
@@ -80,26 +80,27 @@ def optimise(
     renders: int,
     seed: int,
     progress: Progress,
+    settings: Settings = Settings(),  # noqa: B008 - frozen
 ) -> Correction:
     """The correction of ``trajectory`` that makes ``scene`` look like ``targets``, spending about ``renders`` renders.
 
     Goes on from ``start``. Videos that already look like the scene change nothing: ``start`` comes back, or a correction
     that is zero everywhere. Raises ``RefinerError`` for a video that does not fit the round, ``Cancelled`` if stopped.
     """
-    views = [View.of(scene, trajectory, target) for target in targets]
+    views = [View.of(scene, trajectory, target, settings.nuisance) for target in targets]
     if start is None:
-        start = nothing(scene, trajectory)
+        start = nothing(scene, trajectory, settings)
     worst, spent = _largest_difference(scene, trajectory, start, views, progress)
     if worst <= SAME or renders <= spent:
         return replace(start, loss=worst, renders=spent)
     stage = Stage(scene, trajectory, start)
-    loss = _descend(stage, views, renders - spent, seed, progress)
+    loss = _descend(stage, views, renders - spent, seed, progress, settings)
     return replace(stage.correction(), loss=loss, renders=renders)
 
 
-def nothing(scene: Scene, trajectory: Trajectory) -> Correction:
+def nothing(scene: Scene, trajectory: Trajectory, settings: Settings) -> Correction:
     """The correction that leaves motion and colours as they are."""
-    knots = knot_frames(trajectory.frames - 1)
+    knots = knot_frames(trajectory.frames - 1, FRAMES_PER_KNOT if settings.smooth_knots else 1)
     displacement = np.zeros((len(knots), len(scene.particles), 3), np.float32)
     return Correction(knots, displacement, scene.foreground.sh.numpy().copy())
 
@@ -113,6 +114,7 @@ class Stage:
         self.detail = torch.from_numpy(start.sh).clone().requires_grad_()
         self.tint = torch.zeros(2, 3, requires_grad=True)
         self.gradients: dict[int, GradientOperator] = {}
+        self.shaped = torch.from_numpy(~particles_of(scene, "gas"))
 
     @property
     def sh(self) -> Tensor:
@@ -137,7 +139,8 @@ class Stage:
                 self.gradients[frame] = GradientOperator.at(
                     self.trajectory.positions[frame], self.scene.particles.body
                 )
-            stretch = torch.from_numpy(self.gradients[frame](displacement)).float() + torch.eye(3)
+            gradient = torch.from_numpy(self.gradients[frame](displacement)).float()
+            stretch = gradient * self.shaped[:, None, None] + torch.eye(3)
             F = stretch @ F
         for rigid, turn in zip(self.motion.rigid, turns, strict=True):
             mine = rigid.particles
@@ -177,10 +180,14 @@ def _picture(splats: Gaussians, view: View) -> tuple[Tensor, Layers]:
     return layer.rgb.clamp(0, 1), layer
 
 
-def _descend(stage: Stage, views: list[View], steps: int, seed: int, progress: Progress) -> float:
+def _descend(
+    stage: Stage, views: list[View], steps: int, seed: int, progress: Progress, settings: Settings
+) -> float:
     """Move ``stage``'s motion and colours in ``steps`` renders; returns the mean photometric loss of the last tenth."""
     motion = stage.motion
-    plausibility = Plausibility(stage.scene, stage.trajectory, motion)
+    plausibility = Plausibility(
+        stage.scene, stage.trajectory, motion, SMOOTHNESS_WEIGHT if settings.smooth_knots else 0.0
+    )
     optimiser = _optimiser(stage, _metres_per_pixel(stage.trajectory, views))
     original = stage.detail.detach().clone()
     areas = [_area(stage, view) for view in views]

@@ -17,9 +17,9 @@ FRAMES_PER_KNOT = 4
 """A sixth of a second at 24 frames/s, half a sway of a hand-sized jelly: at 6 the velocity written back was a third worse."""
 
 
-def knot_frames(frames: int) -> NDArray[np.float32]:
-    """[Q] evenly spaced frame numbers from 0 to ``frames`` (the round's last), Q = ceil(frames / 4) + 1."""
-    return np.linspace(0, frames, math.ceil(frames / FRAMES_PER_KNOT) + 1, dtype=np.float32)
+def knot_frames(frames: int, apart: int = FRAMES_PER_KNOT) -> NDArray[np.float32]:
+    """[Q] evenly spaced frame numbers from 0 to ``frames`` (the round's last), Q = ceil(frames / apart) + 1."""
+    return np.linspace(0, frames, math.ceil(frames / apart) + 1, dtype=np.float32)
 
 
 def value_weights(knots: NDArray, frames: NDArray) -> NDArray[np.float64]:

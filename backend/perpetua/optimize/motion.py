@@ -20,7 +20,7 @@ from perpetua.optimize.knots import value_weights
 from perpetua.scene.scene import Body, Scene
 from perpetua.scene.trajectory import Trajectory
 
-NODES = {"elastic": 32, "plastic": 48, "snow": 64, "sand": 64, "liquid": 64}
+NODES = {"elastic": 32, "plastic": 48, "snow": 64, "sand": 64, "liquid": 64, "cloth": 64, "gas": 64}
 """Most bumps a body gets, by model: what holds together bends smoothly, what flows may part."""
 PARTICLES_PER_NODE = 12
 """At least so many particles share a bump, so that small bodies are not freer than their particles."""

@@ -27,7 +27,15 @@ SMOOTHNESS_WEIGHT = 1e-3
 """Price of a mean squared second difference of one spacing between knots."""
 GROUND_WEIGHT = 0.1
 """Price of a mean squared depth of one spacing below the support plane."""
-STIFFNESS = {"elastic": 1.0, "plastic": 0.5, "snow": 0.2, "sand": 0.05, "liquid": 0.02}
+STIFFNESS = {
+    "elastic": 1.0,
+    "plastic": 0.5,
+    "snow": 0.2,
+    "sand": 0.05,
+    "liquid": 0.02,
+    "cloth": 1.0,
+    "gas": 0.01,
+}
 """How much neighbours must agree, by model, relative to an elastic solid."""
 NEIGHBOURS = 8
 
@@ -59,13 +67,13 @@ class SoftPrice:
             torch.from_numpy(tied.T @ start).float(),
         )
 
-    def __call__(self, c: Tensor, spacing: float) -> Tensor:
-        """The price, up to what no c changes; ``spacing`` in m."""
+    def __call__(self, c: Tensor, spacing: float, smoothness: float) -> Tensor:
+        """The price, up to what no c changes; ``spacing`` in m, ``smoothness`` the price of bends in time."""
         later = len(c)
         price = ANCHOR_WEIGHT / spacing**2 * _quadratic(c, self.A, self.a) / later
         price = price + RIGIDITY_WEIGHT * _quadratic(c, self.K, self.k) / later
         if later > 1:
-            bend = SMOOTHNESS_WEIGHT / spacing**2 * _quadratic(_bent(c), self.A, _bent(self.a))
+            bend = smoothness / spacing**2 * _quadratic(_bent(c), self.A, _bent(self.a))
             price = price + bend / (later - 1)
         return price
 
@@ -73,8 +81,8 @@ class SoftPrice:
 class Plausibility:
     """The price of a motion apart from what it looks like."""
 
-    def __init__(self, scene: Scene, trajectory: Trajectory, motion: Motion) -> None:
-        self.spacing = scene.spacing
+    def __init__(self, scene: Scene, trajectory: Trajectory, motion: Motion, smoothness: float) -> None:
+        self.spacing, self.smoothness = scene.spacing, smoothness
         self.soft = []
         for soft in motion.soft:
             mine = soft.particles.numpy()
@@ -87,12 +95,12 @@ class Plausibility:
         """Price of all knots together, a scalar, up to a constant."""
         price = torch.zeros(())
         for soft, priced in zip(motion.soft, self.soft, strict=True):
-            price = price + priced(soft.coefficients, self.spacing)
+            price = price + priced(soft.coefficients, self.spacing, self.smoothness)
         for rigid in motion.rigid:
             moved = torch.cat([rigid.turns, rigid.shifts], 1) / self.spacing
             price = price + ANCHOR_WEIGHT * moved.square().mean()
             if len(moved) > 1:
-                price = price + SMOOTHNESS_WEIGHT * _bent(moved).square().mean()
+                price = price + self.smoothness * _bent(moved).square().mean()
         return price
 
     def ground(self, simulated: Tensor, corrected: Tensor) -> Tensor:

@@ -36,10 +36,12 @@ class View:
     video: Tensor
     alpha: Tensor | None
     backdrop: Layers
+    own_colours: bool = True
+    """Whether the video may have a gain and a bias of its own."""
 
     @staticmethod
     @torch.no_grad()
-    def of(scene: Scene, trajectory: Trajectory, target: ViewTarget) -> View:
+    def of(scene: Scene, trajectory: Trajectory, target: ViewTarget, own_colours: bool = True) -> View:
         """Render the backdrop once. Raises ``RefinerError`` for a video that is not of the trajectory and the camera."""
         camera = target.camera
         shape = (trajectory.frames, camera.height, camera.width, 3)
@@ -53,7 +55,8 @@ class View:
                 f"The refined video of the view '{camera.name}' holds values that are not numbers; refine it again."
             )
         alpha = None if target.alpha is None else torch.from_numpy(target.alpha)
-        return View(target, torch.from_numpy(target.video), alpha, render_layers(scene.background, camera))
+        backdrop = render_layers(scene.background, camera)
+        return View(target, torch.from_numpy(target.video), alpha, backdrop, own_colours)
 
     def wanted(self, frame: int, coverage: Tensor) -> Tensor:
         """[H, W, 3]: the video's frame in the colours of the render.
@@ -62,6 +65,8 @@ class View:
         nil, are taken out; they are estimated for every frame anew and never kept.
         """
         video = self.video[frame]
+        if not self.own_colours:
+            return video
         bare = coverage < BARE
         if bare.float().mean() < ENOUGH_BARE:
             return video

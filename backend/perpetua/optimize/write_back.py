@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
 from perpetua.optimize.api import Correction
-from perpetua.optimize.apply import deformation, rigid_corrections, rigid_particles
+from perpetua.optimize.apply import deformation, particles_of, rigid_corrections, rigid_particles
 from perpetua.optimize.knots import slope_weights
 from perpetua.optimize.rigid import PoseCorrection
 from perpetua.scene.gradient import displacement_gradient
@@ -51,9 +51,16 @@ def write_back(
     if soft.any():
         before = trajectory.positions[last, soft].astype(np.float64)
         stretch = deformation(before, positions[soft] - before, body[soft])
-        keeps_shape = soft & ~_liquid_particles(scene)
+        # A liquid's elastic memory is its volume only, to a percent that no video shows; it is left as simulated.
+        keeps_shape = soft & ~particles_of(scene, "liquid", "cloth", "gas")
         elastic[keeps_shape] = stretch[keeps_shape[soft]] @ particles.F[keeps_shape]
-        affine[soft] += displacement_gradient(positions[soft], rates[soft], body[soft])
+        sheets = particles_of(
+            scene, "cloth"
+        )  # their F is the whole deformation; springs remember their own rest
+        elastic[sheets] = corrected.F[last, sheets]
+        on_grid = soft & ~particles_of(scene, "cloth", "gas")
+        gradient = displacement_gradient(positions[soft], rates[soft], body[soft])
+        affine[on_grid] += gradient[on_grid[soft]]
         # What the plane stops cannot move on into it.
         grounded = soft & (positions[:, 2] <= 0) & (velocities[:, 2] < 0)
         velocities[grounded, 2] = np.minimum(particles.velocities[grounded, 2], 0.0)
@@ -95,9 +102,3 @@ def _corrected_pose(
         pose.velocity + velocity * fps,
         turn @ pose.angular_velocity + spin * fps,
     )
-
-
-def _liquid_particles(scene: Scene) -> NDArray[np.bool_]:
-    """[P]: a liquid's elastic memory is its volume only, to a percent that no video shows; it is left as simulated."""
-    liquid = np.array([body.material.model == "liquid" for body in scene.bodies], dtype=bool)
-    return liquid[scene.particles.body]
