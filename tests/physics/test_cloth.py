@@ -8,7 +8,7 @@ from physics_scenes import ball_points, material, scene_of
 from scipy.spatial.transform import Rotation
 
 from perpetua.errors import SimulationError
-from perpetua.physics import runtime
+from perpetua.physics import runtime, worlds
 from perpetua.physics.api import RoundPlan
 from perpetua.physics.cloth.deformation import vertex_deformation
 from perpetua.physics.cloth.topology import joined, topology_of
@@ -35,6 +35,7 @@ def sheet(corner, along, up, spacing):
 
 
 def compiled(vertices, faces, held=None, friction=0.0):
+    worlds.discard()
     runtime.fresh()
     from perpetua.physics.cloth.sheet import Sheet, write
 

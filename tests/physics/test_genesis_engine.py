@@ -163,3 +163,20 @@ def test_states_that_cannot_be_simulated_are_refused():
         simulate(state.with_particles(positions=away), 1)
     with pytest.raises(SimulationError, match="'clay' needs"):
         simulate(state, 1, max_substeps=4)
+
+
+def test_other_numbers_of_the_materials_take_over_the_living_world_and_give_it_back():
+    from perpetua.physics import worlds
+
+    shove = Push("shove", (-0.08, 0.0, 0.03), (1, 0, 0), 4.0, reach=0.03)
+    first = simulate(SCENE.rest_state(), 1, shove)
+    world = worlds.living()
+    stiff = material("clay", youngs_modulus=4e5, density=2000.0)
+    other = replace(SCENE, bodies=[replace(SCENE.bodies[CLAY], material=stiff), SCENE.bodies[JELLY]])
+    hard = simulate(other.rest_state(), 1, shove, scene=other)
+    again = simulate(SCENE.rest_state(), 1, shove)
+    assert worlds.living() is world
+    assert hard.substeps > first.substeps
+    moved = centre(np.stack([s.trajectory.positions[-1] for s in (first, hard)]), CLAY)[:, 0]
+    assert moved[1] - moved[0] < -1e-3  # heavier
+    np.testing.assert_array_equal(again.trajectory.positions, first.trajectory.positions)

@@ -52,9 +52,15 @@ class PlaneContact:
         self, lower: tuple[int, int, int], columns: tuple[int, int], fields: int, dx: float, dt: float
     ) -> None:
         self.x0, self.y0 = lower[0], lower[1]
-        self.dx, self.dt = dx, dt
+        self.dx = dx
+        self.dt = qd.field(qd.f32, shape=())
+        self.set_substep(dt)
         self.gap = qd.field(qd.f32, shape=(fields, *columns))
         self.mu = qd.field(qd.f32, shape=(fields, *columns))
+
+    def set_substep(self, dt: float) -> None:
+        """dt: s."""
+        self.dt[None] = dt
 
     @qd.func
     def stop(self, k, x, y, pos, vel):
@@ -62,7 +68,7 @@ class PlaneContact:
         out = vel
         if pos[2] < 0.5 * self.dx:
             least = (
-                -qd.max(self.gap[k, x, y], 0.0) / self.dt
+                -qd.max(self.gap[k, x, y], 0.0) / self.dt[None]
             )  # pushing out what is too low would lift its neighbours
             change = least - vel[2]
             if change > 0.0:

@@ -97,6 +97,10 @@ class Part:
     def store(self, out: Stored) -> None:
         """Write its share of the state as it is now."""
 
+    def adopt(self, scene: Scene, plan: Plan) -> None:
+        """Go on as the same bodies of materials with other numbers, and with another substep: nothing is compiled anew. A state
+        is loaded before the next substep."""
+
     def hold(self, acceleration: NDArray | None) -> None:
         """Hold bodies that do not settle against ``acceleration`` [3] m/s^2 (gravity) from now on; None lets them go."""
 

@@ -1,7 +1,7 @@
 """Genesis in this process: started once, quietly, with a kernel cache that later processes find warm.
 
 Genesis keeps process-wide state: it is initialised once, leaks about 30 MB a scene unless it is shut down in between, and
-hangs in a forked child. So one world lives at a time; ``fresh`` shuts the old one down before the next is built.
+hangs in a forked child. So few worlds live at a time (``worlds``); ``fresh`` shuts all of them down.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ def cache_folder() -> Path:
 
 def fresh(seed: int = 0) -> ModuleType:
     """Genesis, newly initialised: on CUDA where torch finds it, else on the CPU. Ends every world built before."""
+    global _usable
     folder = cache_folder()
     folder.mkdir(parents=True, exist_ok=True)
     os.environ["QD_OFFLINE_CACHE_FILE_PATH"] = str(folder)
@@ -43,4 +44,23 @@ def fresh(seed: int = 0) -> ModuleType:
             logging_level=logging.ERROR,
             seed=seed,
         )
+    _usable = True
     return gs
+
+
+_usable = False
+
+
+def running() -> ModuleType | None:
+    """Genesis, if it was started and nothing went wrong since."""
+    if not _usable:
+        return None
+    import genesis as gs
+
+    return gs
+
+
+def end() -> None:
+    """Let the next world start Genesis anew."""
+    global _usable
+    _usable = False

@@ -16,12 +16,13 @@ from perpetua.physics.cloth.surroundings import Surroundings
 from perpetua.physics.contact import PlaneContact, resting_heights
 from perpetua.physics.forces.compiled import CompiledForces
 from perpetua.physics.matter import Matter
-from perpetua.physics.parts import Building, Part, Snapshot, Stored
+from perpetua.physics.parts import Building, Part, Plan, Snapshot, Stored
 from perpetua.physics.rigid import motions
 from perpetua.physics.rigid_contact import RigidContact
 from perpetua.physics.rigid_part import RigidPart
 from perpetua.physics.signed_distance import distance_grid
 from perpetua.physics.soft_grid import SoftGrid
+from perpetua.scene.scene import Scene
 
 DISTANCE_NODES = 48
 """Nodes of a rigid body's distance field along each axis."""
@@ -72,15 +73,27 @@ class SoftPart(Part):
             self.matter, plan.box.lower, (nx, ny, nz), plan.box.dx, plan.dt, scene.spacing,
             material, field, numbers, friction, self._plane, contact,
         )  # fmt: skip
-        mass = numbers.density[material] * scene.spacing**3
+        self._material = material
         self._field = self._grid.field
         self._body = qd.field(qd.i32, shape=count)
         self._height = qd.field(qd.f32, shape=count)
         self._mass = qd.field(qd.f32, shape=count)
         self._body.from_numpy(self.body.astype(np.int32))
         self._height.from_numpy(resting_heights(scene)[self.order])
-        self._mass.from_numpy(mass.astype(np.float32))
         self._untouched_sand = np.array([laws.default_memory(m) for m in kinds])[material] == 0.0
+        self.adopt(scene, plan)
+
+    def adopt(self, scene: Scene, plan: Plan) -> None:
+        self.scene, self.plan = scene, plan
+        kinds, of = scene.materials()
+        numbers = laws.constants([kinds[i] for i in np.unique(of[self.order])])
+        own = np.unique(self.body)
+        friction = np.array([scene.bodies[i].material.friction for i in own], np.float32)
+        self._grid.set_materials(numbers, friction)
+        self._grid.set_substep(plan.dt)
+        self._plane.set_substep(plan.dt)
+        mass = numbers.density[self._material] * scene.spacing**3
+        self._mass.from_numpy(mass.astype(np.float32))
 
     def load(self, snapshot: Snapshot, genesis_state: Any) -> None:
         """Particles must lie inside the box."""

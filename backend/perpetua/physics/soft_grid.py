@@ -66,7 +66,8 @@ class SoftGrid:
         self.matter, self.plane, self.rigid = matter, plane, rigid
         self.x0, self.y0, self.z0 = lower
         self.nx, self.ny, self.nz = cells
-        self.dx, self.inv_dx, self.dt = dx, 1.0 / dx, dt
+        self.dx, self.inv_dx = dx, 1.0 / dx
+        self.dt = qd.field(qd.f32, shape=())
         self.volume, self.radius = spacing**3, 0.5 * spacing
         self.count = len(material)
         self.fields = int(field.max()) + 1
@@ -99,6 +100,7 @@ class SoftGrid:
         self.friction = qd.field(qd.f32, shape=self.fields)
         self.gravity = qd.Vector.field(3, qd.f32, shape=())
         self.set_materials(constants, friction)
+        self.set_substep(dt)
 
     def set_materials(self, constants: laws.Constants, friction: NDArray) -> None:
         """Exchange the numbers of the materials and the friction [fields]; the laws must be the same."""
@@ -106,6 +108,10 @@ class SoftGrid:
         for name in NUMBERS:
             getattr(self, name).from_numpy(getattr(constants, name))
         self.friction.from_numpy(np.asarray(friction, np.float32))
+
+    def set_substep(self, dt: float) -> None:
+        """dt: s."""
+        self.dt[None] = dt
 
     def set_gravity(self, gravity: NDArray) -> None:
         """gravity: [3] m/s^2."""
@@ -148,7 +154,7 @@ class SoftGrid:
             if matter.particles_ng[0, p, 0].active:
                 m = self.material[p]
                 C = matter.particles[0, p, 0].C
-                F = (laws.identity() + self.dt * C) @ matter.particles[0, p, 0].F
+                F = (laws.identity() + self.dt[None] * C) @ matter.particles[0, p, 0].F
                 memory = matter.particles[0, p, 0].Jp
                 tau = qd.Matrix.zero(qd.f32, 3, 3)
                 lam, mu = self.lam[m], self.mu[m]
@@ -169,7 +175,7 @@ class SoftGrid:
                 matter.particles[0, p, 0].F = F
                 matter.particles[0, p, 0].Jp = memory
                 mass = self.density[m] * self.volume
-                affine = mass * C - (4.0 * self.dt * self.volume * self.inv_dx * self.inv_dx) * tau
+                affine = mass * C - (4.0 * self.dt[None] * self.volume * self.inv_dx * self.inv_dx) * tau
                 base, fx = self.inside(p)
                 w = self.weights(fx)
                 velocity = matter.particles[0, p, 0].vel
@@ -272,7 +278,7 @@ class SoftGrid:
             vb = qd.Vector([b[0], b[1], b[2]]) / b[3]
             gap = -self.reach[k, x, y, z] - self.reach[other, x, y, z]
             mu = qd.sqrt(self.friction[k] * self.friction[other])
-            change = self.stopped(va - vb, self.normal[k, x, y, z], qd.max(gap, 0.0) / self.dt, mu)
+            change = self.stopped(va - vb, self.normal[k, x, y, z], qd.max(gap, 0.0) / self.dt[None], mu)
             impulse = change * (a[3] * b[3] / (a[3] + b[3]))
             for c in qd.static(range(3)):
                 self.node[k, x, y, z][c] += impulse[c]
@@ -313,7 +319,7 @@ class SoftGrid:
             at = qd.Vector([x + self.x0, y + self.y0, z + self.z0])
             pos = qd.cast(at, qd.f32) * self.dx
             v = qd.Vector([node[0], node[1], node[2]]) / qd.max(node[3], LEAST_MASS)
-            v += self.dt * self.gravity[None]
+            v += self.dt[None] * self.gravity[None]
             if qd.static(self.has_rigid):
                 v = rigid.stop(
                     pos,
@@ -322,7 +328,7 @@ class SoftGrid:
                     qd.max(self.rigid_gap[k, x, y, z], 0.0),
                     self.friction[k],
                     self.dx,
-                    self.dt,
+                    self.dt[None],
                 )
             v = plane.stop(k, x, y, pos, v)
             size = qd.Vector([self.nx, self.ny, self.nz])
@@ -351,7 +357,7 @@ class SoftGrid:
                     v = (w[i, 0] * w[j, 1] * w[l, 2]) * qd.Vector([node[0], node[1], node[2]])
                     velocity += v
                     C += (4.0 * self.inv_dx) * v.outer_product(arm)
-                pos = matter.particles[0, p, 0].pos + self.dt * velocity
+                pos = matter.particles[0, p, 0].pos + self.dt[None] * velocity
                 low = qd.Vector([self.x0, self.y0, self.z0]) + BOUNDARY_CELLS
                 high = low + qd.Vector([self.nx, self.ny, self.nz]) - 1 - 2 * BOUNDARY_CELLS
                 for c in qd.static(range(3)):

@@ -37,26 +37,36 @@ class World:
         self.scene, self.plan = scene, plan
         _refuse_unknown(scene)
         with quiet(), tempfile.TemporaryDirectory(prefix="perpetua-physics-") as folder:
-            self._genesis = _genesis_scene(gs, scene, plan)
+            self._genesis = _genesis_scene(gs, scene, plan) if needs_genesis(scene) else None
             building = Building(gs, self._genesis, scene, plan, Path(folder))
             for kind in PARTS:
                 if building.bodies_of(kind.models):
                     building.parts.append(kind(building))
             self.parts = tuple(building.parts)
-            self._genesis.build()
+            if self._genesis is not None:
+                self._genesis.build()
         for part in self.parts:
             part.built()
         for part in self.parts:
             part.meet([other for other in self.parts if other is not part])
         self._forces = CompiledForces(plan.capacity, len(scene.bodies), plan.dt)
 
+    def adopt(self, scene: Scene, plan: Plan) -> None:
+        """Become the world of ``scene``, which has the same bodies of materials with other numbers, with the substep of ``plan``. Only for
+        worlds without rigid bodies, whose numbers and substep are compiled in. Load a state before the next substep."""
+        self.scene, self.plan = scene, plan
+        self._forces.set_substep(plan.dt)
+        for part in self.parts:
+            part.adopt(scene, plan)
+
     def load(self, snapshot: Snapshot) -> None:
         """Make this the world's state. Particles must lie inside the box (Genesis would end the process)."""
         with quiet():
-            state = self._genesis.get_state()
+            state = None if self._genesis is None else self._genesis.get_state()
             for part in self.parts:
                 part.load(snapshot, state)
-            self._genesis.reset(state)
+            if self._genesis is not None:
+                self._genesis.reset(state)
         for part in self.parts:
             part.loaded()
 
@@ -70,7 +80,8 @@ class World:
 
     def set_gravity(self, gravity: NDArray) -> None:
         """gravity: [3], m/s^2."""
-        self._genesis.sim.set_gravity(tuple(float(g) for g in gravity))
+        if self._genesis is not None:
+            self._genesis.sim.set_gravity(tuple(float(g) for g in gravity))
         for part in self.parts:
             part.set_gravity(gravity)
 
@@ -94,9 +105,15 @@ class World:
                     part.weigh(self._forces)
             for part in self.parts:
                 part.before_substep(self._forces)
-            self._genesis.step(update_visualizer=False)
+            if self._genesis is not None:
+                self._genesis.step(update_visualizer=False)
         for part in self.parts:
             part.after_substeps(forces, substeps * self.plan.dt)
+
+
+def needs_genesis(scene: Scene) -> bool:
+    """Whether ``scene`` has rigid bodies, which Genesis moves; all other matter is moved by kernels of our own."""
+    return any(body.material.is_rigid for body in scene.bodies)
 
 
 def _refuse_unknown(scene: Scene) -> None:

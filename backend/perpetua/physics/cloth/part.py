@@ -19,11 +19,12 @@ from perpetua.physics.cloth.sheet import Sheet, write
 from perpetua.physics.cloth.surroundings import OwnFolds, Surroundings
 from perpetua.physics.cloth.topology import joined, topology_of
 from perpetua.physics.forces.wind import Wind
-from perpetua.physics.parts import Building, Part, Snapshot, Stored
+from perpetua.physics.parts import Building, Part, Plan, Snapshot, Stored
 
 if TYPE_CHECKING:
     from perpetua.physics.forces import Force
     from perpetua.physics.forces.compiled import CompiledForces
+    from perpetua.scene.scene import Scene
 
 STEP = 0.7
 """A step is this times sqrt(m / k). Measured: a hanging sheet then stretches 7 % more than its Young's modulus says, at 1.0 23 %."""
@@ -57,10 +58,8 @@ class ClothPart(Part):
     def built(self) -> None:
         scene = self.scene
         self.topology = joined([self._sheet_of(index) for index in self.own])
+        self.sheet = Sheet(self.topology, len(scene.bodies))
         self.rest = scene.particles.positions[self.order].astype(np.float64)
-        bodies = len(scene.bodies)
-        self.sheet = Sheet(self.topology, bodies)
-        self.sheet.friction.from_numpy(np.array([b.material.friction for b in scene.bodies], np.float32))
         write(self.sheet.body, self.body)
         held = np.zeros(len(self.order), bool)
         for index in self.own:
@@ -68,12 +67,20 @@ class ClothPart(Part):
             if scene.bodies[index].held and not scene.bodies[index].resting:
                 height = self.rest[:, 2]
                 held |= mine & (height > height[mine].max() - HELD * scene.spacing)
-        self.sheet.set_held(held)
+        self._held = held
         self._folds = OwnFolds(len(self.order), scene.spacing)
         write(self._folds.rest, self.rest)
+        self.floor = min(LIES_AT * scene.spacing, max(0.0, float(self.rest[:, 2].min())))
+        self.adopt(scene, self.plan)
+
+    def adopt(self, scene: Scene, plan: Plan) -> None:
+        self.scene, self.plan = scene, plan
+        self.topology = joined([self._sheet_of(index) for index in self.own])
+        self.sheet.fill(self.topology)
+        self.sheet.set_held(self._held)
+        self.sheet.friction.from_numpy(np.array([b.material.friction for b in scene.bodies], np.float32))
         shortest = float(np.sqrt(self.topology.mass.min() / self.topology.stiffness.max()))
         self.steps = min(max(1, math.ceil(self.plan.dt / (STEP * shortest))), MOST_STEPS)
-        self.floor = min(LIES_AT * scene.spacing, max(0.0, float(self.rest[:, 2].min())))
 
     def _sheet_of(self, index: int) -> Any:
         body, own = self.scene.bodies[index], self.scene.particles.body == index

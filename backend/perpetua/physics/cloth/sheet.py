@@ -68,9 +68,10 @@ class Sheet:
         self.wall_friction = qd.field(qd.f32, shape=room(n))
         self.impulse = qd.Vector.field(3, qd.f32, shape=room(n))
         self.friction = qd.field(qd.f32, shape=bodies)
-        self._fill(topology)
+        self.fill(topology)
 
-    def _fill(self, t: Topology) -> None:
+    def fill(self, t: Topology) -> None:
+        """Take over the numbers of ``t``, which has the sizes that this was made for."""
         self.n[None], self.faces[None] = len(t.mass), len(t.faces)
         for field, values in (
             (self.mass, t.mass), (self.area, t.area), (self.edge, t.edges), (self.rest, t.rest),

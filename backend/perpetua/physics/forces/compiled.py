@@ -53,7 +53,9 @@ class CompiledForces:
     """Up to ``capacity`` forces at once on ``bodies`` bodies, over substeps of ``dt`` s."""
 
     def __init__(self, capacity: int, bodies: int, dt: float) -> None:
-        self.dt, self.capacity, self.bodies = dt, capacity, bodies
+        self.capacity, self.bodies = capacity, bodies
+        self.dt = qd.field(qd.f32, shape=())
+        self.set_substep(dt)
         self.count = qd.field(qd.i32, shape=())
         self.rows = qd.field(qd.f32, shape=(capacity, COLUMNS))
         self.waves = qd.field(qd.f32, shape=(capacity, WAVES, 7))
@@ -88,6 +90,10 @@ class CompiledForces:
             self.rows.from_numpy(rows)
             self.waves.from_numpy(waves)
             self.acts_on.from_numpy(acts_on)
+
+    def set_substep(self, dt: float) -> None:
+        """dt: s."""
+        self.dt[None] = dt
 
     def set_damping(self, keep: NDArray) -> None:
         """``keep`` [B]: share of its velocity that a body's particles keep each substep; 1 leaves it alone."""
@@ -149,7 +155,7 @@ class CompiledForces:
         out = qd.Vector.zero(qd.f32, 3)
         if kind == PUSH:
             if self.total[a] > 0.0:
-                out = self.dt * w / self.total[a] * self._vector(a, VECTOR)
+                out = self.dt[None] * w / self.total[a] * self._vector(a, VECTOR)
         elif w > 0.0:
             r = pos - self._vector(a, CENTRE)
             strength = self.rows[a, STRENGTH]
@@ -170,8 +176,8 @@ class CompiledForces:
                     for c in qd.static(range(3)):
                         pull[c] += height * self.waves[a, m, 3 + c]
                 pull *= FACTOR * strength
-            k = self.dt * w * (self.rows[a, LINEAR] + self.rows[a, QUADRATIC] * vel.norm())
-            out = (self.dt * w * pull - k * vel) / (1.0 + k)
+            k = self.dt[None] * w * (self.rows[a, LINEAR] + self.rows[a, QUADRATIC] * vel.norm())
+            out = (self.dt[None] * w * pull - k * vel) / (1.0 + k)
         return out
 
     # -- matter ---------------------------------------------------------------------------------------------------
@@ -258,7 +264,7 @@ class CompiledForces:
             for a in range(self.count[None]):
                 if self.acts_on[a, body[p]] == 1:
                     vel += self.change(a, pos, vel)
-            force = mass[p] / self.dt * (vel - before)
+            force = mass[p] / self.dt[None] * (vel - before)
             # Genesis subtracts what is applied, about the centre of mass of the tree, which is the body's own
             links.cfrc_applied_vel[l, 0] -= force
             links.cfrc_applied_ang[l, 0] -= (

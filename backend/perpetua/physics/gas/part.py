@@ -20,10 +20,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from perpetua.physics.gas.air import Air
-from perpetua.physics.parts import Building, Part, Snapshot, Stored
+from perpetua.physics.parts import Building, Part, Plan, Snapshot, Stored
 
 if TYPE_CHECKING:
     from perpetua.physics.forces import Force
+    from perpetua.scene.scene import Scene
 
 AIR_DENSITY = 1.204
 """kg/m^3, dry air at 20 degrees and one atmosphere"""
@@ -88,14 +89,18 @@ class GasPart(Part):
         self.names = [scene.bodies[i].name for i in own]
         self.body = body[self.order]
         self.rest = scene.particles.positions[self.order].astype(np.float64)
+        self.gravity = np.zeros(3)
+        self._others: Sequence[Part] = ()
+        self._fresh = False
+        self.adopt(scene, building.plan)
+        self.air = self._still_air()
+
+    def adopt(self, scene: Scene, plan: Plan) -> None:
+        self.scene = scene
         materials = [scene.bodies[i].material for i in self.body]
         self.lightness = np.array([(AIR_DENSITY - m.density) / AIR_DENSITY for m in materials])
         vary = np.arange(len(self.order)) * GOLDEN % 1.0  # evenly, and the same in every run
         self.lifetime = np.array([m.lifetime for m in materials]) * (1.0 + LIFETIMES * (vary - 0.5))
-        self.gravity = np.zeros(3)
-        self._others: Sequence[Part] = ()
-        self._fresh = False
-        self.air = self._still_air()
 
     def meet(self, others: Sequence[Part]) -> None:
         self._others = others
