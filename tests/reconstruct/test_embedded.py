@@ -250,14 +250,15 @@ def test_example_pictures(examples: Path, name: str) -> None:
         assert float(frame.alpha.min()) > 0.97
 
 
-def test_cloth_becomes_a_sheet_whose_corners_are_its_particles(still_life) -> None:
+def test_cloth_becomes_a_sheet_whose_corners_are_its_particles(still_life, tmp_path: Path) -> None:
     cloth = ObjectSpec(
         "rag", (Click(*still_life.click),), material=MaterialSpec("cotton"), height=0.1, held=False
     )
     scene = EmbeddedReconstructor().reconstruct(
         still_life.picture, take_of(still_life, objects=(cloth,)), Progress()
     )
-    rag = scene.bodies[0]
+    scene.save(tmp_path)
+    rag = Scene.load(tmp_path).bodies[0]
     np.testing.assert_allclose(rag.vertices, scene.particles.positions, atol=1e-6)
     assert rag.faces.max() == len(rag.vertices) - 1
     assert not rag.held

@@ -49,7 +49,7 @@ def _shared_spacing(volume: float, area: float, count: int) -> float:
     for _ in range(60):
         s = 0.5 * (low + high)
         low, high = (s, high) if volume / s**3 + SHEET_COST * area / s**2 > count else (low, s)
-    return high
+    return float(high)
 
 
 def fill(solid: Solid, spacing: float, seed: int) -> Array:
