@@ -8,15 +8,27 @@ the node's velocity along z is at least -g / dt. The resting height of a standin
 a body at rest stays exactly where it is seen. Friction takes mu times the normal change from the tangential velocity, down to a full stop, which
 holds a body on the grid without creep.
 
+A liquid does not spread without end: where it lies thinner than its puddles are (``film_thickness``) it holds on to the plane, as the line does in
+which its surface meets a table.
+
 No ``from __future__ import annotations`` here: the compiler reads the annotations of kernels as values.
 """
+
+import math
 
 import numpy as np
 import quadrants as qd
 from numpy.typing import NDArray
 
 from perpetua.physics.matter import ONE_THREAD
+from perpetua.scene.materials import Material
 from perpetua.scene.scene import Scene
+
+LAYERS = 1.25
+"""Particles in a single uneven layer stand up to this many spacings high."""
+
+STANDARD_GRAVITY = 9.81
+"""m/s^2"""
 
 FAR = 1e9
 """m; the gap of a column without particles."""
@@ -41,6 +53,16 @@ def resting_heights(scene: Scene) -> NDArray[np.float32]:
     return heights
 
 
+def film_thickness(material: Material, spacing: float) -> float:
+    """m, where a puddle of a liquid ends: 2 sqrt(gamma / (rho g)) sin(theta / 2), at which the weight that spreads it is balanced by
+    the surfaces it would make (de Gennes, Brochard-Wyart and Quere 2004, 2.2), or ``LAYERS`` of particles where these are coarser;
+    0 for what is no liquid."""
+    if material.model != "liquid" or material.surface_tension == 0.0:
+        return 0.0
+    capillary = math.sqrt(material.surface_tension / (material.density * STANDARD_GRAVITY))
+    return max(2.0 * capillary * math.sin(math.radians(material.contact_angle) / 2.0), LAYERS * spacing)
+
+
 @qd.data_oriented
 class PlaneContact:
     """The plane for ``fields`` bodies on a grid of [nx, ny] columns with cells of ``dx`` m and substeps of ``dt`` s.
@@ -57,6 +79,14 @@ class PlaneContact:
         self.set_substep(dt)
         self.gap = qd.field(qd.f32, shape=(fields, *columns))
         self.mu = qd.field(qd.f32, shape=(fields, *columns))
+        self.depth = qd.field(qd.f32, shape=(fields, *columns))
+        """m, how high each body's matter stands over a column of nodes."""
+        self.film = qd.field(qd.f32, shape=fields)
+        """m; a film thinner than this holds on to the plane."""
+
+    def set_films(self, films: NDArray) -> None:
+        """films: [fields] m."""
+        self.film.from_numpy(np.asarray(films, np.float32))
 
     def set_substep(self, dt: float) -> None:
         """dt: s."""
@@ -74,17 +104,25 @@ class PlaneContact:
             if change > 0.0:
                 speed = qd.sqrt(vel[0] * vel[0] + vel[1] * vel[1])
                 keep = 1.0 - qd.min(self.mu[k, x, y] * change, speed) / qd.max(speed, 1e-12)
+                if self.depth[k, x, y] < self.film[k]:
+                    keep = 0.0
                 out = qd.Vector([vel[0] * keep, vel[1] * keep, least])
         return out
 
     @qd.kernel
     def find_gaps(
-        self, solver: qd.template(), body: qd.template(), height: qd.template(), friction: qd.template()
+        self,
+        solver: qd.template(),
+        body: qd.template(),
+        height: qd.template(),
+        friction: qd.template(),
+        radius: qd.f32,
     ):
         """For every column and body, the gap of the lowest particle whose kernel reaches it, and the friction there."""
         for k, ix, iy in self.gap:
             self.gap[k, ix, iy] = FAR
             self.mu[k, ix, iy] = friction[k]
+            self.depth[k, ix, iy] = 0.0
         qd.loop_config(parallelize=ONE_THREAD)
         for p in range(body.shape[0]):
             pos = solver.particles[0, p, 0].pos
@@ -94,3 +132,4 @@ class PlaneContact:
                 by = qd.cast(qd.floor(pos[1] / self.dx - 0.5), qd.i32) - self.y0
                 for i, j in qd.static(qd.ndrange(3, 3)):
                     qd.atomic_min(self.gap[body[p], bx + i, by + j], gap)
+                    qd.atomic_max(self.depth[body[p], bx + i, by + j], pos[2] + radius)

@@ -49,11 +49,18 @@ class Box:
 
     def holds(self, low: NDArray, high: NDArray, travel: float = 0.0) -> bool:
         """Whether matter between the corners ``low`` and ``high`` [3] m, moving up to ``travel`` m, has room."""
-        margin = MARGIN_CELLS * self.dx + travel
+        margin = MARGIN_CELLS * self.dx
         return bool(
-            (low - margin >= np.multiply(self.lower, self.dx)).all()
-            and (high + margin <= np.multiply(self.upper, self.dx)).all()
+            (lowest(low, travel) - margin >= np.multiply(self.lower, self.dx)).all()
+            and (high + travel + margin <= np.multiply(self.upper, self.dx)).all()
         )
+
+
+def lowest(low: NDArray, travel: float) -> NDArray[np.float64]:
+    """[3] m: how far matter whose lower corner is ``low`` [3] m gets within ``travel`` m; what stands above the plane z = 0 stays there."""
+    out = np.asarray(low, np.float64) - travel
+    out[2] = max(out[2], min(float(low[2]), 0.0))
+    return out
 
 
 def box_around(low: NDArray, high: NDArray, dx: float, room: float) -> Box:
@@ -72,14 +79,15 @@ def grown(box: Box, low: NDArray, high: NDArray, travel: float, who: str, frame:
     """A larger box for matter between ``low`` and ``high`` [3] m that moves up to ``travel`` m: each face that is too
     close moves out by the box's extent at least. Raises ``SimulationError`` naming ``who`` beyond ``MAX_CELLS``."""
     dx = box.dx
-    margin = MARGIN_CELLS * dx + travel
+    margin = MARGIN_CELLS * dx
+    reach = lowest(low, travel) - margin
     old_lower, old_upper = np.asarray(box.lower), np.asarray(box.upper)
     step = old_upper - old_lower
-    lower = np.where(
-        low - margin < old_lower * dx, np.minimum((low - margin) / dx, old_lower - step), old_lower
-    )
+    lower = np.where(reach < old_lower * dx, np.minimum(reach / dx, old_lower - step), old_lower)
     upper = np.where(
-        high + margin > old_upper * dx, np.maximum((high + margin) / dx, old_upper + step), old_upper
+        high + travel + margin > old_upper * dx,
+        np.maximum((high + travel + margin) / dx, old_upper + step),
+        old_upper,
     )
     lo = np.floor(lower / ROUNDING_CELLS) * ROUNDING_CELLS
     hi = np.ceil(upper / ROUNDING_CELLS) * ROUNDING_CELLS

@@ -1,8 +1,9 @@
 # mypy: disable-error-code="no-untyped-def, valid-type"
 """Soft matter against rigid bodies of any shape: where their surfaces are, with friction, and with both masses.
 
-A node within half a cell of a rigid surface, or inside, may approach it only as fast as the nearest particle that reaches the
-node would meet it within the substep (as for the plane, ``contact.py``). The impulse that this takes acts on the rigid body at the
+To each particle near a rigid body its surface is the plane that lies nearest, and stops the nodes at and behind that plane which the
+particle reaches: they may approach it only as fast as the nearest of these particles would meet it within the substep (as for the
+plane z = 0, ``contact.py``). Seen from the particles a thin board has one side, whatever nodes lie beyond it. The impulse that this takes acts on the rigid body at the
 node, equal and opposite. Nodes that touch one body in a substep share it: with their mass m in all and the body's M, each takes
 M / (M + m) of its relative velocity, an inelastic collision of the two, so that a light body on heavy matter does not
 kick back and forth.
@@ -17,7 +18,10 @@ from numpy.typing import NDArray
 from perpetua.physics.signed_distance import DistanceGrid
 
 NEAR_CELLS = 0.5
-"""Nodes closer to a surface than this are stopped by it."""
+"""Nodes closer to a particle's plane than this, or behind it, are stopped by it."""
+
+PUSH_OUT = 0.02
+"""Share of an overlap that is undone in a substep: what shares its mass sinks in by g dt in each under its own weight."""
 
 FAR = 1e9
 
@@ -84,16 +88,20 @@ class RigidContact:
         return self.rotation[r].transpose() @ (pos - self.centre[r])
 
     @qd.func
-    def distance(self, pos):
-        """m from ``pos`` [3] m to the nearest rigid surface, negative inside."""
-        least = FAR
+    def nearest(self, pos):
+        """The rigid body whose surface is nearest to ``pos`` [3] m, and the distance, negative inside."""
+        which, least = 0, FAR
         for r in range(self.count):
-            least = qd.min(least, self.value(r, self.local(r, pos)))
-        return least
+            d = self.value(r, self.local(r, pos))
+            if d < least:
+                which = r
+                least = d
+        return which, least
 
     @qd.func
-    def outward(self, r, local):
-        """Unit normal of the surface nearest to ``local`` [3] m, world axes."""
+    def outward(self, r, pos):
+        """Unit normal, world axes, of the surface of body ``r`` nearest to ``pos`` [3] m."""
+        local = self.local(r, pos)
         h = 0.5 * self.cell[r]
         n = qd.Vector.zero(qd.f32, 3)
         for c in qd.static(range(3)):
@@ -102,27 +110,25 @@ class RigidContact:
         return self.rotation[r] @ (n / qd.max(n.norm(), 1e-12))
 
     @qd.func
-    def stop(self, pos, v, mass, gap, friction, dx, dt):
-        """The velocity ``v`` [3] m/s of a node of ``mass`` kg at ``pos`` that the rigid bodies leave it."""
-        for r in range(self.count):
-            local = self.local(r, pos)
-            if self.value(r, local) < NEAR_CELLS * dx:
-                n = self.outward(r, local)
-                arm = pos - self.centre[r]
-                relative = v - self.velocity[r] - self.spin[r].cross(arm)
-                excess = -relative.dot(n) - gap / dt
-                if excess > 0.0:
-                    slip = relative - relative.dot(n) * n
-                    speed = slip.norm()
-                    mu = qd.sqrt(friction * self.friction[r])
-                    change = excess * n - slip * (qd.min(mu * excess, speed) / qd.max(speed, 1e-9))
-                    self.touching[r] += mass
-                    change *= self.mass[r] / (self.mass[r] + self.shared[r])
-                    v += change
-                    back = -mass * change
-                    turn = arm.cross(back)
-                    self.impulse[r] += qd.Vector([back[0], back[1], back[2], turn[0], turn[1], turn[2]])
-        return v
+    def stop(self, r, n, pos, v, mass, gap, friction, dt):
+        """The velocity ``v`` [3] m/s of a node of ``mass`` kg at ``pos`` that body ``r`` leaves it, ``gap`` m away along ``n``."""
+        arm = pos - self.centre[r]
+        relative = v - self.velocity[r] - self.spin[r].cross(arm)
+        allowed = qd.max(gap, 0.0) / dt + PUSH_OUT * qd.min(gap, 0.0) / dt
+        excess = -relative.dot(n) - allowed
+        out = v
+        if excess > 0.0:
+            slip = relative - relative.dot(n) * n
+            speed = slip.norm()
+            mu = qd.sqrt(friction * self.friction[r])
+            change = excess * n - slip * (qd.min(mu * excess, speed) / qd.max(speed, 1e-9))
+            self.touching[r] += mass
+            change *= self.mass[r] / (self.mass[r] + self.shared[r])
+            out = v + change
+            back = -mass * change
+            turn = arm.cross(back)
+            self.impulse[r] += qd.Vector([back[0], back[1], back[2], turn[0], turn[1], turn[2]])
+        return out
 
     @qd.kernel
     def share(self):

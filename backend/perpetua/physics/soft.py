@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from perpetua.physics import laws
 from perpetua.physics.cloth.surroundings import Surroundings
-from perpetua.physics.contact import PlaneContact, resting_heights
+from perpetua.physics.contact import PlaneContact, film_thickness, resting_heights
 from perpetua.physics.forces.compiled import CompiledForces
 from perpetua.physics.matter import Matter
 from perpetua.physics.parts import Building, Part, Plan, Snapshot, Stored
@@ -92,6 +92,9 @@ class SoftPart(Part):
         self._grid.set_materials(numbers, friction)
         self._grid.set_substep(plan.dt)
         self._plane.set_substep(plan.dt)
+        self._plane.set_films(
+            np.array([film_thickness(scene.bodies[i].material, scene.spacing) for i in own])
+        )
         mass = numbers.density[self._material] * scene.spacing**3
         self._mass.from_numpy(mass.astype(np.float32))
 
@@ -129,7 +132,9 @@ class SoftPart(Part):
         forces.weigh_mpm(self.matter, self._body, self._mass)
 
     def before_substep(self, forces: CompiledForces) -> None:
-        self._plane.find_gaps(self.matter, self._field, self._height, self._grid.friction)
+        self._plane.find_gaps(
+            self.matter, self._field, self._height, self._grid.friction, 0.5 * self.scene.spacing
+        )
         if forces.any or forces.damping:
             forces.apply_mpm(self.matter, self._body)
         if self._contact is None or self._rigid is None:

@@ -23,10 +23,13 @@ from numpy.typing import NDArray
 from perpetua.physics import laws
 from perpetua.physics.contact import PlaneContact
 from perpetua.physics.matter import ONE_THREAD, Matter
-from perpetua.physics.rigid_contact import RigidContact
+from perpetua.physics.rigid_contact import NEAR_CELLS, RigidContact
 
 BOUNDARY_CELLS = 3
 """Particles stay this many cells inside the box; the kernel reaches 1.5."""
+
+RIGID_BAND_CELLS = 2.0
+"""Particles closer to a rigid surface than this see it: the kernel reaches 1.5 cells."""
 
 NOTHING = -1e9
 """Reach of a body at a node that none of its particles touches, m."""
@@ -85,7 +88,10 @@ class SoftGrid:
         self.partner = qd.field(qd.i32, shape=meeting_shape)
         self.normal = qd.Vector.field(3, qd.f32, shape=meeting_shape)
         self.reach = qd.field(qd.f32, shape=meeting_shape)
-        self.rigid_gap = qd.field(qd.f32, shape=shape if self.has_rigid else (1, 1, 1, 1))
+        rigid_shape = shape if self.has_rigid else (1, 1, 1, 1)
+        self.rigid_gap = qd.field(qd.f32, shape=rigid_shape)
+        self.rigid_body = qd.field(qd.i32, shape=rigid_shape)
+        self.rigid_normal = qd.Vector.field(3, qd.f32, shape=rigid_shape)
         self.partner.fill(-1)
         self.material = qd.field(qd.i32, shape=self.count)
         self.field = qd.field(qd.i32, shape=self.count)
@@ -294,20 +300,31 @@ class SoftGrid:
 
     @qd.kernel
     def find_rigid_gaps(self, rigid: qd.template()):
-        """The least gap to a rigid body of the particles that reach each node."""
+        """For each node the particles of a rigid body's surroundings that reach it: their least gap, to which body, and which way
+        is out."""
         for entry in range(self.listed[None]):
             k, x, y, z = self.listed_node(entry)
             self.rigid_gap[k, x, y, z] = -NOTHING
+            self.rigid_normal[k, x, y, z] = qd.Vector([0.0, 0.0, 0.0])
         qd.loop_config(parallelize=ONE_THREAD)
         for p in range(self.count):
             if self.matter.particles_ng[0, p, 0].active:
-                gap = rigid.distance(self.matter.particles[0, p, 0].pos) - self.radius
-                if gap < 3.0 * self.dx:
-                    base, _fx = self.inside(p)
+                pos = self.matter.particles[0, p, 0].pos
+                r, distance = rigid.nearest(pos)
+                if distance < RIGID_BAND_CELLS * self.dx:
+                    n = rigid.outward(r, pos)
+                    gap = distance - self.radius
+                    base, fx = self.inside(p)
+                    w = self.weights(fx)
+                    k = self.field[p]
                     for i, j, l in qd.static(qd.ndrange(3, 3, 3)):
-                        qd.atomic_min(
-                            self.rigid_gap[self.field[p], base[0] + i, base[1] + j, base[2] + l], gap
-                        )
+                        arm = (qd.Vector([float(i), float(j), float(l)]) - fx) * self.dx
+                        if arm.dot(n) + distance < NEAR_CELLS * self.dx:
+                            x, y, z = base[0] + i, base[1] + j, base[2] + l
+                            self.rigid_normal[k, x, y, z] += w[i, 0] * w[j, 1] * w[l, 2] * n
+                            if gap < self.rigid_gap[k, x, y, z]:
+                                self.rigid_gap[k, x, y, z] = gap
+                                self.rigid_body[k, x, y, z] = r
 
     @qd.kernel
     def collide(self, plane: qd.template(), rigid: qd.template()):
@@ -321,15 +338,18 @@ class SoftGrid:
             v = qd.Vector([node[0], node[1], node[2]]) / qd.max(node[3], LEAST_MASS)
             v += self.dt[None] * self.gravity[None]
             if qd.static(self.has_rigid):
-                v = rigid.stop(
-                    pos,
-                    v,
-                    node[3],
-                    qd.max(self.rigid_gap[k, x, y, z], 0.0),
-                    self.friction[k],
-                    self.dx,
-                    self.dt[None],
-                )
+                n = self.rigid_normal[k, x, y, z]
+                if n.norm() > 1e-6:
+                    v = rigid.stop(
+                        self.rigid_body[k, x, y, z],
+                        n / n.norm(),
+                        pos,
+                        v,
+                        node[3],
+                        self.rigid_gap[k, x, y, z],
+                        self.friction[k],
+                        self.dt[None],
+                    )
             v = plane.stop(k, x, y, pos, v)
             size = qd.Vector([self.nx, self.ny, self.nz])
             index = qd.Vector([x, y, z])

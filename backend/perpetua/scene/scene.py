@@ -58,15 +58,14 @@ class Scene:
     """[P]: 0 for a particle of its body's own material, n for one of ``regions[n - 1]``; None where no body has regions."""
 
     def materials(self) -> tuple[list[Material], NDArray[np.int32]]:
-        """The different materials of the scene, and which one each particle [P] is made of."""
+        """The materials of all bodies and their regions, in order, and which one each particle [P] is made of."""
         kinds: list[Material] = []
         material = np.zeros(len(self.particles), np.int32)
         region = np.zeros(len(material), np.int32) if self.region is None else self.region
         for index, body in enumerate(self.bodies):
             for number, kind in enumerate((body.material, *body.regions)):
-                if kind not in kinds:
-                    kinds.append(kind)
-                material[(self.particles.body == index) & (region == number)] = kinds.index(kind)
+                material[(self.particles.body == index) & (region == number)] = len(kinds)
+                kinds.append(kind)
         return kinds, material
 
     def rest_state(self) -> State:
