@@ -6,7 +6,7 @@ import pytest
 from perpetua.errors import ReconstructionError
 from perpetua.reconstruct.camera import camera_at
 from perpetua.reconstruct.particles import SHEET_COST, spacing_for
-from perpetua.reconstruct.sheet import area_of, drape
+from perpetua.reconstruct.sheet import CLOTH_DEPTH, area_of, drape
 from perpetua.reconstruct.solid import inflate
 
 CAMERA = camera_at(0.1, 300.0, 320, 240)
@@ -16,7 +16,7 @@ CAMERA = camera_at(0.1, 300.0, 320, 240)
 def solid():
     v, u = np.mgrid[:240, :320]
     matte = ((u - 150) ** 2 + (v - 120) ** 2 < 60**2).astype(np.float32)
-    return inflate(matte, CAMERA, resting=False, soft=False, centre_y=4.0)
+    return inflate(matte, CAMERA, resting=False, soft=False, centre_y=4.0, depth=CLOTH_DEPTH)
 
 
 def test_a_sheet_is_even_and_fills_the_outline(solid):

@@ -21,7 +21,7 @@ from perpetua.reconstruct.ground_shadow import GroundShadow, find_shading, shado
 from perpetua.reconstruct.material_regions import with_regions
 from perpetua.reconstruct.matte import object_colours
 from perpetua.reconstruct.particles import fill, spacing_for
-from perpetua.reconstruct.sheet import drape
+from perpetua.reconstruct.sheet import CLOTH_DEPTH, drape
 from perpetua.reconstruct.solid import Solid, inflate
 from perpetua.reconstruct.splats import clothe
 from perpetua.reconstruct.stage import Stage
@@ -152,7 +152,10 @@ def _solids(
         thing = things[index]
         distance = next((s.centre_y for s in solids.values()), view.edge_distance / 1.5)
         soft = materials[index].model in SOFT_MODELS
-        solids[index] = inflate(mattes[index], view.camera, thing.resting, soft and thing.resting, distance)
+        depth = CLOTH_DEPTH if materials[index].model == "cloth" else 1.0
+        solids[index] = inflate(
+            mattes[index], view.camera, thing.resting, soft and thing.resting, distance, depth
+        )
     return [solids[index] for index in range(len(things))]
 
 

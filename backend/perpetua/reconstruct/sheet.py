@@ -1,7 +1,6 @@
 """Cloth as a sheet: the front of a solid as triangles whose corners are its particles, evenly spaced.
 
-The outline says where the cloth is and the inflated solid how it bulges towards the camera; cloth bulges less, so only a share of
-that is kept. The corners lie on a square lattice in the picture, whose step is the spacing at the object's distance.
+The outline says where the cloth is and the solid, inflated only a little, how it bulges towards the camera. The corners lie on a square lattice in the picture, whose step is the spacing at the object's distance.
 """
 
 from __future__ import annotations
@@ -16,8 +15,8 @@ from perpetua.reconstruct.solid import Solid
 
 Array = NDArray[np.float64]
 
-RELIEF = 0.35
-"""Share of the inflated solid's bulge that a sheet keeps."""
+CLOTH_DEPTH = 0.3
+"""How deep cloth is, in the depth of a solid of its outline."""
 FEWEST = 12
 """Corners without which a sheet could not even fold."""
 
@@ -45,9 +44,7 @@ def drape(solid: Solid, spacing: float) -> tuple[Array, NDArray[np.int64]]:
             f"The particle spacing leaves only {len(used)} points in a cloth; lower it or raise the particle count."
         )
     pixels, faces = pixels[used], faces.reshape(-1, 3)
-    enter, leave = solid.depths(pixels)
-    middle = 0.5 * (enter + leave)
-    depth = middle + RELIEF * (enter - middle)
+    depth, _ = solid.depths(pixels)
     return solid.camera.position + depth[:, None] * solid.camera.rays(pixels), faces.astype(np.int64)
 
 

@@ -84,12 +84,18 @@ class Solid:
 
 
 def inflate(
-    matte: NDArray[np.float32], camera: Camera, resting: bool, soft: bool, centre_y: float | None = None
+    matte: NDArray[np.float32],
+    camera: Camera,
+    resting: bool,
+    soft: bool,
+    centre_y: float | None = None,
+    depth: float = 1.0,
 ) -> Solid:
     """The solid of a matte [H, W] seen by ``camera``.
 
     resting: it stands on z = 0, and where it does follows from its lowest row; otherwise it hangs at ``centre_y`` m.
-    soft: a heap of soft matter, which spreads sideways and in depth alike; otherwise it is as deep as its outline is thin.
+    soft: a heap of soft matter, which spreads sideways and in depth alike; otherwise it is ``depth`` times as deep as its
+    outline is thin.
     Raises ``ReconstructionError`` if the outline is too small or its base lies above the horizon.
     """
     inside, origin, cell = _grid(matte)
@@ -100,7 +106,7 @@ def inflate(
     rows, columns = np.nonzero(inside)
     height = (np.ptp(rows) + 1) * cell
     radius = float(np.sqrt(squared.max()))
-    ratio = 1.0
+    ratio = depth
     if resting:
         half_width = (np.ptp(columns) + 1) * cell / 2
         foot = _foot(corners[boundary], half_width, height)
