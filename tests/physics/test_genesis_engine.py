@@ -113,8 +113,11 @@ def test_clay_keeps_its_dent_and_the_splats_deformation_knows_it(pushed):
     assert total.max() > 3 * elastic.max()
 
 
-def test_matter_stays_above_the_plane(pushed):
+def test_matter_stays_above_the_plane_and_in_the_box_that_is_told(pushed):
     whole, _ = pushed
+    low, high = whole.bounds
+    assert (whole.trajectory.positions > low).all()
+    assert (whole.trajectory.positions < high).all()
     lowest = whole.trajectory.positions[..., 2].min(1)
     assert (lowest > 0.2 * SPACING).all()
 
@@ -145,6 +148,7 @@ def test_progress_counts_frames_names_idle_actions_and_a_cancel_takes_effect():
     assert "frame 1 of 1" in [text for _, text in said]
     assert "'far away' reached no object" in said[-1][1]
     assert said[-1][0] == 1.0
+    assert " in a box of 0." in said[-1][1]
     with pytest.raises(Cancelled):
         simulate(lifted(), 3, progress=Progress(cancelled=lambda: True))
 

@@ -51,6 +51,14 @@ def test_a_cap_that_would_explode_is_refused_by_name_and_a_coarse_one_is_taken()
         choose_substeps(bodies("clay"), 0.01, 24.0, 0.0, 8)
 
 
+def test_what_is_on_no_grid_has_an_end_to_its_world_too():
+    positions = np.zeros((4, 3))
+    grid.check_near(positions, np.array([0, 0, 1, 1]), ["cup", "rag"], 7)
+    positions[3, 1] = -300.0
+    with pytest.raises(SimulationError, match=r"'rag' leaves the space .* at frame 7"):
+        grid.check_near(positions, np.array([0, 0, 1, 1]), ["cup", "rag"], 7)
+
+
 def test_boxes_stay_on_the_same_nodes_as_they_grow_and_end_somewhere():
     low, high = np.array([-0.03, -0.03, 0]), np.array([0.03, 0.03, 0.06])
     box = grid.box_around(low, high, 0.006, 0.06)

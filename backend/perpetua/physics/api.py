@@ -10,7 +10,7 @@ from perpetua.progress import Progress
 from perpetua.scene.particles import State
 from perpetua.scene.scene import Scene
 from perpetua.scene.trajectory import Trajectory
-from perpetua_protocol.take import Round, Vector
+from perpetua_protocol.take import Round, Vec3, Vector
 
 
 @dataclass(frozen=True)
@@ -38,6 +38,9 @@ class Simulation:
     """Substeps a frame that the stability rule chose."""
     idle: tuple[str, ...] = ()
     """Names of the round's actions that reached no object."""
+    bounds: tuple[Vec3, Vec3] | None = None
+    """Lower and upper corner, m, of the box that soft matter was computed in at the end. It follows the matter, up to a limit beyond
+    which the round stops with an error; None where nothing soft was in the scene."""
 
 
 class SimulationStopped(SimulationError):

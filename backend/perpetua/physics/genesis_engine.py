@@ -103,7 +103,9 @@ class _Run:
             times = self.state.time + np.arange(len(positions), dtype=np.float64) * self.frame_s
             end = State(now.particles, total, now.rigid, float(times[-1]), now.memory)
             trajectory = Trajectory(np.stack(positions), np.stack(gradients), times)
-            return Simulation(trajectory, end, self.substeps, self._idle())
+            return Simulation(
+                trajectory, end, self.substeps, self._idle(), self.box.corners if self.soft.any() else None
+            )
 
         for frame in range(count):
             before = now.particles.positions
@@ -136,6 +138,7 @@ class _Run:
                 if self._hopeless(now.particles, frame) or not self._refine():
                     raise
                 continue
+            grid.check_near(after.particles.positions, after.particles.body, self.names, number)
             low, high, _ = self._extent(after.particles)
             if self.box.contains(low, high):
                 return after
@@ -234,6 +237,8 @@ class _Run:
 
     def _summary(self) -> str:
         text = f"{self.plan.round.frames} frames of {self.substeps} substeps"
+        if self.soft.any():
+            text += " in a box of {:.2g} x {:.2g} x {:.2g} m".format(*self.box.size)
         if idle := self._idle():
             text += f"; {', '.join(repr(name) for name in idle)} reached no object"
         return text

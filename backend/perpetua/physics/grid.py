@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from perpetua.errors import SimulationError
+from perpetua_protocol.take import Vec3
 
 PADDING_CELLS = 3
 """Genesis keeps particles this many cells inside its bounds."""
@@ -26,6 +27,9 @@ MAX_CELLS = 8_000_000
 ROUNDING_CELLS = 8
 """Faces move by this many cells, so that similar scenes share compiled kernels."""
 
+FARTHEST_M = 200.0
+"""Farther from the origin single precision moves things in steps of ten micrometres."""
+
 
 @dataclass(frozen=True)
 class Box:
@@ -34,6 +38,19 @@ class Box:
     lower: tuple[int, int, int]
     upper: tuple[int, int, int]
     dx: float
+
+    @property
+    def corners(self) -> tuple[Vec3, Vec3]:
+        """Lower and upper corner, m."""
+        (a, b, c), (d, e, f) = self.lower, self.upper
+        h = self.dx
+        return (a * h, b * h, c * h), (d * h, e * h, f * h)
+
+    @property
+    def size(self) -> Vec3:
+        """Its extent along each axis, m."""
+        low, high = self.corners
+        return high[0] - low[0], high[1] - low[1], high[2] - low[2]
 
     @property
     def cells(self) -> int:
@@ -97,6 +114,16 @@ def grown(box: Box, low: NDArray, high: NDArray, travel: float, who: str, frame:
             "the origin); lower the force that throws it, end it earlier, or use a larger particle spacing."
         )
     return Box(_ints(lo), _ints(hi), dx)
+
+
+def check_near(positions: NDArray, body: NDArray, names: list[str], frame: int) -> None:
+    """Raises ``SimulationError`` naming the body of a particle beyond ``FARTHEST_M`` (what is on no grid has no box)."""
+    away = np.abs(positions).max(1)
+    if away.max() > FARTHEST_M:
+        raise SimulationError(
+            f"'{names[int(body[away.argmax()])]}' leaves the space that can be simulated at frame {frame} (it reaches {away.max():.2g} m "
+            "from the origin); lower the force that throws it, or end it earlier."
+        )
 
 
 def _far(low: NDArray, high: NDArray) -> float:
