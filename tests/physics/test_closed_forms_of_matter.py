@@ -74,7 +74,7 @@ def test_an_upright_beam_leans_as_euler_and_bernoulli_say():
     scene = scene_of([("beam", stuff, points)], SPACING)
     expected = 1.5 * stuff.density * side * height**4 / (E * width**2)
     period = 2 * np.pi * height**2 / 3.516 / (np.sqrt(E / stuff.density) * width / np.sqrt(12))
-    sim = simulate(scene, moving(scene, np.zeros_like(points)), 16, 24 / period, (side, 0.0, -1.0))
+    sim = simulate(scene, moving(scene, np.zeros_like(points)), 16, float(24 / period), (side, 0.0, -1.0))
     top = scene.particles.positions[:, 2] > height - SPACING
     lean = (sim.trajectory.positions - sim.trajectory.positions[0])[:, top, 0].mean(1)
     assert lean.max() / 2 == pytest.approx(expected, rel=0.12)
