@@ -14,12 +14,14 @@ import numpy as np
 import pytest
 import torch
 
+from perpetua import registry
 from perpetua.errors import UnknownNameError, WaitingForFiles
 from perpetua.loop.bake import bake
 from perpetua.loop.film import film
 from perpetua.loop.resume import Stage, StageStore
 from perpetua.loop.stages import Studio, load_video, refiners_of, save_video
 from perpetua.mp4 import read_video
+from perpetua.physics.api import RoundPlan, Simulation
 from perpetua.progress import Progress
 from perpetua.refine.api import (
     LAST_REFINED,
@@ -31,7 +33,7 @@ from perpetua.refine.api import (
     Video,
     VideoName,
 )  # fmt: skip
-from perpetua.scene import Binding, Body, Camera, Gaussians, Particles, Scene, Trajectory
+from perpetua.scene import Binding, Body, Camera, Gaussians, Particles, Scene, State, Trajectory
 from perpetua.scene.presets import PRESETS
 from perpetua_protocol.take import RefinerSpec, Round, Take
 
@@ -203,13 +205,27 @@ def test_rounds_with_the_same_settings_share_a_refiner(take: Take) -> None:
         refiners_of(played, 4)
 
 
+class Glide:
+    """An engine that moves everything 2 mm to the right a frame; compiles nothing."""
+
+    def simulate(self, scene: Scene, state: State, plan: RoundPlan, progress: Progress) -> Simulation:
+        count = plan.round.frames + 1
+        way = np.arange(count, dtype=np.float32)[:, None, None] * np.float32([0.002, 0, 0])
+        positions = state.particles.positions[None] + way
+        F = np.repeat(state.total_F[None], count, 0)
+        end = replace(state.with_particles(positions=positions[-1]), time=state.time + (count - 1) / plan.fps)
+        return Simulation(Trajectory(positions, F, state.time + np.arange(count) / plan.fps), end, 1)
+
+
 @pytest.mark.slow
 def test_a_bake_waits_for_files_and_goes_on_with_them(
     take: Take, picture: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The front view first, then both sides at once; a picture that was brightened elsewhere comes back as a movie."""
     monkeypatch.setenv("PERPETUA_EXCHANGE", str(tmp_path / "exchange"))
+    monkeypatch.setitem(registry.PARTS, "engine", {"genesis": f"{__name__}:Glide"})
     one = msgspec.structs.replace(take, rounds=(Round(4),), refiner=RefinerSpec("files"))
+    one = msgspec.structs.replace(one, quality=msgspec.structs.replace(one.quality, optimise_renders=20))
 
     def play() -> dict[str, Any]:
         return bake(one, picture, tmp_path / "store", tmp_path / "cache", 1, Progress())

@@ -192,12 +192,14 @@ def _refiner(family: type[DiffusionRefiner], home: Path) -> Finding:
     if folders := usable(family.backbone, home):
         sizes = [f"model: {folder.name} ({_gigabytes(folder):.1f} GB)" for folder in folders]
         return Finding(
-            f"refiner {family.name}", "ok", f"{'; '.join(sizes)}; {card.memory}; licence: {card.licence}"
+            f"refiner {family.name}",
+            "ok",
+            f"{'; '.join(sizes)}. Memory: {card.memory}. Licence: {card.licence}",
         )
     text = (
-        f"no weights. For {card.family} put {card.checkpoints} in a folder of {home}, in diffusers' layout: "
-        f"model_index.json, and scheduler, text_encoder, tokenizer, transformer and vae with .safetensors. "
-        f"Needs {card.memory}. Licence: {card.licence}"
+        f"no weights. It takes {card.checkpoints}; put one in a folder of {home}, in diffusers' layout: model_index.json, and "
+        f"scheduler, text_encoder, tokenizer, transformer and vae with .safetensors. Memory: {card.memory}. "
+        f"Licence: {card.licence}"
     )
     return Finding(f"refiner {family.name}", "extra", text)
 

@@ -165,7 +165,10 @@ def _check_weights(part: Path) -> None:
 def _loaded(load: Load) -> Backbone:
     import diffusers
     import torch
+    import transformers
 
+    diffusers.utils.logging.disable_progress_bar()  # progress is ours to say
+    transformers.utils.logging.disable_progress_bar()
     dtype = getattr(torch, load.dtype)
     dtypes = {"default": dtype, "vae": torch.float32} if load.backbone.card.exact_autoencoder else dtype
     pipeline = getattr(diffusers, load.backbone.card.pipelines[0]).from_pretrained(

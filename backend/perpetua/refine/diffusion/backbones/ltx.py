@@ -31,7 +31,7 @@ class LTX(Backbone):
     card: ClassVar[Card] = Card(
         family="LTX-Video",
         pipelines=("LTXImageToVideoPipeline", "LTXPipeline"),
-        checkpoints="Lightricks/LTX-Video in diffusers' layout (704x480, 161 frames)",
+        checkpoints="Lightricks/LTX-Video (704x480, 161 frames)",
         licence="Lightricks' own, which differs from version to version; read the file that comes with the checkpoint",
         memory="12 GB of GPU memory with offload (its text encoder alone is 10 GB); estimated from the size of the weights",
         guides=("time_to_move", "warped_noise"),
