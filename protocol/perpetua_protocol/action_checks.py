@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-from perpetua_protocol.actions import Action, Drag, Falloff, Poke, Turbulence, Wind
+from perpetua_protocol.actions import Action, Collider, Drag, Falloff, Poke, Turbulence, Wind
 from perpetua_protocol.tracks import RotationTrack, ScalarTrack, VectorTrack
 
 AXES = ("direction", "axis")
@@ -66,6 +66,9 @@ def _of_its_kind(action: Action, where: str, first: int, frames: int) -> Iterato
                 f"{where} starts at frame {start:g}, outside its round (frames {first} to {first + frames}); "
                 "move its start into the round."
             )
+    elif isinstance(action, Collider):
+        yield from _negative(where, "friction", (action.friction,))
+        yield from _mesh_problems(action, where)
     if (flow := getattr(action, "flow", None)) is not None:
         yield from _negative(where, "flow", (flow,))
 
@@ -77,6 +80,16 @@ def _falloff_problems(falloff: Falloff, where: str) -> Iterator[str]:
         least, most = getattr(falloff, low), getattr(falloff, high)
         if least is not None and most is not None and most < least:
             yield f"{where}: its falloff's {high} ({most:g}) is below its {low} ({least:g}); exchange them."
+
+
+def _mesh_problems(action: Collider, where: str) -> Iterator[str]:
+    mesh = action.mesh
+    if mesh.file:
+        yield f"{where} names the file {mesh.file}, which only a take.yaml may; send the mesh's vertices and faces."
+    elif len(mesh.vertices) < 4 or len(mesh.faces) < 4:
+        yield f"{where} has no mesh that could be solid; give it four vertices and four triangles at least."
+    elif not all(0 <= corner < len(mesh.vertices) for face in mesh.faces for corner in face):
+        yield f"{where} has a triangle with a corner that is none of its {len(mesh.vertices)} vertices; number them from 0."
 
 
 def _negative(where: str, what: str, values: tuple[float | None, ...]) -> Iterator[str]:

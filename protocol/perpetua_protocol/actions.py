@@ -1,4 +1,4 @@
-"""What an artist can do to a scene: fields of force, pushes and pokes.
+"""What an artist can do to a scene: fields of force, pushes, pins and colliders.
 
 Every action has a name, acts on the frames from ``start`` up to ``end`` of the take and on the objects named in ``targets``, and may be
 keyed over time. Units are SI. The fields (wind, force, vortex, turbulence, drag) give matter an acceleration
@@ -16,7 +16,7 @@ from typing import Literal
 
 import msgspec
 
-from perpetua_protocol.tracks import Scalar, Vector
+from perpetua_protocol.tracks import Rotation, Scalar, Vec3, Vector
 
 
 class Falloff(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -185,4 +185,43 @@ class Poke(Acting, frozen=True, tag="poke", tag_field="type", forbid_unknown_fie
     """Radius of the ball, m; the blow falls smoothly to zero at its edge."""
 
 
-Action = Wind | Force | Vortex | Turbulence | Drag | Push | Poke
+class Pin(Acting, frozen=True, tag="pin", tag_field="type", forbid_unknown_fields=True):
+    """A hand that holds matter and carries it along a keyed path, whatever else happens to it.
+
+    A soft object is held by its particles inside the ball; a rigid object of which any is inside is held as a whole.
+    What is held moves as if welded to the pin, from where it was when the pin took it.
+    """
+
+    name: str
+    location: Vector
+    """Where the hand is, m."""
+    rotation: Rotation = (1.0, 0.0, 0.0, 0.0)
+    """How the hand is turned, w x y z."""
+    reach: float | None = 0.03
+    """Radius of the ball, m; None holds its objects whole."""
+
+
+class Mesh(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A surface of triangles, its corners counter-clockwise as seen from outside."""
+
+    vertices: tuple[Vec3, ...] = ()
+    """m, in the mesh's own axes."""
+    faces: tuple[tuple[int, int, int], ...] = ()
+    file: str = ""
+    """In a ``take.yaml`` instead of vertices and faces: an OBJ, PLY or STL file in metres, Z up, by its path from there."""
+
+
+class Collider(Acting, frozen=True, tag="collider", tag_field="type", forbid_unknown_fields=True):
+    """A solid thing that matter cannot enter and that pushes it along a keyed path: a hand, a spoon, a bowl."""
+
+    name: str
+    mesh: Mesh
+    location: Vector = (0.0, 0.0, 0.0)
+    """Where the mesh's origin is, m."""
+    rotation: Rotation = (1.0, 0.0, 0.0, 0.0)
+    """How the mesh is turned, w x y z."""
+    friction: float = 0.5
+    """Coulomb friction of its surface."""
+
+
+Action = Wind | Force | Vortex | Turbulence | Drag | Push | Poke | Pin | Collider

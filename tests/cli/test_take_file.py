@@ -4,22 +4,33 @@ from __future__ import annotations
 
 import msgspec
 import pytest
+import trimesh
 
 from perpetua.take_file import load_take, save_take
 from perpetua_protocol.errors import InvalidTake
 from perpetua_protocol.take import (
     CameraSpec,
     Click,
+    Collider,
+    Drag,
+    Falloff,
+    Force,
     MaterialSpec,
+    Mesh,
     ObjectSpec,
+    Pin,
+    Poke,
     Push,
     Quality,
     RegionSpec,
+    RotationTrack,
     Round,
     ScalarTrack,
     SceneSettings,
     Take,
+    Turbulence,
     VectorTrack,
+    Vortex,
     Wind,
     validate,
 )
@@ -126,5 +137,69 @@ def test_what_cannot_be_baked_is_named(take, sentence):
         validate(take)
 
 
+SQUARE = ((0.0, 0.0, 0.0), (1.0, 0.0, 0.0), (1.0, 1.0, 0.0), (0.0, 0.0, 1.0))
+TETRAHEDRON = Mesh(SQUARE, ((0, 2, 1), (0, 1, 3), (1, 2, 3), (0, 3, 2)))
+
+
+def acting(*actions) -> Take:
+    return changed(rounds=(Round(8, actions),))
+
+
+@pytest.mark.parametrize(
+    ("take", "sentence"),
+    [
+        (acting(Force("f"), Drag("f")), "Two actions of round 1 are called 'f'"),
+        (acting(Force("f", flow=-1.0)), "negative flow"),
+        (acting(Force("f", axis=(0, 0, 0))), "no axis"),
+        (acting(Force("f", falloff=Falloff(power=-1.0))), "negative falloff's power"),
+        (acting(Force("f", falloff=Falloff(min_distance=2.0, max_distance=1.0))), "exchange them"),
+        (acting(Force("f", strength=float("inf"))), "strength is inf"),
+        (acting(Force("f", targets=("cube",))), "'cube', which is no object"),
+        (acting(Wind("w", drag=-1.0)), "negative drag"),
+        (acting(Drag("d", ScalarTrack((0, 1), (0.0, -1.0)))), "negative linear"),
+        (acting(Turbulence("t", size=0.0)), "size 0 m"),
+        (acting(Poke("p", (0, 0, 0), (1, 0, 0), 1.0, start=9.0)), "outside its round"),
+        (acting(Poke("p", (0, 0, 0), (0, 0, 0), 1.0)), "no direction"),
+        (acting(Pin("p", (0, 0, 0), (0, 0, 0, 0))), "four zeros"),
+        (acting(Pin("p", (0, 0, 0), RotationTrack((0, 1), ((1, 0, 0, 0),)))), "as many values"),
+        (acting(Pin("p", (0, 0, 0), reach=-1.0)), "no reach"),
+        (acting(Collider("c", Mesh())), "no mesh that could be solid"),
+        (acting(Collider("c", Mesh(SQUARE, ((0, 1, 9),) * 4))), "none of its 4 vertices"),
+        (acting(Collider("c", Mesh(file="bowl.obj"))), "only a take.yaml may"),
+        (acting(Collider("c", TETRAHEDRON, friction=-0.1)), "negative friction"),
+    ],
+)
+def test_an_action_that_makes_no_sense_is_named(take, sentence):
+    with pytest.raises(InvalidTake, match=sentence):
+        validate(take)
+
+
 def test_a_good_take_passes():
     validate(TAKE)
+    validate(
+        acting(
+            Force("force"),
+            Vortex("vortex"),
+            Turbulence("turbulence"),
+            Drag("drag"),
+            Poke("poke", (0, 0, 0), (1, 0, 0), 1.0),
+            Pin("pin", (0, 0, 0)),
+            Collider("collider", TETRAHEDRON),
+        )
+    )
+
+
+def test_a_collider_s_mesh_may_be_a_file_beside_the_take(tmp_path):
+    trimesh.creation.box((1, 2, 3)).export(tmp_path / "box.ply")
+    take = acting(Collider("box", Mesh(file="box.ply")))
+    save_take(take, tmp_path / "take.yaml")
+    mesh = load_take(tmp_path / "take.yaml")[0].rounds[0].actions[0].mesh
+    assert (len(mesh.vertices), len(mesh.faces), mesh.file) == (8, 12, "")
+    for name, sentence in (("none.ply", "is not there"), ("take.yaml", "of the kind .obj")):
+        save_take(acting(Collider("box", Mesh(file=name))), tmp_path / "take.yaml")
+        with pytest.raises(InvalidTake, match=sentence):
+            load_take(tmp_path / "take.yaml")
+    (tmp_path / "bad.ply").write_text("ply\nnonsense")
+    save_take(acting(Collider("box", Mesh(file="bad.ply"))), tmp_path / "take.yaml")
+    with pytest.raises(InvalidTake, match="no readable mesh"):
+        load_take(tmp_path / "take.yaml")

@@ -13,7 +13,7 @@ from perpetua.physics.genesis_engine import GenesisEngine
 from perpetua.physics.rigid import shape_of
 from perpetua.progress import Progress
 from perpetua.scene import RigidPose, State
-from perpetua_protocol.take import Push, Round, Wind
+from perpetua_protocol.take import Pin, Push, RotationTrack, Round, VectorTrack, Wind
 
 SPACING, FPS = 0.01, 24.0
 SIZE = (0.06, 0.04, 0.04)
@@ -109,3 +109,17 @@ def test_an_open_surface_is_closed_by_its_hull_and_none_is_refused():
     empty = replace(opened, vertices=np.zeros((0, 3)), faces=np.zeros((0, 3), np.int64))
     with pytest.raises(SimulationError, match="'block' is rigid but has no closed surface"):
         shape_of(replace(SCENE, bodies=[empty, SCENE.bodies[JELLY]]), WOOD)
+
+
+def test_a_pin_leads_a_block_along_its_keys_through_what_is_in_the_way():
+    path = VectorTrack((0, 6), ((-0.07, 0, 0.02), (0.01, 0, 0.02)))
+    turn = RotationTrack((0, 6), ((1, 0, 0, 0), (np.cos(0.2), 0, 0, np.sin(0.2))))
+    pin = Pin("hand", path, turn, reach=0.02, targets=("block",))
+    first = simulate(SCENE.rest_state(), 8, pin)
+    before = SCENE.particles.positions[OWN].astype(float)
+    cosine, sine = np.cos(0.4), np.sin(0.4)
+    R = np.array([[cosine, -sine, 0], [sine, cosine, 0], [0, 0, 1]])
+    expected = (before - [-0.07, 0, 0.02]) @ R.T + [0.01, 0, 0.02]
+    np.testing.assert_allclose(first.trajectory.positions[6, OWN], expected, atol=1e-6)
+    np.testing.assert_allclose(first.trajectory.positions[8, OWN], expected, atol=1e-6)
+    assert first.trajectory.positions[-1, ~OWN, 0].mean() > 0.04  # the jelly stood at 0.02

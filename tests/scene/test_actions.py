@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from perpetua.scene.actions import direction_at, is_active, sample_scalar, sample_vector
-from perpetua_protocol.take import Push, Round, ScalarTrack, VectorTrack
+from perpetua.scene.actions import direction_at, is_active, sample_rotation, sample_scalar, sample_vector
+from perpetua_protocol.take import Push, RotationTrack, Round, ScalarTrack, VectorTrack
 
 
 def test_constants_and_keys() -> None:
@@ -16,6 +16,19 @@ def test_constants_and_keys() -> None:
     keyed = VectorTrack((0.0, 4.0), ((0.0, 0.0, 1.0), (4.0, -4.0, 1.0)))
     np.testing.assert_allclose(sample_vector(keyed, 1.0), [1, -1, 1])
     np.testing.assert_allclose(sample_vector((1.0, 2.0, 3.0), 7.0), [1, 2, 3])
+
+
+def test_rotations_turn_evenly_along_the_shorter_arc() -> None:
+    half = np.sqrt(0.5)
+    track = RotationTrack(
+        (0.0, 2.0, 3.0), ((2.0, 0.0, 0.0, 0.0), (-half, 0.0, 0.0, -half), (-half, 0.0, 0.0, -half))
+    )
+    angle = [
+        2 * np.degrees(np.arctan2(abs(q[3]), abs(q[0])))
+        for q in (sample_rotation(track, f) for f in (-1, 0, 0.5, 1, 2, 2.5, 9))
+    ]
+    np.testing.assert_allclose(angle, [0, 0, 22.5, 45, 90, 90, 90], atol=1e-6)
+    np.testing.assert_allclose(sample_rotation((0.0, 0.0, 3.0, 4.0), 0), [0, 0, 0.6, 0.8])
 
 
 def test_a_direction_is_a_unit_vector_or_nothing() -> None:

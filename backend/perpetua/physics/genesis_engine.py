@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from perpetua.errors import Cancelled, SimulationError
-from perpetua.physics import checks, deformation, forces, grid, settle, stability, worlds
+from perpetua.physics import checks, deformation, forces, grid, motion, settle, stability, worlds
 from perpetua.physics.api import RoundPlan, Simulation, SimulationStopped
 from perpetua.physics.parts import Snapshot
 from perpetua.progress import Progress
@@ -24,7 +24,7 @@ from perpetua.scene.materials import Material
 from perpetua.scene.particles import Particles, State
 from perpetua.scene.scene import Scene
 from perpetua.scene.trajectory import Trajectory
-from perpetua_protocol.take import Wind
+from perpetua_protocol.take import Collider, Pin, Wind
 
 if TYPE_CHECKING:
     from perpetua.physics.world import World
@@ -179,15 +179,18 @@ class _Run:
             )
             now = start + frame + (control + 0.5) / stability.CONTROL_STEPS
             moment = forces.Moment(now, 1.0 / stability.CONTROL_STEPS, self.plan.fps)
-            entries = forces.forces_at(self.plan.round, start, moment, self.names)
-            for index, item in enumerate(entries):
+            pulling = forces.forces_at(self.plan.round, start, moment, self.names)
+            moved = motion.moved_at(self.plan.round, start, moment, self.scene.bodies)
+            for index, item in enumerate(a or b for a, b in zip(pulling, moved, strict=True)):
                 if item is not None:
                     working[f"'{item.name}'"] = None
                     if not self.touched[index]:
                         self.touched[index] = item.reaches(particles.positions, particles.body)
             world.set_gravity(sample_vector(self.plan.gravity, now))
             world.advance(
-                [item for item in entries if item is not None], self.substeps // stability.CONTROL_STEPS
+                [item for item in pulling if item is not None],
+                self.substeps // stability.CONTROL_STEPS,
+                moved=[item for item in moved if item is not None],
             )
         return ", ".join(working)
 
@@ -249,12 +252,13 @@ def _stretch_limit(material: Material) -> deformation.StretchLimit:
 
 
 def _expected_speed(state: State, plan: RoundPlan) -> float:
-    """m/s that the round's winds and the state's own motion make likely."""
-    own = float(np.linalg.norm(state.particles.velocities, axis=1).max(initial=0.0))
-    winds = [
-        abs(sample_scalar(action.speed, plan.start_frame + frame))
-        for action in plan.round.actions
-        if isinstance(action, Wind)
-        for frame in range(plan.round.frames + 1)
-    ]
-    return max([own, *winds])
+    """m/s that the round's winds and what the artist moves, and the state's own motion, make likely."""
+    speeds = [float(np.linalg.norm(state.particles.velocities, axis=1).max(initial=0.0))]
+    for action in plan.round.actions:
+        for frame in range(plan.round.frames + 1):
+            if isinstance(action, Wind):
+                speeds.append(abs(sample_scalar(action.speed, plan.start_frame + frame)))
+            elif isinstance(action, Pin | Collider):
+                moment = forces.Moment(plan.start_frame + frame, 1.0 / stability.CONTROL_STEPS, plan.fps)
+                speeds.append(motion.fastest(action, moment))
+    return max(speeds)

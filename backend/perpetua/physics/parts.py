@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from perpetua.physics.cloth.surroundings import Surroundings
     from perpetua.physics.forces import Force
     from perpetua.physics.forces.compiled import CompiledForces
+    from perpetua.physics.motion import Collider, Pin
 
 
 @dataclass(frozen=True)
@@ -106,6 +107,9 @@ class Part:
 
     def set_gravity(self, gravity: NDArray) -> None:
         """gravity: [3] m/s^2 from now on, for what Genesis does not move (it has been told)."""
+
+    def set_moved(self, moved: Sequence[Pin | Collider]) -> None:
+        """A control step begins: the pins that hold its matter and the colliders that matter cannot enter."""
 
     def weigh(self, forces: CompiledForces) -> None:
         """Once before each substep in which something is pushed: let ``forces`` weigh its matter."""

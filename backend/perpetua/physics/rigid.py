@@ -130,6 +130,17 @@ class RigidBody:
         twist = self._entity.get_dofs_velocity().cpu().numpy().astype(np.float64)
         return RigidPose(qpos[:3] - self._seat, qpos[3:7], twist[:3], _matrix(qpos[3:7]) @ twist[3:6])
 
+    def place(self, pose: RigidPose) -> None:
+        """Put the body at ``pose`` with its motion, now."""
+        qpos = np.concatenate([self._seat + pose.position, pose.quaternion])
+        local = _matrix(pose.quaternion).T @ pose.angular_velocity
+        self._entity.set_qpos(qpos.astype(np.float32), zero_velocity=False, skip_forward=True)
+        self._entity.set_dofs_velocity(np.concatenate([pose.velocity, local]).astype(np.float32))
+
+    def weigh_down(self, factor: float) -> None:
+        """Make it ``factor`` times as heavy as it is, for what pushes it in Genesis."""
+        self._entity.set_mass(factor * self.shape.mass)
+
     def particles(self, pose: RigidPose) -> tuple[NDArray, NDArray, NDArray]:
         """Positions [n, 3] m, velocities [n, 3] m/s and the rotation [3, 3] of the body's particles at ``pose``."""
         R = _matrix(pose.quaternion)

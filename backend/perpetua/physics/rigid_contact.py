@@ -52,6 +52,10 @@ class RigidContact:
         self.mass.from_numpy(np.asarray(masses, np.float32))
         self.friction.from_numpy(np.asarray(friction, np.float32))
 
+    def set_masses(self, masses: NDArray) -> None:
+        """masses: [R] kg, from now on."""
+        self.mass.from_numpy(np.asarray(masses, np.float32))
+
     def place(self, centres: NDArray, rotations: NDArray, velocities: NDArray, spins: NDArray) -> None:
         """The bodies' motion now, [R, 3] m, [R, 3, 3], [R, 3] m/s and rad/s; forgets the impulses."""
         self.centre.from_numpy(centres.astype(np.float32))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 
 from perpetua.physics.cloth.surroundings import Surroundings
 from perpetua.physics.forces.compiled import CompiledForces
+from perpetua.physics.motion import Collider, Pin, PinnedBody
 from perpetua.physics.parts import Building, Part, Snapshot, Stored, solver_state
 from perpetua.physics.rigid import (
     PLANE_DAMPING_RATIO,
@@ -19,6 +21,9 @@ from perpetua.physics.rigid import (
     forget_contacts,
     set_contact,
 )
+
+PINNED_MASSES = 1e4
+"""A pinned body pushes other rigid bodies as if it were so many times as heavy: what is pushed does not hold it up."""
 
 
 class RigidPart(Part):
@@ -38,6 +43,9 @@ class RigidPart(Part):
             for i in building.bodies_of(self.models)
         }
         self._held: NDArray | None = None
+        self._substep = 0
+        self.pinned: dict[int, PinnedBody] = {}
+        """Bodies that a pin holds in this control step, by index."""
 
     def built(self) -> None:
         """Contact parameters, and the bodies' particles as the forces meet them: arm from the centre of mass at rest, link, body, mass
@@ -58,6 +66,9 @@ class RigidPart(Part):
         self._points = (arm, link, body, mass, lift)
 
     def load(self, snapshot: Snapshot, genesis_state: Any) -> None:
+        for index in self.pinned:
+            self.bodies[index].weigh_down(1.0)
+        self.pinned = {}
         state = solver_state(self._genesis, genesis_state, self._solver)
         for index, rigid in self.bodies.items():
             rigid.write(snapshot.rigid[index], state)
@@ -66,6 +77,7 @@ class RigidPart(Part):
         forget_contacts(self._solver)
 
     def store(self, out: Stored) -> None:
+        self._carry()
         for index, rigid in self.bodies.items():
             out.rigid[index] = pose = rigid.store()
             positions, velocities, rotation = rigid.particles(pose)
@@ -95,10 +107,30 @@ class RigidPart(Part):
     def hold(self, acceleration: NDArray | None) -> None:
         self._held = acceleration
 
+    def set_moved(self, moved: Sequence[Pin | Collider]) -> None:
+        self._carry()
+        before, self.pinned = self.pinned, {}
+        for pin in (thing for thing in moved if isinstance(thing, Pin)):
+            for index, rigid in self.bodies.items():
+                pose = rigid.store()
+                positions, _, _ = rigid.particles(pose)
+                if pin.reaches(positions, np.full(len(positions), index)):
+                    self.pinned[index] = PinnedBody(rigid.shape.centre, pose, pin.motion)
+        for index in before.keys() ^ self.pinned.keys():
+            self.bodies[index].weigh_down(PINNED_MASSES if index in self.pinned else 1.0)
+        self._substep = 0
+
+    def _carry(self) -> None:
+        """Put what pins hold exactly where they hold it at the start of the next substep."""
+        for index, held in self.pinned.items():
+            self.bodies[index].place(held.after(self._substep * self._dt))
+
     def weigh(self, forces: CompiledForces) -> None:
         forces.weigh_rigid(self._solver.dyn_state.links, *self._points)
 
     def before_substep(self, forces: CompiledForces) -> None:
+        self._carry()
+        self._substep += 1
         if self._held is not None:
             for rigid in self.bodies.values():
                 rigid.push(-rigid.shape.mass * self._held, np.zeros(3))

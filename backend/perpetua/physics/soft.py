@@ -5,6 +5,7 @@ Import after ``runtime.fresh``: the compiler needs Genesis to have started.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,10 @@ from perpetua.physics import laws
 from perpetua.physics.cloth.surroundings import Surroundings
 from perpetua.physics.contact import PlaneContact, film_thickness, resting_heights
 from perpetua.physics.forces.compiled import CompiledForces
+from perpetua.physics.grid_colliders import GridColliders
+from perpetua.physics.grid_pins import GridPins
 from perpetua.physics.matter import Matter
+from perpetua.physics.motion import Collider, Pin
 from perpetua.physics.parts import Building, Part, Plan, Snapshot, Stored
 from perpetua.physics.rigid import motions
 from perpetua.physics.rigid_contact import RigidContact
@@ -23,6 +27,9 @@ from perpetua.physics.rigid_part import RigidPart
 from perpetua.physics.signed_distance import distance_grid
 from perpetua.physics.soft_grid import SoftGrid
 from perpetua.scene.scene import Scene
+
+UNMOVED = 1e12
+"""kg; the mass of a body that a pin holds, as soft matter meets it."""
 
 DISTANCE_NODES = 48
 """Nodes of a rigid body's distance field along each axis."""
@@ -69,9 +76,12 @@ class SoftPart(Part):
                 np.array([scene.bodies[r.index].material.friction for r in hard]),
             )
         self._contact = contact
+        place = (plan.capacity, own, plan.box.lower, (nx, ny, nz), plan.box.dx)
+        self._colliders = GridColliders(*place, radius=0.5 * scene.spacing)
+        self._pins = GridPins(*place)
         self._grid = SoftGrid(
             self.matter, plan.box.lower, (nx, ny, nz), plan.box.dx, plan.dt, scene.spacing,
-            material, field, numbers, friction, self._plane, contact,
+            material, field, numbers, friction, self._plane, contact, self._colliders, self._pins,
         )  # fmt: skip
         self._material = material
         self._field = self._grid.field
@@ -95,6 +105,8 @@ class SoftPart(Part):
         self._plane.set_films(
             np.array([film_thickness(scene.bodies[i].material, scene.spacing) for i in own])
         )
+        self._colliders.set_substep(plan.dt)
+        self._pins.set_substep(plan.dt)
         mass = numbers.density[self._material] * scene.spacing**3
         self._mass.from_numpy(mass.astype(np.float32))
 
@@ -128,6 +140,15 @@ class SoftPart(Part):
     def set_gravity(self, gravity: NDArray) -> None:
         self._grid.set_gravity(gravity)
 
+    def set_moved(self, moved: Sequence[Pin | Collider]) -> None:
+        self._pins.set([thing for thing in moved if isinstance(thing, Pin)])
+        self._colliders.set([thing for thing in moved if isinstance(thing, Collider)])
+
+        if self._contact is not None and self._rigid is not None:
+            held = self._rigid.pinned
+            masses = [UNMOVED if i in held else r.shape.mass for i, r in self._rigid.bodies.items()]
+            self._contact.set_masses(np.array(masses))
+
     def weigh(self, forces: CompiledForces) -> None:
         forces.weigh_mpm(self.matter, self._body, self._mass)
 
@@ -137,6 +158,8 @@ class SoftPart(Part):
         )
         if forces.any or forces.damping:
             forces.apply_mpm(self.matter, self._body)
+        self._colliders.before_substep(self.matter, self._field)
+        self._pins.before_substep(self.matter, self._field)
         if self._contact is None or self._rigid is None:
             self._grid.substep()
             return
@@ -144,7 +167,7 @@ class SoftPart(Part):
         self._contact.place(*motions(hard))
         self._grid.substep()
         for rigid, impulse in zip(hard, self._contact.impulses(), strict=True):
-            if impulse.any():
+            if impulse.any() and rigid.index not in self._rigid.pinned:
                 rigid.push(impulse[:3] / self.plan.dt, impulse[3:] / self.plan.dt)
 
     @property

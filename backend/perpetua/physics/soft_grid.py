@@ -4,7 +4,7 @@
 One substep is scatter -> collide -> gather:
 
 scatter   F <- (I + dt C) F, law (``laws``), then mass and momentum of each body to *its own* nodes (MLS-MPM; Hu et al. 2018)
-collide   gravity, then what stops a node: other bodies, rigid bodies, the plane
+collide   gravity, then what stops a node: other bodies, rigid bodies, colliders, pins, the plane
 gather    velocities and C back to the particles (APIC; Jiang et al. 2015), which move
 
 With one field for all bodies, matter meets as soon as kernels overlap, a grid cell apart. With a field each (Bardenhagen et al. 2000) two
@@ -22,6 +22,8 @@ from numpy.typing import NDArray
 
 from perpetua.physics import laws
 from perpetua.physics.contact import PlaneContact
+from perpetua.physics.grid_colliders import GridColliders
+from perpetua.physics.grid_pins import GridPins
 from perpetua.physics.matter import ONE_THREAD, Matter
 from perpetua.physics.rigid_contact import NEAR_CELLS, RigidContact
 
@@ -65,8 +67,11 @@ class SoftGrid:
         friction: NDArray,
         plane: PlaneContact,
         rigid: RigidContact | None,
+        colliders: GridColliders,
+        pins: GridPins,
     ) -> None:
         self.matter, self.plane, self.rigid = matter, plane, rigid
+        self.colliders, self.pins = colliders, pins
         self.x0, self.y0, self.z0 = lower
         self.nx, self.ny, self.nz = cells
         self.dx, self.inv_dx = dx, 1.0 / dx
@@ -146,7 +151,7 @@ class SoftGrid:
             self.exchange()
         if self.rigid is not None:
             self.find_rigid_gaps(self.rigid)
-        self.collide(self.plane, self.rigid)
+        self.collide(self.plane, self.rigid, self.colliders, self.pins)
         self.gather()
         self.clear()
         self.forget_list()
@@ -327,7 +332,9 @@ class SoftGrid:
                                 self.rigid_body[k, x, y, z] = r
 
     @qd.kernel
-    def collide(self, plane: qd.template(), rigid: qd.template()):
+    def collide(
+        self, plane: qd.template(), rigid: qd.template(), colliders: qd.template(), pins: qd.template()
+    ):
         """From momentum to the velocity that gravity and everything in the way leave."""
         qd.loop_config(parallelize=ONE_THREAD)
         for entry in range(self.listed[None]):
@@ -350,6 +357,8 @@ class SoftGrid:
                         self.friction[k],
                         self.dt[None],
                     )
+            v = colliders.stop(k, x, y, z, pos, v)
+            v = pins.stop(k, x, y, z, pos, v)
             v = plane.stop(k, x, y, pos, v)
             size = qd.Vector([self.nx, self.ny, self.nz])
             index = qd.Vector([x, y, z])

@@ -20,6 +20,7 @@ from perpetua.physics.cloth.part import ClothPart
 from perpetua.physics.forces import Force
 from perpetua.physics.forces.compiled import CompiledForces
 from perpetua.physics.gas.part import GasPart
+from perpetua.physics.motion import Collider, Pin
 from perpetua.physics.parts import Building, Part, Plan, Snapshot, Stored, quiet
 from perpetua.physics.rigid_part import RigidPart
 from perpetua.physics.soft import SoftPart
@@ -89,8 +90,14 @@ class World:
         """rate: [B], 1/s, at which each body's velocity decays."""
         self._forces.set_damping(np.exp(-np.asarray(rate) * self.plan.dt))
 
-    def advance(self, forces: Sequence[Force], substeps: int, hold: NDArray | None = None) -> None:
-        """Take ``substeps`` substeps under ``forces``, which hold over all of them.
+    def advance(
+        self,
+        forces: Sequence[Force],
+        substeps: int,
+        hold: NDArray | None = None,
+        moved: Sequence[Pin | Collider] = (),
+    ) -> None:
+        """Take ``substeps`` substeps, a control step, under ``forces``, which hold over all of them, with pins and colliders moving.
 
         ``hold``: [3] m/s^2 that bodies that do not settle are held against (gravity, while something settles).
         """
@@ -98,6 +105,7 @@ class World:
         for part in self.parts:
             part.hold(hold)
             part.before_substeps(forces)
+            part.set_moved(moved)
         for _ in range(substeps):
             if self._forces.pushing:
                 self._forces.forget()

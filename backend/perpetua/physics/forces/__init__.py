@@ -41,10 +41,12 @@ def forces_at(round_: Round, start_frame: float, moment: Moment, names: list[str
     none. ``names`` are the bodies' in order."""
     out: list[Force | None] = []
     for action in round_.actions:
-        acting = isinstance(action, ForceAction) and acts_in(
+        if isinstance(action, ForceAction) and acts_in(
             action, moment.frame, moment.step, round_, start_frame
-        )
-        out.append(force_at(action, moment, names, round_, start_frame) if acting else None)
+        ):
+            out.append(force_at(action, moment, names, round_, start_frame))
+        else:
+            out.append(None)
     return out
 
 

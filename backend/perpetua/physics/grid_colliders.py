@@ -1,0 +1,205 @@
+# mypy: disable-error-code="no-untyped-def, valid-type"
+"""Colliders as matter on the grid meets them: nodes near their surfaces that matter cannot pass.
+
+As for the plane (``contact``), a node near a surface stops matter only as fast as the nearest particle around it would otherwise pass through
+the surface within the substep: with gap g of that particle and the outward normal n where it stands, the node's velocity relative to
+the collider has at least n . v >= -g / dt, and Coulomb's friction takes mu times that change from its slip. Nothing that matter does
+moves a collider.
+
+The surface is taken as that particle sees it, as the plane in front of it: nodes behind a thin wall then stop what is before it, and
+do not belong to its other side. What should slip in all the same is put back on the surface before the next substep. So walls hold
+that are thinner than a grid cell; two colliders that meet at a node take turns, the nearer one first.
+
+No ``from __future__ import annotations`` here: the compiler reads the annotations of kernels as values.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import quadrants as qd
+from numpy.typing import NDArray
+
+from perpetua.physics.matter import ONE_THREAD
+from perpetua.physics.motion import SURFACE_NODES, Collider
+from perpetua.physics.moving_frames import MovingFrames
+
+FAR = 1e9
+"""m; the gap of a node that no particle is near."""
+
+NEAR_CELLS = 0.5
+"""Nodes closer to a surface than this, or inside, stop matter: half of the layers of nodes around a surface."""
+
+SLOP = 0.1
+"""Share of a particle's radius that it may sink in; what is deeper is lifted out gently."""
+
+LIFT = 0.05
+"""Share of the rest of the way that it is lifted in a substep."""
+
+KERNEL_CELLS = 2.6
+"""A particle's kernel reaches nodes at most sqrt(3) 3/2 cells away."""
+
+
+@qd.data_oriented
+class GridColliders:
+    """Up to ``capacity`` colliders for the matter of ``bodies`` [K] (the scene's numbers of the grid's fields) on ``cells`` [3] nodes from
+    node ``lower`` [3]; cells of ``dx`` m, particles of ``radius`` m."""
+
+    def __init__(
+        self,
+        capacity: int,
+        bodies: NDArray,
+        lower: tuple[int, int, int],
+        cells: tuple[int, int, int],
+        dx: float,
+        radius: float,
+    ) -> None:
+        self.x0, self.y0, self.z0 = lower
+        self.dx, self.capacity, self.bodies, self.radius = dx, capacity, bodies, radius
+        self.frames = MovingFrames(capacity)
+        self.friction = qd.field(qd.f32, shape=capacity)
+        self.acts_on = qd.field(qd.i32, shape=(capacity, len(bodies)))
+        self.origin = qd.Vector.field(3, qd.f32, shape=capacity)
+        self.cell = qd.field(qd.f32, shape=capacity)
+        self.values = qd.field(qd.f32, shape=(capacity, SURFACE_NODES, SURFACE_NODES, SURFACE_NODES))
+        self.gap = qd.field(qd.f32, shape=(len(bodies), *cells))
+        self.plane = qd.Vector.field(4, qd.f32, shape=(len(bodies), *cells))
+        """Outward normal and offset of the surface in front of the nearest particle: its distance is normal . x + offset."""
+        self.mark = qd.field(qd.i32, shape=(len(bodies), *cells))
+        """stamp * capacity + collider where the above are of this substep."""
+        self.stamp = qd.field(qd.i32, shape=())
+        self.any = False
+        self._stamp = 0
+        self._surfaces: list[int] = []
+
+    def set_substep(self, dt: float) -> None:
+        """dt: s."""
+        self.frames.set_substep(dt)
+
+    def set(self, colliders: Sequence[Collider]) -> None:
+        """Take over ``colliders`` for the control step that begins."""
+        if not colliders and not self.any:
+            return
+        friction, cell = np.zeros((2, self.capacity), np.float32)
+        origin = np.zeros((self.capacity, 3), np.float32)
+        acts_on = np.zeros((self.capacity, len(self.bodies)), np.int32)
+        for i, collider in enumerate(colliders):
+            friction[i], acts_on[i] = collider.friction, collider.bodies[self.bodies]
+            cell[i], origin[i] = collider.surface.cell, collider.surface.origin
+        self.frames.set([collider.motion for collider in colliders])
+        self.friction.from_numpy(friction)
+        self.acts_on.from_numpy(acts_on)
+        self.cell.from_numpy(cell)
+        self.origin.from_numpy(origin)
+        surfaces = [id(collider.surface) for collider in colliders]
+        if colliders and surfaces != self._surfaces:
+            self._surfaces = surfaces
+            values = np.zeros((self.capacity, SURFACE_NODES, SURFACE_NODES, SURFACE_NODES), np.float32)
+            for i, collider in enumerate(colliders):
+                values[i] = collider.surface.values
+            self.values.from_numpy(values)
+        self.any = bool(colliders)
+
+    def before_substep(self, matter, field) -> None:
+        """Put back what slipped in, and find the nearest particle around each node; ``field`` [P] is each particle's."""
+        if self.any:
+            self._stamp += 1
+            self._find_nearest(self._stamp, matter, field)
+
+    @qd.func
+    def distance(self, a, pos):
+        """Signed distance, m, of ``pos`` [3] m and the outward normal there, world axes."""
+        rotation = self.frames.rotation[a]
+        at = (rotation.transpose() @ (pos - self.frames.centre[a]) - self.origin[a]) / self.cell[a]
+        inside = qd.min(qd.max(at, 0.0), SURFACE_NODES - 1.001)
+        base = qd.cast(qd.floor(inside), qd.i32)
+        t = inside - qd.cast(base, qd.f32)
+        d = 0.0
+        slope = qd.Vector.zero(qd.f32, 3)
+        for i, j, k in qd.static(qd.ndrange(2, 2, 2)):
+            value = self.values[a, base[0] + i, base[1] + j, base[2] + k]
+            wx, wy, wz = (t[0] if i else 1.0 - t[0]), (t[1] if j else 1.0 - t[1]), (t[2] if k else 1.0 - t[2])
+            d += wx * wy * wz * value
+            slope[0] += (2 * i - 1) * wy * wz * value
+            slope[1] += (2 * j - 1) * wx * wz * value
+            slope[2] += (2 * k - 1) * wx * wy * value
+        normal = rotation @ slope
+        return d + (at - inside).norm() * self.cell[a], normal / qd.max(normal.norm(), 1e-12)
+
+    @qd.func
+    def _base(self, pos):
+        """First node of the 3 x 3 x 3 around ``pos`` [3] m, in the grid."""
+        return qd.cast(qd.floor(pos / self.dx - 0.5), qd.i32) - qd.Vector([self.x0, self.y0, self.z0])
+
+    @qd.kernel
+    def _find_nearest(self, stamp: qd.i32, matter: qd.template(), field: qd.template()):
+        self.stamp[None] = stamp
+        self.frames.advance()
+        reach = (NEAR_CELLS + KERNEL_CELLS) * self.dx
+        qd.loop_config(parallelize=ONE_THREAD)
+        for p in range(matter.count):
+            for a in range(self.frames.count[None]):
+                if self.acts_on[a, field[p]] == 1 and matter.particles_ng[0, p, 0].active:
+                    pos = matter.particles[0, p, 0].pos
+                    distance, normal = self.distance(a, pos)
+                    if distance < 0.0:
+                        vel = matter.particles[0, p, 0].vel
+                        inward = qd.min((vel - self.frames.velocity_at(a, pos)).dot(normal), 0.0)
+                        pos -= distance * normal
+                        matter.particles[0, p, 0].pos = pos
+                        matter.particles[0, p, 0].vel = vel - inward * normal
+                    if distance < reach:
+                        base = self._base(pos)
+                        for i, j, l in qd.static(qd.ndrange(3, 3, 3)):
+                            self.gap[field[p], base[0] + i, base[1] + j, base[2] + l] = FAR
+        qd.loop_config(parallelize=ONE_THREAD)
+        for p in range(matter.count):
+            for a in range(self.frames.count[None]):
+                if self.acts_on[a, field[p]] == 1 and matter.particles_ng[0, p, 0].active:
+                    pos = matter.particles[0, p, 0].pos
+                    distance, _normal = self.distance(a, pos)
+                    if distance < reach:
+                        base = self._base(pos)
+                        for i, j, l in qd.static(qd.ndrange(3, 3, 3)):
+                            qd.atomic_min(
+                                self.gap[field[p], base[0] + i, base[1] + j, base[2] + l],
+                                distance - self.radius,
+                            )
+        qd.loop_config(parallelize=ONE_THREAD)
+        for p in range(matter.count):
+            for a in range(self.frames.count[None]):
+                if self.acts_on[a, field[p]] == 1 and matter.particles_ng[0, p, 0].active:
+                    pos = matter.particles[0, p, 0].pos
+                    distance, normal = self.distance(a, pos)
+                    if distance < reach:
+                        base = self._base(pos)
+                        offset = distance - normal.dot(pos)
+                        for i, j, l in qd.static(qd.ndrange(3, 3, 3)):
+                            x, y, z = base[0] + i, base[1] + j, base[2] + l
+                            if distance - self.radius <= self.gap[field[p], x, y, z]:
+                                self.plane[field[p], x, y, z] = qd.Vector(
+                                    [normal[0], normal[1], normal[2], offset]
+                                )
+                                self.mark[field[p], x, y, z] = stamp * self.capacity + a
+
+    @qd.func
+    def stop(self, k, x, y, z, pos, vel):
+        """The velocity [3] m/s that the colliders leave a node of body field ``k`` at ``pos`` [3] m."""
+        out = vel
+        if self.frames.count[None] > 0:
+            mark = self.mark[k, x, y, z]
+            plane = self.plane[k, x, y, z]
+            normal = qd.Vector([plane[0], plane[1], plane[2]])
+            near = normal.dot(pos) + plane[3] < NEAR_CELLS * self.dx
+            if mark // self.capacity == self.stamp[None] and near:
+                a = mark % self.capacity
+                own = self.frames.velocity_at(a, pos)
+                along = (vel - own).dot(normal)
+                gap = self.gap[k, x, y, z]
+                deep = qd.min(gap + SLOP * self.radius, 0.0)
+                change = -(qd.max(gap, 0.0) + LIFT * deep) / self.frames.dt[None] - along
+                if change > 0.0:
+                    slip = vel - own - along * normal
+                    speed = slip.norm()
+                    keep = 1.0 - qd.min(self.friction[a] * change, speed) / qd.max(speed, 1e-12)
+                    out = own + keep * slip + (along + change) * normal
+        return out
