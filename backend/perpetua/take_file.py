@@ -34,7 +34,7 @@ def load_take(path: Path) -> tuple[Take, Path]:
         take = msgspec.convert(data, type=Take, strict=False)
     except msgspec.ValidationError as error:
         raise InvalidTake(
-            f"{path}: {error}. The fields are described in perpetua_protocol/take.py."
+            f"{path}: {error}. The fields are described in perpetua_protocol/take.py and actions.py."
         ) from error
     take = _with_meshes(take, path.parent)
     validate(take)

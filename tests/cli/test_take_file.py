@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import msgspec
 import pytest
 import trimesh
+import yaml
 
 from perpetua.take_file import load_take, save_take
 from perpetua_protocol.errors import InvalidTake
@@ -203,3 +206,9 @@ def test_a_collider_s_mesh_may_be_a_file_beside_the_take(tmp_path):
     save_take(acting(Collider("box", Mesh(file="bad.ply"))), tmp_path / "take.yaml")
     with pytest.raises(InvalidTake, match="no readable mesh"):
         load_take(tmp_path / "take.yaml")
+
+
+def test_the_example_in_the_documentation_is_a_take_s():
+    text = (Path(__file__).parents[2] / "docs" / "actions.md").read_text(encoding="utf-8")
+    rounds = yaml.safe_load(text.split("```yaml\n")[1].split("```")[0])["rounds"]
+    assert len(msgspec.convert(rounds, tuple[Round, ...], strict=False)[0].actions) == 5
