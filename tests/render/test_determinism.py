@@ -113,6 +113,29 @@ def test_renders_of_several_threads_do_not_mix(make_scene: Any) -> None:
     assert all(torch.equal(a, b) for a, b in zip(alone * 3, together))
 
 
+FORK = """
+import os, signal, torch
+from perpetua.render import rasterization
+from perpetua.render.numba_backend.threads import set_threads
+set_threads(2)
+K = torch.tensor([[[60.0, 0, 80], [0, 60.0, 60], [0, 0, 1]]])
+def draw():
+    one = torch.ones(1)
+    return rasterization(torch.tensor([[0.0, 0, 2]]), torch.ones(1, 4), torch.ones(1, 3), one, torch.ones(1, 3), torch.eye(4)[None], K, 160, 120)[0]
+drawn = draw()
+child = os.fork()
+if child == 0:
+    signal.alarm(20)  # ends a child that waits for threads it does not have
+    os._exit(0 if torch.equal(draw(), drawn) else 1)
+raise SystemExit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+def test_a_forked_process_draws_with_threads_of_its_own() -> None:
+    assert subprocess.run([sys.executable, "-c", FORK], timeout=120, check=False).returncode == 0
+
+
 @pytest.mark.usefixtures("restore_threads")
 def test_thread_count_must_be_positive() -> None:
     with pytest.raises(RenderError, match="at least one thread"):

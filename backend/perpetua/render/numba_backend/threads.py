@@ -6,6 +6,7 @@ range, and sums are made in one place in a fixed order: no byte of a result depe
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from threading import Lock
@@ -22,6 +23,16 @@ GAUSSIANS_A_RANGE = 8192
 _lock = Lock()
 _pool: ThreadPoolExecutor | None = None
 _threads: int | None = None
+
+
+def _start_anew_after_fork() -> None:
+    """A forked child has the parent's pool but none of its threads, and would wait for them forever."""
+    global _lock, _pool
+    _lock, _pool = Lock(), None
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows, which has no fork
+    os.register_at_fork(after_in_child=_start_anew_after_fork)
 
 
 def thread_count() -> int:
