@@ -29,7 +29,7 @@ SHOT = Shot(
                 Wind(
                     "gust",
                     (0.3, -1, 0),
-                    ScalarTrack((0, 8, 24, 32), (0.0, 3.0, 3.0, 0.0)),
+                    ScalarTrack((0, 8, 24, 32), (0.0, 1.4, 1.4, 0.0)),
                     drag=4.0,
                     targets=("towel",),
                 ),

@@ -268,7 +268,8 @@ def _splats(
         torch.from_numpy(colours).float(),
     )
     binding = Binding.to_nearest(means, means, torch.arange(count))
-    shaded = [i for i, model in enumerate(models) if model != "gas"]
+    # A sheet that hangs has no foot to speak of, and gas throws no shadow worth the name.
+    shaded = [i for i, model in enumerate(models) if model != "gas" and not shot.props[i].held]
     if not shaded:
         return matter, binding
     random = np.random.default_rng(0)
