@@ -132,6 +132,34 @@ def bench(
     return 0
 
 
+def evaluate(
+    what: Annotated[Literal["loop"], tyro.conf.Positional],
+    json: bool = False,
+    scene: tuple[str, ...] = (),
+    variant: tuple[str, ...] = (),
+    rounds: int = 4,
+    frames: int = 16,
+    html: Path | None = None,
+    out: Path = Path("out/evaluate"),
+) -> int:
+    """Measure how well the loop follows worlds whose truth is known. Run again to go on where it stopped.
+
+    Args:
+        what: What to measure.
+        json: Print the figures as JSON.
+        scene: Names of the scenes to play: clay, jelly, sand, jam, rigid, cloth; all if none is given.
+        variant: Ways of closing the loop to compare; all if none is given.
+        rounds: Rounds of each scene.
+        frames: Frames of a round.
+        html: Write a page with tables, curves and videos here.
+        out: Folder for finished stages and loop.json.
+    """
+    from perpetua.cli.evaluate import evaluate_loop
+    from perpetua.evaluate.suite import LoopSettings
+
+    return evaluate_loop(scene, variant, LoopSettings(rounds=rounds, frames=frames), json, html, out)
+
+
 COMMANDS: dict[str, Callable[..., Any]] = {
     "demo": demo,
     "serve": serve,
@@ -139,4 +167,5 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "export": export,
     "doctor": doctor,
     "bench": bench,
+    "evaluate": evaluate,
 }

@@ -1,0 +1,50 @@
+"""``perpetua evaluate loop``: the loop, and what others do, against worlds whose truth is known."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from perpetua.cli.console import Console, table
+from perpetua.evaluate.catalogue import LOOP_WORLDS, loop_world
+from perpetua.evaluate.report import as_html, as_json, as_rows
+from perpetua.evaluate.suite import LoopSettings, evaluate_scene
+from perpetua.evaluate.variants import VARIANTS, variant
+from perpetua.loop.resume import StageStore
+from perpetua_protocol.errors import InvalidTake
+
+
+def evaluate_loop(
+    scenes: Sequence[str],
+    variants: Sequence[str],
+    settings: LoopSettings,
+    json: bool,
+    page: Path | None,
+    out: Path,
+) -> int:
+    """Play ``scenes`` (all if empty) through ``variants`` (all if empty); see the command's help for the rest."""
+    if settings.rounds < 1 or settings.frames < 3:
+        raise InvalidTake(
+            "The benchmark needs at least one round of three frames; raise --rounds or --frames."
+        )
+    scenes, variants = list(scenes) or list(LOOP_WORLDS), list(variants) or list(VARIANTS)
+    for name in scenes:
+        loop_world(name)
+    for name in variants:
+        variant(name)
+    console = Console()
+    store = StageStore(out / "stages")
+    results = []
+    for name in scenes:
+        result = evaluate_scene(name, variants, settings, store, console.progress)
+        console.close()
+        print(f"\n{name}: in truth {result.world.truth.says}\n{table(*as_rows(result))}", file=sys.stderr)
+        results.append(result)
+        (out / "loop.json").write_bytes(as_json(results, settings))
+        if page is not None:
+            page.parent.mkdir(parents=True, exist_ok=True)
+            page.write_text(as_html(results, settings), encoding="utf-8")
+    if json:
+        print(as_json(results, settings).decode())
+    return 0

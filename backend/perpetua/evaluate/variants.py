@@ -1,0 +1,178 @@
+"""Ways of closing the loop, or of leaving it open. Each plays one round from a state and leaves the next round's state.
+
+simulator         the simulator alone: no video is looked at
+no_write_back     videos correct what is shown, and the next round goes on from the simulator (WonderPlay's way)
+positions_only    videos correct positions, which go back without velocity, deformation or memory (PerpetualWonder's way)
+full              the loop as it ships
+front_only        the same, with the front view only
+true_state        the simulator, told the whole true state before every round: what no correction of states can do better
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from perpetua.errors import UnknownNameError
+from perpetua.evaluate.positions_only import optimise_positions, positions_written_back
+from perpetua.loop.resume import Stage
+from perpetua.loop.round import play_round
+from perpetua.loop.stages import Studio, load_state, load_trajectory, save_trajectory
+from perpetua.optimize.api import ViewTarget
+from perpetua.scene import Gaussians, State, Trajectory
+
+
+@dataclass(frozen=True)
+class Played:
+    """A round as a variant played it. shown: the stage that the shown motion and splats are in.  end: the next round's start."""
+
+    shown: Stage
+    show: Callable[[], tuple[Trajectory, Gaussians]]
+    end: Stage
+    memory: Stage
+
+
+@dataclass(frozen=True)
+class Bench:
+    """What a variant plays with. truth: the true motion of every round, from the first.  passes: of ``positions_only``."""
+
+    studio: Studio
+    truth: list[Stage]
+    passes: int
+
+
+Variant = Callable[[Bench, int, Stage, Stage], Played]
+"""Plays a round (1-based) from a start and the refiner's memory."""
+
+
+def simulator(bench: Bench, index: int, start: Stage, memory: Stage) -> Played:
+    """The round as simulated; the next goes on from there."""
+    coarse = bench.studio.for_round(index).simulate(start)
+    return _as_simulated(bench, index, coarse, _kept(bench, coarse), memory)
+
+
+def true_state(bench: Bench, index: int, start: Stage, memory: Stage) -> Played:
+    """The round as simulated; the next goes on from the truth."""
+    coarse = bench.studio.for_round(index).simulate(start)
+    truth = bench.truth[index - 1]
+
+    def make(folder: Path) -> None:
+        State.load(truth.path("end.npz")).save(folder / "state.npz")
+        np.save(folder / "sh.npy", bench.studio.scene.foreground.sh.numpy())
+
+    end = bench.studio.store.run("told", {"truth": truth}, make)
+    return _as_simulated(bench, index, coarse, end, memory)
+
+
+def full(bench: Bench, index: int, start: Stage, memory: Stage) -> Played:
+    """The loop as it ships."""
+    played, memory = play_round(bench.studio, index, start, memory)
+    studio = bench.studio.for_round(index)
+    return Played(
+        played.corrected, lambda: studio.played(played.coarse, played.corrected), played.end, memory
+    )
+
+
+def front_only(bench: Bench, index: int, start: Stage, memory: Stage) -> Played:
+    """The loop with one view."""
+    return full(replace(bench, studio=replace(bench.studio, sides=[])), index, start, memory)
+
+
+def no_write_back(bench: Bench, index: int, start: Stage, memory: Stage) -> Played:
+    """The loop, but the next round goes on from the simulator's end with the first round's colours."""
+    played, memory = play_round(bench.studio, index, start, memory)
+    studio = bench.studio.for_round(index)
+    kept = _kept(bench, played.coarse)
+    return Played(played.corrected, lambda: studio.played(played.coarse, played.corrected), kept, memory)
+
+
+def positions_only(bench: Bench, index: int, start: Stage, memory: Stage) -> Played:
+    """PerpetualWonder's backward pass over all views, and its write-back."""
+    studio = bench.studio.for_round(index)
+    cameras = [studio.front, *studio.sides]
+    memory = studio.prepare_refiner(start, memory)
+    coarse = studio.simulate(start)
+    videos = [studio.render(coarse, None, camera) for camera in cameras]
+    refined = studio.refine_all(videos, cameras, start, memory)
+    memory = studio.remember(memory, refined[0])
+
+    def make(folder: Path) -> None:
+        targets = [
+            ViewTarget(camera, np.load(stage.path("rgb.npy")))
+            for camera, stage in zip(cameras, refined, strict=True)
+        ]
+        simulated = load_trajectory(coarse)
+        scene = replace(studio.scene, foreground=_with_opacity(studio, coarse, start))
+        listen = studio.progress.of(f"round {index}: free positions")
+        fitted = optimise_positions(scene, simulated, targets, listen, bench.passes)
+        save_trajectory(folder, fitted.trajectory)
+        np.save(folder / "sh.npy", fitted.foreground.sh.numpy())
+        np.save(folder / "opacity.npy", fitted.foreground.opacity_logits.numpy())
+        end = State.load(coarse.path("end.npz"))
+        positions_written_back(end, simulated, fitted.trajectory, scene).save(folder / "state.npz")
+
+    inputs = {
+        "coarse": coarse,
+        "refined": [stage.key for stage in refined],
+        "passes": bench.passes,
+        "start": start,
+    }
+    done = studio.store.run("positions_only", inputs, make)
+    return Played(done, lambda: (load_trajectory(done), _with_opacity(studio, done, done)), done, memory)
+
+
+def _with_opacity(studio: Studio, colours: Stage, opacity: Stage) -> Gaussians:
+    """The objects' splats with colours and, where there are any, opacities that earlier rounds fitted."""
+    foreground = replace(studio.scene.foreground, sh=torch.from_numpy(np.load(colours.path("sh.npy"))))
+    path = opacity.path("opacity.npy")
+    if not path.exists():
+        return foreground
+    return replace(foreground, opacity_logits=torch.from_numpy(np.load(path)))
+
+
+def _as_simulated(bench: Bench, index: int, coarse: Stage, end: Stage, memory: Stage) -> Played:
+    return Played(coarse, lambda: (load_trajectory(coarse), bench.studio.scene.foreground), end, memory)
+
+
+def _kept(bench: Bench, coarse: Stage) -> Stage:
+    """The start of a next round that knows of no correction."""
+
+    def make(folder: Path) -> None:
+        State.load(coarse.path("end.npz")).save(folder / "state.npz")
+        np.save(folder / "sh.npy", bench.studio.scene.foreground.sh.numpy())
+
+    return bench.studio.store.run("kept", {"coarse": coarse}, make)
+
+
+VARIANTS: dict[str, Variant] = {
+    "simulator": simulator,
+    "no_write_back": no_write_back,
+    "positions_only": positions_only,
+    "full": full,
+    "front_only": front_only,
+    "true_state": true_state,
+}
+LABELS = {
+    "simulator": "simulator alone",
+    "no_write_back": "shown only (WonderPlay)",
+    "positions_only": "positions only (PerpetualWonder)",
+    "full": "the loop",
+    "front_only": "the loop, front view only",
+    "true_state": "told the true state",
+}
+
+
+def variant(name: str) -> Variant:
+    """The variant called ``name``. Raises ``UnknownNameError`` that lists those there are."""
+    if name not in VARIANTS:
+        raise UnknownNameError(f"There is no variant called '{name}'; choose among: {', '.join(VARIANTS)}.")
+    return VARIANTS[name]
+
+
+def state_of(start: Stage) -> State:
+    """The state a variant hands to the next round."""
+    return load_state(start)
