@@ -5,6 +5,8 @@ no_write_back     videos correct what is shown, and the next round goes on from 
 positions_only    videos correct positions, which go back without velocity, deformation or memory (PerpetualWonder's way)
 full              the loop as it ships
 front_only        the same, with the front view only
+no_nuisance       the same, with every view believed as it is
+no_smooth_knots   the same, with corrections free to differ from frame to frame
 true_state        the simulator, told the whole true state before every round: what no correction of states can do better
 """
 
@@ -22,7 +24,7 @@ from perpetua.evaluate.positions_only import optimise_positions, positions_writt
 from perpetua.loop.resume import Stage
 from perpetua.loop.round import play_round
 from perpetua.loop.stages import Studio, load_state, load_trajectory, save_trajectory
-from perpetua.optimize.api import ViewTarget
+from perpetua.optimize.api import Settings, ViewTarget
 from perpetua.scene import Gaussians, State, Trajectory
 
 
@@ -82,6 +84,16 @@ def front_only(bench: Bench, index: int, start: Stage, memory: Stage) -> Played:
     return full(replace(bench, studio=replace(bench.studio, sides=[])), index, start, memory)
 
 
+def no_nuisance(bench: Bench, index: int, start: Stage, memory: Stage) -> Played:
+    """The loop without the views' own colours, warps and weights."""
+    return full(_with_settings(bench, Settings(nuisance=False)), index, start, memory)
+
+
+def no_smooth_knots(bench: Bench, index: int, start: Stage, memory: Stage) -> Played:
+    """The loop without smoothness in time."""
+    return full(_with_settings(bench, Settings(smooth_knots=False)), index, start, memory)
+
+
 def no_write_back(bench: Bench, index: int, start: Stage, memory: Stage) -> Played:
     """The loop, but the next round goes on from the simulator's end with the first round's colours."""
     played, memory = play_round(bench.studio, index, start, memory)
@@ -134,6 +146,10 @@ def _with_opacity(studio: Studio, colours: Stage, opacity: Stage) -> Gaussians:
     return replace(foreground, opacity_logits=torch.from_numpy(np.load(path)))
 
 
+def _with_settings(bench: Bench, settings: Settings) -> Bench:
+    return replace(bench, studio=replace(bench.studio, settings=settings))
+
+
 def _as_simulated(bench: Bench, index: int, coarse: Stage, end: Stage, memory: Stage) -> Played:
     return Played(coarse, lambda: (load_trajectory(coarse), bench.studio.scene.foreground), end, memory)
 
@@ -154,6 +170,8 @@ VARIANTS: dict[str, Variant] = {
     "positions_only": positions_only,
     "full": full,
     "front_only": front_only,
+    "no_nuisance": no_nuisance,
+    "no_smooth_knots": no_smooth_knots,
     "true_state": true_state,
 }
 LABELS = {
@@ -162,6 +180,8 @@ LABELS = {
     "positions_only": "positions only (PerpetualWonder)",
     "full": "the loop",
     "front_only": "the loop, front view only",
+    "no_nuisance": "the loop, views believed as they are",
+    "no_smooth_knots": "the loop, no smoothness in time",
     "true_state": "told the true state",
 }
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from perpetua import registry
 from perpetua.errors import SimulationError, WaitingForFiles
 from perpetua.loop.film import film
 from perpetua.loop.resume import Stage, StageStore, digest_of
-from perpetua.optimize.api import Correction, ViewTarget
+from perpetua.optimize.api import Correction, Settings, ViewTarget
 from perpetua.optimize.apply import apply_correction
 from perpetua.optimize.correct import optimise
 from perpetua.optimize.write_back import write_back
@@ -43,6 +43,8 @@ class Studio:
     """One for each round that is played."""
     progress: Progress
     index: int = 0
+    settings: Settings = Settings()  # noqa: RUF009 - frozen
+    """Of the backward pass."""
 
     def for_round(self, index: int) -> Studio:
         """The same studio, working on round ``index`` (1-based)."""
@@ -178,6 +180,7 @@ class Studio:
                 self.take.quality.optimise_renders,
                 self.take.seed,
                 self._listen(f"optimise {len(targets)} view" + "s" * (len(targets) > 1)),
+                self.settings,
             )
             correction.save(folder / "correction.npz")
 
@@ -188,6 +191,7 @@ class Studio:
             "start": start,
             "renders": self.take.quality.optimise_renders,
             "seed": self.take.seed,
+            "settings": asdict(self.settings),
         }
         return self.store.run("optimise", inputs, make)
 
