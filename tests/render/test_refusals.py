@@ -65,6 +65,7 @@ def test_the_valid_call_is_valid() -> None:
         ({"sh_degree": 5, "colors": torch.zeros(2, 36, 3)}, "sh_degree must be 0 to 4"),
         ({"Ks": torch.eye(3)[None].requires_grad_(True)}, "Ks gets no gradient"),
         ({"viewmats": torch.full((1, 4, 4), torch.nan)}, "viewmats has entries that are NaN"),
+        ({"Ks": torch.full((1, 3, 3), torch.inf)}, "Ks has entries that are NaN or infinite"),
         (
             {"viewmats": torch.zeros(1, 4, 4), "colors": torch.zeros(2, 1, 3), "sh_degree": 0},
             "viewmats cannot be inverted",

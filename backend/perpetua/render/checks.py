@@ -167,10 +167,11 @@ def _check_values(given: RasterizationInputs) -> None:
             raise RenderError(f"{name} must be one of {', '.join(choices)}, not {getattr(given, name)!r}")
     if given.Ks.requires_grad:
         raise RenderError("Ks gets no gradient from the renderer (nor from gsplat); detach it")
+    for name, meaning in (("viewmats", "world-to-camera transforms"), ("Ks", "camera matrices in pixels")):
+        if not bool(torch.isfinite(getattr(given, name).detach()).all()):
+            raise RenderError(f"{name} has entries that are NaN or infinite; give {meaning}")
     K = given.Ks.detach()
     if K.numel() and not bool((K[..., 0, 0] > 0).all() & (K[..., 1, 1] > 0).all()):
         raise RenderError("the focal lengths in Ks must be positive")
     if bool((K[..., 0, 1] != 0).any()):
         raise RenderError("Ks has skew (entry [0, 1]); only cameras without skew are drawn")
-    if not bool(torch.isfinite(given.viewmats.detach()).all()):
-        raise RenderError("viewmats has entries that are NaN or infinite; give world-to-camera transforms")
