@@ -35,7 +35,7 @@ image, alpha, _ = rasterization(g[0], g[1], 0.1 * g[2], o, g[3], V, K, 320, 200,
 digest = hashlib.sha256()
 for t in (image, alpha, *(p.grad for p in g), o.grad, V.grad, B.grad):
     digest.update(t.detach().contiguous().numpy().tobytes())
-kernels = [project.project_forward, project_backward.project_backward, bin.make_records, bin.sort_by_depth, bin.bin_tiles,
+kernels = [project.project_forward, project_backward.project_backward, bin.make_records, bin.sort_by_depth, bin.count_tiles, bin.start_tiles, bin.fill_tiles,
            composite.composite_forward, composite_backward.composite_backward, composite_backward.sum_slots]
 print(digest.hexdigest(), sum(sum(k.stats.cache_misses.values()) for k in kernels))
 """

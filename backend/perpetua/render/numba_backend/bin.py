@@ -3,12 +3,14 @@
 Gaussians are sorted once by depth (stable radix sort); a counting sort over tiles then keeps that order within each
 tile, so the tile lists need no sort of their own. Each (Gaussian, tile) pair has a slot: the slots of one Gaussian
 are adjacent, which is where the backward pass leaves its partial sums and finds them again in a fixed order.
+
+Several threads share the counting sort: each counts and then places a range of the sorted Gaussians, and a range starts in
+every tile where the ranges before it end. The lists are the same for any number of ranges.
 """
 
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numpy as np
 
@@ -40,6 +42,7 @@ def make_records(
     height: int,
     records: np.ndarray,  # out [N, at least FEATURES + D (+ 1 with depths)]
     boxes: np.ndarray,  # out [N, 4] int16 first and last + 1 tile across, first and last + 1 down
+    tiles: np.ndarray,  # out [N] int64, how many that are
 ) -> None:
     """What the composite needs of Gaussians begin..end, and the tiles they may touch (none if radii are 0)."""
     tiles_x, tiles_y = (width + TILE - 1) // TILE, (height + TILE - 1) // TILE
@@ -48,6 +51,7 @@ def make_records(
     for i in range(begin, end):
         if radii[i, 0] <= 0:
             boxes[i, 0], boxes[i, 1], boxes[i, 2], boxes[i, 3] = 0, 0, 0, 0
+            tiles[i] = 0
             continue
         x, y = means2d[i, 0], means2d[i, 1]
         sxx, sxy, syy = image_covars[i, 0], image_covars[i, 1], image_covars[i, 2]
@@ -62,8 +66,10 @@ def make_records(
         ex, ey = extents[i, 0] + _SLACK, extents[i, 1] + _SLACK
         x0 = min(tiles_x, max(0, floor((x - ex) * per_tile)))
         y0 = min(tiles_y, max(0, floor((y - ey) * per_tile)))
-        boxes[i, 0], boxes[i, 1] = x0, max(x0, min(tiles_x, floor((x + ex) * per_tile) + 1))
-        boxes[i, 2], boxes[i, 3] = y0, max(y0, min(tiles_y, floor((y + ey) * per_tile) + 1))
+        x1 = max(x0, min(tiles_x, floor((x + ex) * per_tile) + 1))
+        y1 = max(y0, min(tiles_y, floor((y + ey) * per_tile) + 1))
+        boxes[i, 0], boxes[i, 1], boxes[i, 2], boxes[i, 3] = x0, x1, y0, y1
+        tiles[i] = (x1 - x0) * (y1 - y0)
 
 
 @kernel
@@ -104,51 +110,74 @@ def sort_by_depth(radii: np.ndarray, depth_bits: np.ndarray) -> np.ndarray:
 
 
 @kernel
-def bin_tiles(
+def count_tiles(
+    begin: int,
+    end: int,
+    size: int,  # Gaussians a range
     order: np.ndarray,  # [V] int32, from sort_by_depth
     boxes: np.ndarray,  # [N, 4] from make_records
-    width: int,
-    height: int,
-    first_slot: np.ndarray,  # out [N + 1] int64
-) -> Any:
-    """Tile lists: (tile_start [tiles + 1] int64, pairs [P, 2] int32 of (Gaussian, slot))."""
-    tiles_x, tiles_y = (width + TILE - 1) // TILE, (height + TILE - 1) // TILE
-    # How many boxes cover each tile: +1 and -1 at the corners of each box, then sums along both axes.
-    cover = np.zeros((tiles_y + 1, tiles_x + 1), np.int32)
-    slots = 0
-    for i in range(boxes.shape[0]):
-        first_slot[i] = slots
+    cover: np.ndarray,  # added to [ranges, tiles down + 1, tiles across + 1] int32
+) -> None:
+    """For Gaussians order[begin:end]: +1 and -1 at the corners of each box, from which `start_tiles` sums the counts."""
+    own = cover[begin // size]
+    for s in range(begin, end):
+        if s + _AHEAD < end:
+            prefetch(boxes, np.int64(order[s + _AHEAD]))
+        i = order[s]
         x0, x1, y0, y1 = boxes[i, 0], boxes[i, 1], boxes[i, 2], boxes[i, 3]
-        cover[y0, x0] += 1
-        cover[y0, x1] -= 1
-        cover[y1, x0] -= 1
-        cover[y1, x1] += 1
-        slots += (x1 - x0) * (y1 - y0)
-    first_slot[boxes.shape[0]] = slots
-    tile_start = np.zeros(tiles_x * tiles_y + 1, np.int64)
-    for ty in range(tiles_y):
-        along = 0
-        for tx in range(tiles_x):
-            along += cover[ty, tx]
-            cover[ty, tx] = along + (cover[ty - 1, tx] if ty > 0 else 0)
-            tile = ty * tiles_x + tx
-            tile_start[tile + 1] = tile_start[tile] + cover[ty, tx]
+        own[y0, x0] += 1
+        own[y0, x1] -= 1
+        own[y1, x0] -= 1
+        own[y1, x1] += 1
 
-    fill = tile_start.copy()
-    pairs = np.empty((slots, 2), np.int32)
-    for s in range(order.shape[0]):
-        if s + _AHEAD < order.shape[0]:
+
+@kernel
+def start_tiles(cover: np.ndarray, tile_start: np.ndarray, fill: np.ndarray) -> None:
+    """From `count_tiles`: where the list of each tile starts, `tile_start` [tiles + 1], and where in it the pairs of each
+    range start, `fill` [ranges, tiles] int64. Ranges are in depth order, so the lists are too.
+    """
+    ranges, tiles_y, tiles_x = cover.shape[0], cover.shape[1] - 1, cover.shape[2] - 1
+    along = np.empty(ranges, np.int32)
+    tile_start[0] = 0
+    for ty in range(tiles_y):
+        along[:] = 0
+        for tx in range(tiles_x):
+            tile = ty * tiles_x + tx
+            place = tile_start[tile]
+            for r in range(ranges):
+                along[r] += cover[r, ty, tx]
+                cover[r, ty, tx] = along[r] + (cover[r, ty - 1, tx] if ty > 0 else 0)
+                fill[r, tile] = place
+                place += cover[r, ty, tx]
+            tile_start[tile + 1] = place
+
+
+@kernel
+def fill_tiles(
+    begin: int,
+    end: int,
+    size: int,
+    order: np.ndarray,
+    boxes: np.ndarray,
+    first_slot: np.ndarray,  # [N + 1] int64
+    tiles_x: int,
+    fill: np.ndarray,  # [ranges, tiles] from start_tiles, moved on
+    pairs: np.ndarray,  # out [P, 2] int32 of (Gaussian, slot)
+) -> None:
+    """The pairs of Gaussians order[begin:end]."""
+    own = fill[begin // size]
+    for s in range(begin, end):
+        if s + _AHEAD < end:
             prefetch(boxes, np.int64(order[s + _AHEAD]))
             prefetch(first_slot, np.int64(order[s + _AHEAD]))
         i = order[s]
-        x0, x1, y0, y1 = boxes[i, 0], boxes[i, 1], boxes[i, 2], boxes[i, 3]
+        x0, x1, y0 = boxes[i, 0], boxes[i, 1], boxes[i, 2]
         # One loop over all tiles of the box: two nested ones end less predictably, which costs more than the work.
         tx, ty = x0, y0
         for slot in range(first_slot[i], first_slot[i + 1]):
-            at = fill[ty * tiles_x + tx]
-            fill[ty * tiles_x + tx] = at + 1
+            at = own[ty * tiles_x + tx]
+            own[ty * tiles_x + tx] = at + 1
             pairs[at, 0], pairs[at, 1] = i, slot
             tx += 1
             if tx == x1:
                 tx, ty = x0, ty + 1
-    return tile_start, pairs

@@ -7,8 +7,9 @@ range, and sums are made in one place in a fixed order: no byte of a result depe
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 from threading import Lock
 from typing import Any
 
@@ -67,13 +68,18 @@ def array(tensor: Tensor) -> np.ndarray:
 
 def parallel_ranges(kernel: Callable[..., Any], count: int, size: int, *arguments: Any) -> None:
     """Call `kernel(begin, end, *arguments)` for each range of `size` in [0, count); the kernel releases the GIL."""
-    begins = iter(range(0, count, size))
+    parallel_pieces(kernel, [*range(0, count, size), count], *arguments)
+
+
+def parallel_pieces(kernel: Callable[..., Any], bounds: Sequence[int], *arguments: Any) -> None:
+    """Call `kernel(begin, end, *arguments)` for each pair of neighbours in `bounds`; the kernel releases the GIL."""
+    pieces = iter(list(pairwise(bounds)))
 
     def work() -> None:
-        for begin in begins:  # next() on a range iterator is atomic under the GIL
-            kernel(begin, min(begin + size, count), *arguments)
+        for begin, end in pieces:  # next() on a list iterator is atomic under the GIL
+            kernel(begin, end, *arguments)
 
-    helpers = min(thread_count(), -(-count // size)) - 1
+    helpers = min(thread_count(), len(bounds) - 1) - 1
     if helpers <= 0:
         work()
         return
@@ -82,3 +88,10 @@ def parallel_ranges(kernel: Callable[..., Any], count: int, size: int, *argument
     work()
     for future in futures:
         future.result()
+
+
+def beside(kernel: Callable[..., Any], *arguments: Any) -> Callable[[], Any]:
+    """Start `kernel(*arguments)` on another thread if there is one; calling what is returned waits and gives the result."""
+    if thread_count() == 1:
+        return lambda: kernel(*arguments)
+    return _workers(thread_count() - 1).submit(kernel, *arguments).result

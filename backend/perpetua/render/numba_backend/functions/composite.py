@@ -9,29 +9,56 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from perpetua.render.numba_backend.bin import FEATURES, bin_tiles, make_records, sort_by_depth
+from perpetua.render.numba_backend.bin import (
+    FEATURES,
+    count_tiles,
+    fill_tiles,
+    make_records,
+    sort_by_depth,
+    start_tiles,
+)
 from perpetua.render.numba_backend.composite import composite_forward
 from perpetua.render.numba_backend.composite_backward import MOMENTS, composite_backward, sum_slots
-from perpetua.render.numba_backend.lanes import LANES
-from perpetua.render.numba_backend.threads import GAUSSIANS_A_RANGE, array, parallel_ranges, thread_count
-
-_RANGES_A_THREAD = (
-    8  # tiles differ in cost: enough ranges that threads end together, few enough to start cheaply
+from perpetua.render.numba_backend.lanes import TILE
+from perpetua.render.numba_backend.scratch import aligned_rows, borrowed_rows
+from perpetua.render.numba_backend.threads import (
+    GAUSSIANS_A_RANGE,
+    array,
+    beside,
+    parallel_pieces,
+    parallel_ranges,
+    thread_count,
 )
 
-
-def _over_tiles(kernel: Any, tiles: int, *arguments: Any) -> None:
-    threads = thread_count()
-    size = tiles if threads == 1 else max(1, tiles // (threads * _RANGES_A_THREAD))
-    parallel_ranges(kernel, tiles, max(1, size), *arguments)
+_RANGES_A_THREAD = 16  # enough that threads end together, few enough to start cheaply
 
 
-def aligned_rows(count: int, columns: int) -> np.ndarray:
-    """[count, columns rounded up to 16] float32 whose rows begin where cache lines do."""
-    size = LANES * -(-columns // LANES)
-    memory = np.empty(count * size + LANES, np.float32)
-    skip = -(memory.ctypes.data // 4) % LANES
-    return memory[skip : skip + count * size].reshape(count, size)
+def _over_tiles(kernel: Any, tile_start: np.ndarray, *arguments: Any) -> None:
+    """Run `kernel` over ranges of tiles that hold about as many pairs each: tiles differ in cost."""
+    tiles, threads = len(tile_start) - 1, thread_count()
+    if threads == 1:
+        kernel(0, tiles, *arguments)
+        return
+    shares = np.linspace(0, tile_start[-1], threads * _RANGES_A_THREAD + 1)[1:-1]
+    bounds = [0, *np.searchsorted(tile_start, shares).tolist(), tiles]
+    parallel_pieces(kernel, bounds, *arguments)
+
+
+def _tile_lists(
+    order: np.ndarray, boxes: np.ndarray, first_slot: np.ndarray, width: int, height: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Where each tile's list starts, [tiles + 1] int64, and the lists, [P, 2] int32 of (Gaussian, slot)."""
+    across, down = -(-width // TILE), -(-height // TILE)
+    size = max(1, -(-len(order) // thread_count()))
+    ranges = max(1, -(-len(order) // size))
+    cover = np.zeros((ranges, down + 1, across + 1), np.int32)
+    tile_start = np.empty(across * down + 1, np.int64)
+    fill = np.empty((ranges, across * down), np.int64)
+    pairs = np.empty((first_slot[-1], 2), np.int32)
+    parallel_ranges(count_tiles, len(order), size, size, order, boxes, cover)
+    start_tiles(cover, tile_start, fill)
+    parallel_ranges(fill_tiles, len(order), size, size, order, boxes, first_slot, across, fill, pairs)
+    return tile_start, pairs
 
 
 class Composite(torch.autograd.Function):
@@ -62,12 +89,14 @@ class Composite(torch.autograd.Function):
     ) -> tuple[Tensor, Tensor]:
         count, channels = means2d.shape[0], colors.shape[1] + int(with_depth)
         records, boxes = aligned_rows(count, FEATURES + channels), np.empty((count, 4), np.int16)
+        first_slot = np.zeros(count + 1, np.int64)
         shapes = [array(t) for t in (means2d, image_covars, conics, radii, extents, opacities, colors)]
         shapes.append(array(depths if with_depth else depths[:0]))
-        parallel_ranges(make_records, count, GAUSSIANS_A_RANGE, *shapes, width, height, records, boxes)
-        order = sort_by_depth(array(radii), array(depths).view(np.int32))
-        first_slot = np.empty(count + 1, np.int64)
-        tile_start, pairs = bin_tiles(order, boxes, width, height, first_slot)
+        sorting = beside(sort_by_depth, array(radii), array(depths).view(np.int32))
+        outputs = (records, boxes, first_slot[1:])
+        parallel_ranges(make_records, count, GAUSSIANS_A_RANGE, *shapes, width, height, *outputs)
+        np.cumsum(first_slot, out=first_slot)
+        tile_start, pairs = _tile_lists(sorting(), boxes, first_slot, width, height)
         behind = np.zeros(channels, np.float32)
         behind[: background.shape[0]] = array(background)
         image = torch.empty(height, width, channels)
@@ -77,7 +106,7 @@ class Composite(torch.autograd.Function):
         reached = np.empty(len(pairs), np.uint16)
         tiles = (records, tile_start, pairs, width, height, behind, expected_depth, reached)
         pixels = (image.numpy().reshape(-1), alpha.numpy().reshape(-1), transmittance, closed)
-        _over_tiles(composite_forward, len(tile_start) - 1, *tiles, *pixels)
+        _over_tiles(composite_forward, tile_start, *tiles, *pixels)
         ctx.save_for_backward(image_covars, conics, opacities, background, image)
         ctx.stages = (first_slot, tiles, transmittance, closed)
         ctx.sizes = (colors.shape[1], with_depth)
@@ -92,17 +121,17 @@ class Composite(torch.autograd.Function):
         records, tile_start, pairs = tiles[:3]
         count, (channels, with_depth) = len(records), ctx.sizes
         absolute = ctx.absgrad.shape[1]
-        slots = aligned_rows(len(pairs), MOMENTS + channels + int(with_depth) + absolute)
-        pixels = (array(image).reshape(-1), transmittance, closed)
-        incoming = (array(grad_image).reshape(-1), array(grad_alpha).reshape(-1), absolute > 0, slots)
-        _over_tiles(composite_backward, len(tile_start) - 1, *tiles, *pixels, *incoming)
         shapes = ((count, 2), (count, 3), (count, channels), (count if with_depth else 0,), (count,))
         grad_means2d, grad_image_covars, grad_colors, grad_depths, grad_opacities = (
             torch.empty(s) for s in shapes
         )
         outputs = (grad_means2d, grad_image_covars, grad_colors, grad_depths, grad_opacities, ctx.absgrad)
-        given = (first_slot, slots, array(image_covars), array(conics), array(opacities))
-        parallel_ranges(sum_slots, count, GAUSSIANS_A_RANGE, *given, *(t.numpy() for t in outputs))
+        pixels = (array(image).reshape(-1), transmittance, closed)
+        incoming = (array(grad_image).reshape(-1), array(grad_alpha).reshape(-1), absolute > 0)
+        with borrowed_rows(len(pairs), MOMENTS + channels + int(with_depth) + absolute) as slots:
+            _over_tiles(composite_backward, tile_start, *tiles, *pixels, *incoming, slots)
+            given = (first_slot, slots, array(image_covars), array(conics), array(opacities))
+            parallel_ranges(sum_slots, count, GAUSSIANS_A_RANGE, *given, *(t.numpy() for t in outputs))
         grad_background = None
         if ctx.needs_input_grad[8]:
             colour = grad_image[..., : background.shape[0]]
