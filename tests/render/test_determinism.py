@@ -156,6 +156,15 @@ def test_processes_give_the_same_bytes() -> None:
     assert render_in_process(OMP_NUM_THREADS="1")[0] == render_in_process(OMP_NUM_THREADS="2")[0]
 
 
+def test_a_user_without_a_home_compiles_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    from perpetua.render.numba_backend import compile as compiling
+
+    monkeypatch.delenv("NUMBA_CACHE_DIR", raising=False)
+    monkeypatch.setattr(os.path, "expanduser", lambda path: path)  # what it does for an unknown user
+    with pytest.warns(RuntimeWarning, match="this user has no home folder"):
+        assert compiling._writable_cache_folder.__wrapped__() is None
+
+
 def test_cache_is_in_the_users_folder_by_default(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.delenv("NUMBA_CACHE_DIR", raising=False)
     monkeypatch.setenv("HOME", str(tmp_path))

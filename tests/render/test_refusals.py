@@ -37,7 +37,10 @@ def test_the_valid_call_is_valid() -> None:
     [
         ({"means": torch.zeros(2, 2)}, r"means must have shape \[any, 3\], not \[2, 2\]"),
         ({"quats": torch.zeros(3, 4)}, r"quats must have shape \[2, 4\]"),
-        ({"quats": None}, r"quats must have shape \[2, 4\], not \[0, 4\]"),
+        ({"quats": None}, "no shape; give quats and scales, or covars"),
+        ({"quats": None, "scales": None}, "no shape; give quats and scales, or covars"),
+        ({"colors": torch.tensor([[1.0, 2, 3], [4, torch.nan, 6]])}, "colors has entries that are NaN"),
+        ({"colors": torch.tensor([[1.0, 2, 3], [4, torch.inf, 6]])}, "colors has entries that are NaN"),
         ({"scales": torch.zeros(2)}, "scales must have shape"),
         ({"opacities": torch.zeros(2, 1)}, r"opacities must have shape \[2\]"),
         ({"colors": torch.zeros(3, 3)}, r"colors must have shape \[2, any\] or \[1, 2, any\]"),
@@ -58,6 +61,9 @@ def test_the_valid_call_is_valid() -> None:
         ({"width": 0}, "at least one pixel"),
         ({"near_plane": 0.0}, "0 < near < far"),
         ({"eps2d": -1.0}, "eps2d"),
+        ({"eps2d": float("nan")}, "eps2d"),
+        ({"radius_clip": -1.0}, "radius_clip"),
+        ({"radius_clip": float("nan")}, "radius_clip"),
         ({"channel_chunk": 0}, "channel_chunk"),
         ({"render_mode": "RGBD"}, "render_mode must be one of RGB, D, ED"),
         ({"means": torch.zeros(3)}, r"means must have shape \[any, 3\], not \[3\]"),
@@ -131,3 +137,15 @@ def test_a_global_shutter_is_none() -> None:
 def test_unknown_device_is_named() -> None:
     with pytest.raises(RenderError, match="no renderer for tensors on 'meta'"):
         renderer_for("meta")
+
+
+def test_colours_whose_sum_overflows_are_drawn() -> None:
+    image, _, _ = rasterization(**arguments(colors=torch.full((2, 3), 2e38)))
+    assert torch.isfinite(image).all()
+
+
+def test_a_colour_image_may_be_changed_in_place_before_backward() -> None:
+    scene = arguments(colors=torch.rand(2, 3, requires_grad=True))
+    image, _, _ = rasterization(**scene)
+    image.clamp_(0, 1).sum().backward()
+    assert scene["colors"].grad.abs().sum() > 0

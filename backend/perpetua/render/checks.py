@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, get_args
 
 import torch
@@ -82,6 +83,8 @@ def check_inputs(given: RasterizationInputs) -> None:
     n = given.means.shape[-2]
     _expect("means", given.means, (*batch, None, 3))
     if given.covars is None:
+        if len(given.quats) == 0 < n or len(given.scales) == 0 < n:
+            raise RenderError("the Gaussians have no shape; give quats and scales, or covars")
         _expect("quats", given.quats, (*batch, n, 4))
         _expect("scales", given.scales, (*batch, n, 3))
     else:
@@ -148,6 +151,11 @@ def _check_types(given: RasterizationInputs) -> None:
             )
 
 
+def _all_finite(values: Tensor) -> bool:
+    """Whether no value is NaN or infinite. A finite sum says so at once; one that is not may have overflowed."""
+    return bool(torch.isfinite(values.sum())) or bool(torch.isfinite(values).all())
+
+
 def _check_values(given: RasterizationInputs) -> None:
     if given.width < 1 or given.height < 1:
         raise RenderError(f"an image needs at least one pixel, not {given.width} x {given.height}")
@@ -157,8 +165,10 @@ def _check_values(given: RasterizationInputs) -> None:
         )
     if given.channel_chunk < 1:
         raise RenderError(f"channel_chunk must be at least 1, not {given.channel_chunk}")
-    if given.eps2d < 0:
+    if not 0 <= given.eps2d < math.inf:
         raise RenderError(f"eps2d is a variance in pixels^2 and cannot be {given.eps2d}")
+    if not 0 <= given.radius_clip < math.inf:
+        raise RenderError(f"radius_clip is a radius in pixels and cannot be {given.radius_clip}")
     for name, choices in (
         ("rasterize_mode", get_args(RasterizeMode)),
         ("camera_model", get_args(CameraModel)),
@@ -167,8 +177,14 @@ def _check_values(given: RasterizationInputs) -> None:
             raise RenderError(f"{name} must be one of {', '.join(choices)}, not {getattr(given, name)!r}")
     if given.Ks.requires_grad:
         raise RenderError("Ks gets no gradient from the renderer (nor from gsplat); detach it")
-    for name, meaning in (("viewmats", "world-to-camera transforms"), ("Ks", "camera matrices in pixels")):
-        if not bool(torch.isfinite(getattr(given, name).detach()).all()):
+    if given.means.device.type != "cpu":
+        return  # looking at values would make the processor wait for all that the device has been given to do
+    for name, meaning in (
+        ("viewmats", "world-to-camera transforms"),
+        ("Ks", "camera matrices in pixels"),
+        ("colors", "numbers, for one that is none would blacken pixels beside it too"),
+    ):
+        if not _all_finite(getattr(given, name).detach()):
             raise RenderError(f"{name} has entries that are NaN or infinite; give {meaning}")
     K = given.Ks.detach()
     if K.numel() and not bool((K[..., 0, 0] > 0).all() & (K[..., 1, 1] > 0).all()):

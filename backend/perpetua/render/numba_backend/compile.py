@@ -9,6 +9,7 @@ that uses a folder renews its date; folders of other sources that no process has
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import re
@@ -43,7 +44,9 @@ def cache_folder() -> Path:
     for source in sorted(Path(__file__).parent.glob("*.py")):
         digest.update(source.name.encode() + b"\0" + source.read_bytes() + b"\0")
     chosen = os.environ.get("NUMBA_CACHE_DIR")
-    root = Path(chosen) if chosen else Path.home() / ".cache" / "perpetua" / "numba"
+    # expanduser, unlike Path.home, leaves "~" where the system knows no home; that folder then counts as unwritable.
+    home = Path(os.path.expanduser("~"))
+    root = Path(chosen).absolute() if chosen else home / ".cache" / "perpetua" / "numba"
     return root / f"render-{digest.hexdigest()[:12]}"
 
 
@@ -70,6 +73,8 @@ def _writable_cache_folder() -> str | None:
     """The cache folder once it is known to be writable, or None after one warning that says why not."""
     folder = cache_folder()
     try:
+        if not folder.is_absolute():
+            raise OSError(errno.ENOENT, "this user has no home folder")
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
             pass

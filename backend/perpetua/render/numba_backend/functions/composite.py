@@ -107,7 +107,10 @@ class Composite(torch.autograd.Function):
         tiles = (records, tile_start, pairs, width, height, behind, expected_depth, reached)
         pixels = (image.numpy().reshape(-1), alpha.numpy().reshape(-1), transmittance, closed)
         _over_tiles(composite_forward, tile_start, *tiles, *pixels)
-        ctx.save_for_backward(image_covars, conics, opacities, background, image)
+        # Only the expected depth needs the image again, so that any other may be changed in place.
+        ctx.save_for_backward(
+            image_covars, conics, opacities, background, image if expected_depth else image[:0]
+        )
         ctx.stages = (first_slot, tiles, transmittance, closed)
         ctx.sizes = (colors.shape[1], with_depth)
         ctx.absgrad = absgrad
