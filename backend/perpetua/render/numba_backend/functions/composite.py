@@ -109,7 +109,7 @@ class Composite(torch.autograd.Function):
         _over_tiles(composite_forward, tile_start, *tiles, *pixels)
         # Only the expected depth needs the image again, so that any other may be changed in place.
         ctx.save_for_backward(
-            image_covars, conics, opacities, background, image if expected_depth else image[:0]
+            image_covars, conics, opacities, background, image if expected_depth else image.new_empty(0)
         )
         ctx.stages = (first_slot, tiles, transmittance, closed)
         ctx.sizes = (colors.shape[1], with_depth)
