@@ -223,7 +223,7 @@ def test_pose_rates_are_derivatives() -> None:
     pose = PoseCorrection(
         knots, np.outer((knots / FRAMES) ** 2, [0.0, 0.0, 0.6]), np.outer(knots**2, [0.0, 0.001, 0.0])
     )
-    spin, velocity = pose.rates_at(FRAMES)
+    spin, velocity = pose.end_rates()
     np.testing.assert_allclose(spin, [0, 0, 1.2 / FRAMES], atol=1e-6)
     np.testing.assert_allclose(velocity, [0, 0.002 * FRAMES, 0], atol=1e-6)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -48,6 +48,8 @@ class Correction:
     sh: NDArray[np.float32]
     loss: float = float("nan")
     renders: int = 0
+    trust: NDArray[np.float32] = field(default_factory=lambda: np.zeros((0, 0), np.float32))
+    """[V, T + 1] in (0, 1]: how far each target was believed in each frame; empty before any was compared."""
 
     @property
     def moves_nothing(self) -> bool:
@@ -62,11 +64,17 @@ class Correction:
             sh=self.sh,
             loss=self.loss,
             renders=self.renders,
+            trust=self.trust,
         )
 
     @staticmethod
     def load(path: Path) -> Correction:
         with np.load(path, allow_pickle=False) as data:
             return Correction(
-                data["knots"], data["displacement"], data["sh"], float(data["loss"]), int(data["renders"])
+                data["knots"],
+                data["displacement"],
+                data["sh"],
+                float(data["loss"]),
+                int(data["renders"]),
+                data["trust"],
             )

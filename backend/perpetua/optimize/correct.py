@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from perpetua.optimize.api import Correction, Settings, ViewTarget
@@ -21,6 +22,7 @@ from perpetua.optimize.knots import FRAMES_PER_KNOT, knot_frames
 from perpetua.optimize.loss import photometric, region
 from perpetua.optimize.motion import Motion
 from perpetua.optimize.plausibility import SMOOTHNESS_WEIGHT, Plausibility
+from perpetua.optimize.trust import Trust
 from perpetua.optimize.views import View
 from perpetua.progress import Progress
 from perpetua.render import Layers, render_layers
@@ -93,9 +95,10 @@ def optimise(
     worst, spent = _largest_difference(scene, trajectory, start, views, progress)
     if worst <= SAME or renders <= spent:
         return replace(start, loss=worst, renders=spent)
+    views = [view.registered(trajectory, scene.spacing) for view in views]
     stage = Stage(scene, trajectory, start)
-    loss = _descend(stage, views, renders - spent, seed, progress, settings)
-    return replace(stage.correction(), loss=loss, renders=renders)
+    loss, trust = _descend(stage, views, renders - spent, seed, progress, settings)
+    return replace(stage.correction(), loss=loss, renders=renders, trust=trust)
 
 
 def nothing(scene: Scene, trajectory: Trajectory, settings: Settings) -> Correction:
@@ -182,8 +185,11 @@ def _picture(splats: Gaussians, view: View) -> tuple[Tensor, Layers]:
 
 def _descend(
     stage: Stage, views: list[View], steps: int, seed: int, progress: Progress, settings: Settings
-) -> float:
-    """Move ``stage``'s motion and colours in ``steps`` renders; returns the mean photometric loss of the last tenth."""
+) -> tuple[float, NDArray[np.float32]]:
+    """Move ``stage``'s motion and colours in ``steps`` renders.
+
+    Returns the mean photometric loss of the last tenth, and how far each view was believed in each frame [V, T + 1].
+    """
     motion = stage.motion
     plausibility = Plausibility(
         stage.scene, stage.trajectory, motion, SMOOTHNESS_WEIGHT if settings.smooth_knots else 0.0
@@ -193,6 +199,8 @@ def _descend(
     areas = [_area(stage, view) for view in views]
     losses: list[float] = []
     wrong = 0.0
+    trust = Trust(len(views), stage.trajectory.frames)
+    believed = trust.weights()
     for number, (v, frame) in enumerate(_samples(len(views), stage.trajectory.frames, steps, seed)):
         share = number / steps
         part = next(part for part in SCHEDULE if share < part.until)
@@ -206,6 +214,10 @@ def _descend(
         here = region(layer.alpha.detach(), wanted[..., :3], view.backdrop.rgb)
         loss = view.target.weight * photometric(image[here], wanted[here], areas[v], part.levels, part.ssim)
         losses.append(float(loss.detach()))
+        if settings.nuisance:
+            trust.hear(v, frame, losses[-1] / max(view.target.weight, 1e-12))
+            believed = trust.weights()
+            loss = loss * float(believed[v, frame])
         wrong = losses[-1] if number == 0 else wrong + WRONG_UPDATE * (losses[-1] - wrong)
         for group in optimiser.param_groups:
             decay = STEP_END + (1 - STEP_END) * 0.5 * (1 + math.cos(math.pi * share))
@@ -216,7 +228,7 @@ def _descend(
         loss.backward()
         optimiser.step()
         progress((number + 1) / steps, f"difference {losses[-1]:.4f}")
-    return float(np.mean(losses[-max(1, len(losses) // 10) :]))
+    return float(np.mean(losses[-max(1, len(losses) // 10) :])), believed
 
 
 @torch.no_grad()

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
 from perpetua.optimize.api import Correction
+from perpetua.optimize.end_slope import end_slope
 from perpetua.optimize.knots import value_weights
 from perpetua.scene.trajectory import Trajectory
 
@@ -61,12 +62,13 @@ class PoseCorrection:
         weights = value_weights(self.knots, np.array([frame]))[0]
         return Rotation.from_rotvec(weights @ self.turns).as_matrix(), weights @ self.shifts
 
-    def rates_at(self, frame: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Angular velocity [3] rad and velocity [3] m, both per frame, of the correction at a frame."""
-        early, late = frame - SLOPE_STEP, frame + SLOPE_STEP
-        (turn_early, shift_early), (turn_late, shift_late) = self.at(early), self.at(late)
-        spin = Rotation.from_matrix(turn_late @ turn_early.T).as_rotvec() / (2 * SLOPE_STEP)
-        return spin, (shift_late - shift_early) / (2 * SLOPE_STEP)
+    def end_rates(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Angular velocity [3] rad and velocity [3] m, both per frame, of the correction at the last knot."""
+        late = self.turns[-1]
+        rate = end_slope(self.knots, self.turns)
+        early = Rotation.from_rotvec(late - SLOPE_STEP * rate)
+        spin = (Rotation.from_rotvec(late + SLOPE_STEP * rate) * early.inv()).as_rotvec() / (2 * SLOPE_STEP)
+        return spin, end_slope(self.knots, self.shifts)
 
     def displaced(self, points: NDArray, frame: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Corrected ``points`` [p, 3] m of the body at a frame, and the turn [3, 3] they made."""

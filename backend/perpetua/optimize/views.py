@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
+from scipy.ndimage import binary_dilation, binary_opening, distance_transform_edt
 from torch import Tensor
 
 from perpetua.errors import RefinerError
 from perpetua.optimize.api import ViewTarget
+from perpetua.optimize.loss import CHANGED
+from perpetua.optimize.warps import unwarped, warp_of
 from perpetua.render import Layers, render_layers
+from perpetua.scene.cameras import Camera
 from perpetua.scene.scene import Scene
 from perpetua.scene.trajectory import Trajectory
 
@@ -22,6 +27,10 @@ RIDGE = 1e-4
 """Pull towards no colour change, in units of variance of colour: a backdrop of one colour cannot tell gain from bias."""
 SAMPLE = 4096
 """Bare pixels that are compared, of as many as there are."""
+AROUND = 1.5
+"""Particle spacings around particles where the picture may show their object."""
+BLOB = 5
+"""pixels at a width of 160; what differs from the backdrop over so much is an object, wherever the simulator has it."""
 FITS = 3
 """Reweighted least squares; what differs by more than ``OUTLIER`` counts ever less."""
 OUTLIER = 0.05
@@ -58,6 +67,24 @@ class View:
         backdrop = render_layers(scene.background, camera)
         return View(target, torch.from_numpy(target.video), alpha, backdrop, own_colours)
 
+    def registered(self, trajectory: Trajectory, spacing: float) -> View:
+        """The view with the smooth warp of its own video taken out, as the backdrop shows it (``warps.py``)."""
+        if not self.own_colours:
+            return self
+        bare = _bare(trajectory, self.target.camera, spacing)
+        coloured = torch.stack(
+            [
+                neutralised(frame, frame[here], self.backdrop.rgb[here]) if here.any() else frame
+                for frame, here in zip(self.video, torch.from_numpy(bare), strict=True)
+            ]
+        )
+        bare &= ~_blobs(coloured, self.backdrop.rgb)
+        warp = warp_of(coloured, self.backdrop.rgb, bare)
+        if warp is None:
+            return self
+        alpha = None if self.alpha is None else unwarped(self.alpha[..., None], warp)[..., 0]
+        return replace(self, video=unwarped(self.video, warp), alpha=alpha)
+
     def wanted(self, frame: int, coverage: Tensor) -> Tensor:
         """[H, W, 3]: the video's frame in the colours of the render.
 
@@ -73,6 +100,31 @@ class View:
         seen, known = video[bare], self.backdrop.rgb[bare]
         every = max(1, len(seen) // SAMPLE)
         return neutralised(video, seen[::every], known[::every])
+
+
+def _bare(trajectory: Trajectory, camera: Camera, spacing: float) -> NDArray[np.bool_]:
+    """[T + 1, H, W]: where no simulated particle is within ``AROUND`` spacings (m)."""
+    bare = np.ones((trajectory.frames, camera.height, camera.width), bool)
+    for here, points in zip(bare, trajectory.positions, strict=True):
+        pixels, depths = camera.project(points.astype(np.float64))
+        ahead = depths > 1e-3
+        if not ahead.any():
+            continue
+        x, y = np.floor(pixels[ahead]).astype(int).T
+        inside = (x >= 0) & (x < camera.width) & (y >= 0) & (y < camera.height)
+        here[y[inside], x[inside]] = False
+        if inside.any():
+            near = AROUND * spacing * camera.K[0, 0] / float(depths[ahead].mean())
+            here[:] = distance_transform_edt(here) > near
+    return bare
+
+
+def _blobs(video: Tensor, backdrop: Tensor) -> NDArray[np.bool_]:
+    """[T + 1, H, W]: where a video shows something else than the backdrop that is wider than a warped edge of it."""
+    wide = max(3, round(BLOB * video.shape[2] / 160))
+    window = np.ones((1, wide, wide), bool)
+    changed = ((video - backdrop).abs().amax(-1) > CHANGED).numpy()
+    return binary_dilation(binary_opening(changed, window), window)
 
 
 def neutralised(video: Tensor, seen: Tensor, known: Tensor) -> Tensor:

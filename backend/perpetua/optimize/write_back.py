@@ -14,7 +14,7 @@ from scipy.spatial.transform import Rotation
 
 from perpetua.optimize.api import Correction
 from perpetua.optimize.apply import deformation, particles_of, rigid_corrections, rigid_particles
-from perpetua.optimize.knots import slope_weights
+from perpetua.optimize.end_slope import end_slope
 from perpetua.optimize.rigid import PoseCorrection
 from perpetua.scene.gradient import displacement_gradient
 from perpetua.scene.particles import RigidPose, State
@@ -33,7 +33,7 @@ def write_back(
     """The corrected state at the end of a round.
 
     ``end`` is the simulator's state at the last frame of ``trajectory``, ``corrected`` that trajectory with ``correction``
-    applied, ``fps`` in frames/s. With u the displacement at the last frame and w = du/dt from the knots' own slope:
+    applied, ``fps`` in frames/s. With u the displacement at the last frame and w = du/dt there (``end_slope``):
     positions x + u, velocities v + w, elastic and whole F <- (I + grad u) F, C <- C + grad w; a rigid body's pose and twist
     likewise. Plastic memory is kept. A correction that moves nothing returns ``end`` itself.
     """
@@ -41,8 +41,11 @@ def write_back(
         return end
     last = trajectory.frames - 1
     particles, body = end.particles, scene.particles.body
-    slope = slope_weights(correction.knots, np.array([last]))[0]
-    rates = np.einsum("q,qpi->pi", slope, correction.displacement) * fps
+    rates = np.zeros((len(particles), 3))
+    for index in np.unique(body):
+        tracks = correction.displacement[:, body == index]
+        slopes = end_slope(correction.knots, tracks.reshape(len(tracks), -1))
+        rates[body == index] = slopes.reshape(-1, 3) * fps
     positions = corrected.positions[last].copy()
     velocities = particles.velocities + rates
     elastic, affine = particles.F.copy(), particles.C.copy()
@@ -94,7 +97,7 @@ def _corrected_pose(
     The turn is about the centroid of the body's particles, which is its centre of mass, for they fill it evenly.
     """
     turn, _ = correction.at(frame)
-    spin, velocity = correction.rates_at(frame)
+    spin, velocity = correction.end_rates()
     now = Rotation.from_matrix(turn) * Rotation.from_quat(pose.quaternion, scalar_first=True)
     return RigidPose(
         pose.position + shift,
