@@ -94,13 +94,13 @@ LOOP_WORLDS: dict[str, LoopWorld] = {
     for world in (
         LoopWorld(
             "jelly",
-            _solid("jelly", "jelly", lambda s: drum(0.0375, 0.115, (0, 0, 0.0575)), (0.75, 0.25, 0.3)),
+            _solid("jelly", "jelly", lambda s: drum(0.04, 0.095, (0, 0, 0.0475)), (0.75, 0.25, 0.3)),
             0.0095,
             (
-                (Wind("right", (1.0, 0.2, 0.0), 1.6, 1.4),),
-                (Wind("left", (-1.0, 0.3, 0.0), 1.6, 1.4),),
-                (Wind("away", (0.3, 1.0, 0.0), 1.6, 1.4),),
-                (Wind("near", (0.2, -1.0, 0.0), 1.6, 1.4),),
+                (Wind("right", (1.0, 0.2, 0.0), 1.5, 1.4),),
+                (Wind("left", (-1.0, 0.3, 0.0), 1.5, 1.4),),
+                (Wind("away", (0.3, 1.0, 0.0), 1.5, 1.4),),
+                (Wind("near", (0.2, -1.0, 0.0), 1.5, 1.4),),
             ),
             Truth(
                 "four times stiffer, and twice the internal damping",
