@@ -69,6 +69,7 @@ class Correction:
 
     @staticmethod
     def load(path: Path) -> Correction:
+        """Read what ``save`` wrote; files of before views were weighed have no trust."""
         with np.load(path, allow_pickle=False) as data:
             return Correction(
                 data["knots"],
@@ -76,5 +77,5 @@ class Correction:
                 data["sh"],
                 float(data["loss"]),
                 int(data["renders"]),
-                data["trust"],
+                data["trust"] if "trust" in data.files else np.zeros((0, 0), np.float32),
             )

@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 
 DEPARTURE = 1e5
 """Variance of b'' at T, in the noise's. Of twelve estimators on 21 corrections of known worlds this had the least error; a
-thirtieth of it costs a tenth more, and choosing it by likelihood a quarter more."""
+thirtieth of it costs a tenth more, and choosing it by likelihood a quarter more. On 14 further corrections the velocity was off by
+35 mm/s in the mean; with the spline's own slope by 49, uncorrected by 39."""
 
 
 def end_slope(knots: NDArray, values: NDArray) -> NDArray[np.float64]:
