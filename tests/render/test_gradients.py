@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from perpetua.render import rasterization
+from perpetua.render.numba_backend.threads import GAUSSIANS_A_RANGE
 from perpetua.render.reference import covariances, rasterize_reference
 
 STEP = 1e-6  # of a parameter's scale; the twin computes in float64
@@ -117,6 +118,56 @@ def test_gradients_through_several_cameras_add_up(make_scene: Any, both: Any) ->
         torch.testing.assert_close(
             together[name].grad, separate[0][name].grad + separate[1][name].grad, rtol=1e-4, atol=1e-4
         )
+
+
+@pytest.mark.parametrize("size", [0.05, 1.5], ids=["narrow", "wide"])
+def test_clamped_alphas_have_no_gradient(size: float, both: Any, pull: Any, relative: Any) -> None:
+    """Opaque Gaussians on pixel centres, where alpha is held at 0.999: no shape or opacity changes it there.
+
+    A narrow one is held at its own pixel only; a wide one at some pixels around it too, which would pull on its shape.
+    """
+    focal, depth, width, height = 32.0, 2.0, 48, 32
+    pixels = torch.tensor([[8.5, 9.5], [24.5, 15.5], [39.5, 20.5]])
+    places = (pixels - torch.tensor([width / 2, height / 2])) * depth / focal
+    count = len(pixels) if size < 1 else 1
+    veil = [[0.1, -0.05, 1.5]]  # half-transparent, before them all
+    scene: dict[str, Any] = {
+        "means": torch.cat([torch.tensor(veil), torch.cat([places, torch.full((3, 1), depth)], -1)[:count]]),
+        "quats": torch.tensor([[0.9, 0.1, -0.2, 0.3]]).repeat(1 + count, 1),
+        "scales": size * torch.tensor([[1.0, 0.6, 0.8]]).repeat(1 + count, 1),
+        "opacities": torch.tensor([0.5] + [1.0] * count),
+        "colors": torch.tensor([[0.2, 0.9, 0.4]] + [[0.8, 0.3, 0.6]] * count),
+        "viewmats": torch.eye(4)[None],
+        "Ks": torch.tensor([[[focal, 0, width / 2], [0, focal, height / 2], [0, 0, 1]]]),
+        "backgrounds": torch.tensor([[0.5, 0.1, 0.7]]),
+    }
+    exact, single = both({**scene, "width": width, "height": height})
+    pull(*rasterize_reference(**exact)[:2])
+    pull(*rasterization(**single)[:2])
+    for name in ("opacities", "means", "scales", "quats"):
+        assert relative(single[name].grad[1:], exact[name].grad[1:]) < 1e-4, name
+
+
+def test_gaussians_out_of_view_leave_the_cameras_gradient(make_scene: Any, both: Any, pull: Any) -> None:
+    """Sums over Gaussians are made in ranges of some thousands: those of different ranges must all arrive."""
+    scene = make_scene(60, 40, 30)
+    random = torch.Generator().manual_seed(0)
+    scene["colors"] = 0.3 * torch.randn(60, 4, 3, generator=random, dtype=torch.float64)
+    unseen = GAUSSIANS_A_RANGE
+    crowded = dict(scene)
+    for name in ("means", "quats", "scales", "opacities", "colors"):
+        values = scene[name]
+        between = values[:1].expand(unseen, *values.shape[1:])
+        if name == "means":  # 100 m behind the camera
+            between = between - 100 * scene["viewmats"][0, 2, :3]
+        crowded[name] = torch.cat([values[:30], between, values[30:]])
+    gradients = []
+    for made in (scene, crowded):
+        _, single = both(made)
+        single["viewmats"].requires_grad_(True)
+        pull(*rasterization(**single, sh_degree=1, packed=False)[:2])
+        gradients.append(single["viewmats"].grad)
+    torch.testing.assert_close(gradients[1], gradients[0], rtol=1e-5, atol=1e-5)
 
 
 def test_only_what_is_asked_gets_a_gradient(make_scene: Any, both: Any) -> None:

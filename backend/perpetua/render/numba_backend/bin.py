@@ -6,6 +6,9 @@ are adjacent, which is where the backward pass leaves its partial sums and finds
 
 Several threads share the counting sort: each counts and then places a range of the sorted Gaussians, and a range starts in
 every tile where the ranges before it end. The lists are the same for any number of ranges.
+
+The readable twin has no tiles: in its place stand `seen` in reference/project.py, which says what is drawn and in what order,
+and `alphas` in reference/composite.py, which asks every Gaussian at every pixel. The lists are themselves held to gsplat's.
 """
 
 from __future__ import annotations

@@ -29,6 +29,8 @@ What a tile remembers between chunks is one flat float32 array, for each block a
 
 T is negative once the pixel is finished, and outside of the image. `closed` is the place in the tile's list at which
 the pixel finished, and larger than any place while it has not.
+
+Readable twin in plain torch: reference/composite.py, every Gaussian at every pixel.
 """
 
 from __future__ import annotations

@@ -23,6 +23,9 @@ Sums go to the pair's own slot and are added up per Gaussian in slot order: no a
 
 State of a block, planes of 16 lanes:
     T | B | closed | g of channel 0 | g of channel 1 | ...
+
+Readable twin in plain torch: reference/composite.py, differentiated by autograd; for the absolute sums, with the means of
+each pixel that reference/rasterize.py returns.
 """
 
 from __future__ import annotations

@@ -4,6 +4,8 @@
 
 Within an image a Gaussian has one row at most, so that rows can be written from any thread; torch's own indexing would
 add them atomically, in any order.
+
+The readable twin has no packed rows: in its place stands torch's indexing, `values[ids]`, in reference/rasterize.py.
 """
 
 from __future__ import annotations

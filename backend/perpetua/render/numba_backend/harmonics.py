@@ -4,6 +4,8 @@
 
 with the 16 basis polynomials Y_k of Sloan, "Efficient Spherical Harmonic Evaluation", JCGT 2013, in the order and signs
 of 3D Gaussian Splatting and gsplat.
+
+Readable twin in plain torch: reference/harmonics.py, its gradient by autograd.
 """
 
 from __future__ import annotations

@@ -28,6 +28,8 @@ its determinant is taken in float64.
 
 Rows. Outputs are either dense, row i for Gaussian i with zeros where it is not seen, or packed, a row for each Gaussian that
 is seen and `ids` to say which.
+
+Readable twin in plain torch: reference/project.py (dense, with the covariances as matrices).
 """
 
 from __future__ import annotations

@@ -7,6 +7,8 @@ With G = dL/dS (symmetric) and g = dL/dcompensation, r = compensation and 1 - r^
 
 which again subtracts nothing that is nearly equal (q x n is the adjugate of S0 applied to p). From there the chain runs
 back through M to scales and quaternion, through u and v to a, b, tx, ty and W, and through (x, y, z) to m, W and t.
+
+Readable twin in plain torch: reference/project.py, differentiated by autograd.
 """
 
 from __future__ import annotations
