@@ -12,6 +12,8 @@ import torch
 
 from perpetua.errors import RenderError
 from perpetua.render import NOTHING_DEPTH, Motion, render_layers
+from perpetua.render.bench.timing import threads
+from perpetua.render.numba_backend.functions import composite
 from perpetua.scene import Camera, Gaussians
 from perpetua.scene.rotations import quaternion_from_matrix
 
@@ -156,6 +158,29 @@ def test_masks_are_the_coverage_of_each_object(camera: Camera, gaussians: Gaussi
     separate = render_layers(gaussians[:1], camera).alpha == 0
     torch.testing.assert_close(layers.masks[..., 0][separate], seen_of_it[separate], atol=1e-5, rtol=0)
     assert (behind - layers.masks[..., 0]).max() > 0.3
+
+
+def test_many_masks_are_drawn_in_one_pass(camera: Camera, monkeypatch: pytest.MonkeyPatch) -> None:
+    """More channels than are composited at once by default: still one sort, one list of tiles, one image."""
+    count = 40
+    row = Gaussians.from_colors(
+        torch.stack([torch.linspace(-1, 1, count), torch.zeros(count), torch.zeros(count)], -1),
+        torch.tensor([[1.0, 0, 0, 0]]).repeat(count, 1),
+        torch.full((count, 3), 0.02),
+        torch.full((count,), 0.9),
+        torch.ones(count, 3),
+    )
+    passes = []
+    monkeypatch.setattr(
+        composite,
+        "composite_forward",
+        lambda *a, kernel=composite.composite_forward: passes.append(a) or kernel(*a),
+    )
+    with threads(1):
+        layers = render_layers(row, camera, objects=torch.arange(count))
+    assert len(passes) == 1
+    assert layers.masks is not None
+    torch.testing.assert_close(layers.masks.sum(-1), layers.alpha, atol=1e-6, rtol=0)
 
 
 def test_everything_at_once_is_everything_alone(camera: Camera, gaussians: Gaussians) -> None:

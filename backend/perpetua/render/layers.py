@@ -24,6 +24,8 @@ NOTHING_DEPTH = 1e6
 """m; the depth of pixels where nothing is."""
 BLUR = 0.3
 """pixels^2; the variance that keeps splats no thinner than a pixel (gsplat's default)."""
+CHANNELS_AT_ONCE = 512
+"""Channels that gsplat's kernels composite in one pass at most; beyond them the Gaussians are composited again."""
 
 
 @dataclass(frozen=True)
@@ -117,6 +119,7 @@ def render_layers(
         eps2d=BLUR,
         backgrounds=None if background is None else _behind(background, colors, values.shape[-1]),
         render_mode="RGB+ED",
+        channel_chunk=min(values.shape[-1] + 1, CHANNELS_AT_ONCE),
     )
     coverage, depth = alpha[0, ..., 0], image[0, ..., -1]
     layers = iter(torch.split(image[0, ..., :-1], [d.shape[-1] for d in drawn], -1))

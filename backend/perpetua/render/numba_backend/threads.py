@@ -19,7 +19,8 @@ from torch import Tensor
 
 from perpetua.errors import RenderError
 
-GAUSSIANS_A_RANGE = 8192
+GAUSSIANS_A_RANGE = 4096
+"""Where sums are made a range at a time: the ranges, and with them the rounding, are the same for any number of threads."""
 
 _lock = Lock()
 _pool: ThreadPoolExecutor | None = None
@@ -64,6 +65,11 @@ def _workers(count: int) -> ThreadPoolExecutor:
 def array(tensor: Tensor) -> np.ndarray:
     """The tensor's memory as a C-contiguous array, without its graph: what kernels take."""
     return tensor.detach().contiguous().numpy()
+
+
+def equal_size(count: int) -> int:
+    """Size of the ranges that give each thread an equal part of `count` things; for kernels that sum nothing over a range."""
+    return max(1, -(-count // thread_count()))
 
 
 def parallel_ranges(kernel: Callable[..., Any], count: int, size: int, *arguments: Any) -> None:

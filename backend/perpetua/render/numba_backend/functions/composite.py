@@ -22,9 +22,9 @@ from perpetua.render.numba_backend.composite_backward import MOMENTS, composite_
 from perpetua.render.numba_backend.lanes import TILE
 from perpetua.render.numba_backend.scratch import aligned_rows, borrowed_rows
 from perpetua.render.numba_backend.threads import (
-    GAUSSIANS_A_RANGE,
     array,
     beside,
+    equal_size,
     parallel_pieces,
     parallel_ranges,
     thread_count,
@@ -49,7 +49,7 @@ def _tile_lists(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Where each tile's list starts, [tiles + 1] int64, and the lists, [P, 2] int32 of (Gaussian, slot)."""
     across, down = -(-width // TILE), -(-height // TILE)
-    size = max(1, -(-len(order) // thread_count()))
+    size = equal_size(len(order))
     ranges = max(1, -(-len(order) // size))
     cover = np.zeros((ranges, down + 1, across + 1), np.int32)
     tile_start = np.empty(across * down + 1, np.int64)
@@ -94,7 +94,7 @@ class Composite(torch.autograd.Function):
         shapes.append(array(depths if with_depth else depths[:0]))
         sorting = beside(sort_by_depth, array(radii), array(depths).view(np.int32))
         outputs = (records, boxes, first_slot[1:])
-        parallel_ranges(make_records, count, GAUSSIANS_A_RANGE, *shapes, width, height, *outputs)
+        parallel_ranges(make_records, count, equal_size(count), *shapes, width, height, *outputs)
         np.cumsum(first_slot, out=first_slot)
         tile_start, pairs = _tile_lists(sorting(), boxes, first_slot, width, height)
         behind = np.zeros(channels, np.float32)
@@ -134,7 +134,7 @@ class Composite(torch.autograd.Function):
         with borrowed_rows(len(pairs), MOMENTS + channels + int(with_depth) + absolute) as slots:
             _over_tiles(composite_backward, tile_start, *tiles, *pixels, *incoming, slots)
             given = (first_slot, slots, array(image_covars), array(conics), array(opacities))
-            parallel_ranges(sum_slots, count, GAUSSIANS_A_RANGE, *given, *(t.numpy() for t in outputs))
+            parallel_ranges(sum_slots, count, equal_size(count), *given, *(t.numpy() for t in outputs))
         grad_background = None
         if ctx.needs_input_grad[8]:
             colour = grad_image[..., : background.shape[0]]

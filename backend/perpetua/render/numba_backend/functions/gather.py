@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from perpetua.render.numba_backend.gather import gather_rows, scatter_rows
-from perpetua.render.numba_backend.threads import GAUSSIANS_A_RANGE, array, parallel_ranges
+from perpetua.render.numba_backend.threads import array, equal_size, parallel_ranges
 
 
 class Gather(torch.autograd.Function):
@@ -19,7 +19,7 @@ class Gather(torch.autograd.Function):
     def forward(ctx: Any, values: Tensor, ids: Tensor) -> Tensor:
         out = torch.empty(ids.shape[0], values.shape[1])
         given = (array(values), array(ids), out.numpy())
-        parallel_ranges(gather_rows, ids.shape[0], GAUSSIANS_A_RANGE, *given)
+        parallel_ranges(gather_rows, ids.shape[0], equal_size(ids.shape[0]), *given)
         ctx.save_for_backward(ids)
         ctx.shape = values.shape
         return out
@@ -30,5 +30,5 @@ class Gather(torch.autograd.Function):
         (ids,) = ctx.saved_tensors
         grad_values = torch.zeros(ctx.shape)
         given = (array(grad_out), array(ids), grad_values.numpy())
-        parallel_ranges(scatter_rows, ids.shape[0], GAUSSIANS_A_RANGE, *given)
+        parallel_ranges(scatter_rows, ids.shape[0], equal_size(ids.shape[0]), *given)
         return grad_values, None

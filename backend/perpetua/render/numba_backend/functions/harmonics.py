@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from perpetua.render.numba_backend.harmonics import harmonics_backward, harmonics_forward
-from perpetua.render.numba_backend.threads import GAUSSIANS_A_RANGE, array, parallel_ranges
+from perpetua.render.numba_backend.threads import GAUSSIANS_A_RANGE, array, equal_size, parallel_ranges
 
 
 class HarmonicColors(torch.autograd.Function):
@@ -40,7 +40,7 @@ class HarmonicColors(torch.autograd.Function):
             array(rows_of),
             array(radii),
         )
-        parallel_ranges(harmonics_forward, radii.shape[0], GAUSSIANS_A_RANGE, *given, colors.numpy())
+        parallel_ranges(harmonics_forward, len(radii), equal_size(len(radii)), *given, colors.numpy())
         ctx.save_for_backward(means, coefficients, camera, radii, rows_of, colors)
         ctx.degree, ctx.packed = degree, packed
         return colors

@@ -14,7 +14,7 @@ from perpetua.errors import RenderError
 from perpetua.render.numba_backend.lanes import F
 from perpetua.render.numba_backend.project import TALLY, project_forward
 from perpetua.render.numba_backend.project_backward import VIEW_ENTRIES, project_backward
-from perpetua.render.numba_backend.threads import GAUSSIANS_A_RANGE, array, parallel_ranges, thread_count
+from perpetua.render.numba_backend.threads import GAUSSIANS_A_RANGE, array, equal_size, parallel_ranges
 
 
 @dataclass(frozen=True)
@@ -128,8 +128,7 @@ class Project(torch.autograd.Function):
     ) -> tuple[Any, ...]:
         batches, cameras = viewmats.shape[:2]
         count, images = means.shape[1], batches * cameras
-        # One thread leaves no gaps between packed ranges; rows are the same bytes for any range.
-        size = max(1, count) if thread_count() == 1 else GAUSSIANS_A_RANGE
+        size = equal_size(count)
         begins = range(0, count, size)
         gaussians = [array(t) for t in (means, quats, scales, covars, opacities)]
         V, K = array(viewmats), array(Ks)
