@@ -1,7 +1,4 @@
-"""The compiled forces against the readable ones, on particles that are no engine's.
-
-No ``from __future__ import annotations`` here: the compiler reads the annotations of kernels as values.
-"""
+"""The compiled forces against the readable ones, on particles that are no engine's."""
 
 import numpy as np
 import pytest
@@ -45,35 +42,24 @@ def kernels():
     """A function that applies forces to the particles for one substep, compiled once."""
     worlds.discard()
     runtime.fresh(0)
-    import quadrants as qd
-
     from perpetua.physics.forces.compiled import CompiledForces
+    from perpetua.physics.matter import Matter
+    from perpetua.physics.shared_kernels import floats, integers
 
-    @qd.data_oriented
-    class Matter:
-        def __init__(self):
-            kind = qd.types.struct(
-                pos=qd.types.vector(3, qd.f32),
-                vel=qd.types.vector(3, qd.f32),
-                C=qd.types.matrix(3, 3, qd.f32),
-            )
-            self.particles = kind.field(shape=(1, COUNT, 1), layout=qd.Layout.SOA)
-            self._n_particles = COUNT
-
-    matter, compiled = Matter(), CompiledForces(16, len(NAMES), DT)
-    body, mass = qd.field(qd.i32, COUNT), qd.field(qd.f32, COUNT)
+    matter, compiled = Matter(COUNT), CompiledForces(16, len(NAMES), DT)
+    body, mass = integers(COUNT), floats(COUNT)
     body.from_numpy(BODY)
     mass.from_numpy(MASS)
-    matter.particles.pos.from_numpy(POSITIONS.reshape(1, COUNT, 1, 3))
+    matter.write(pos=POSITIONS)
 
     def applied(forces, keep=(1.0, 1.0, 1.0)):
-        matter.particles.vel.from_numpy(VELOCITIES.reshape(1, COUNT, 1, 3))
+        matter.write(vel=VELOCITIES)
         compiled.set_forces(forces)
         compiled.set_damping(np.array(keep))
         compiled.forget()
         compiled.weigh_mpm(matter, body, mass)
         compiled.apply_mpm(matter, body)
-        return matter.particles.vel.to_numpy().reshape(COUNT, 3)
+        return matter.read("vel")
 
     yield applied
     worlds.discard()

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from perpetua.errors import SimulationError
+from perpetua.physics.check_kernels import NO_NUMBER, TOO_FAST, TORN, verdicts
 from perpetua.scene.particles import Particles, State
 from perpetua.scene.scene import Scene
 
@@ -72,23 +73,20 @@ def check_frame(scene: Scene, particles: Particles, dx: float, dt: float, frame:
     count = len(particles)
     if count != len(scene.particles) or not np.array_equal(particles.body, scene.particles.body):
         raise Exploded(f"Matter was lost or changed its object in frame {frame}; bake the round again.")
-    for name in ("positions", "velocities", "F"):
-        bad = ~np.isfinite(getattr(particles, name)).reshape(count, -1).all(1)
-        if bad.any():
-            raise Exploded(
-                _exploded(scene, particles, bad, frame, pushes, "its particles are no longer at any place")
-            )
-    gridded = np.array([body.material.on_grid for body in scene.bodies])[particles.body]
-    speed = np.where(gridded, np.linalg.norm(particles.velocities, axis=1), 0.0)
-    fast = speed * dt > CELLS_PER_SUBSTEP * dx
-    if fast.any():
-        raise Exploded(_exploded(scene, particles, fast, frame, pushes, f"it reached {speed.max():.3g} m/s"))
-    size = np.linalg.norm(particles.F, axis=(1, 2))
-    torn = (size > LARGEST_STRETCH) | (np.linalg.det(particles.F) <= 0)
-    if torn.any():
-        raise Exploded(
-            _exploded(scene, particles, torn, frame, pushes, "it is crushed or stretched out of its shape")
-        )
+    limits = np.array([CELLS_PER_SUBSTEP * dx / dt if b.material.on_grid else np.inf for b in scene.bodies])
+    found = verdicts(
+        particles.positions, particles.velocities, particles.F, limits[particles.body], LARGEST_STRETCH
+    )
+    if not found.any():
+        return
+    speed = np.linalg.norm(particles.velocities[found == TOO_FAST], axis=1).max(initial=0.0)
+    for verdict, symptom in (
+        (NO_NUMBER, "its particles are no longer at any place"),
+        (TOO_FAST, f"it reached {speed:.3g} m/s"),
+        (TORN, "it is crushed or stretched out of its shape"),
+    ):
+        if (found == verdict).any():
+            raise Exploded(_exploded(scene, particles, found == verdict, frame, pushes, symptom))
 
 
 def check_momentum(

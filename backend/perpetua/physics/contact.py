@@ -21,6 +21,7 @@ import quadrants as qd
 from numpy.typing import NDArray
 
 from perpetua.physics.matter import ONE_THREAD
+from perpetua.physics.shared_kernels import Floats, Integers, Shared, floats, integers, shared_kernels
 from perpetua.scene.materials import Material
 from perpetua.scene.scene import Scene
 
@@ -63,25 +64,33 @@ def film_thickness(material: Material, spacing: float) -> float:
     return max(2.0 * capillary * math.sin(math.radians(material.contact_angle) / 2.0), LAYERS * spacing)
 
 
-@qd.data_oriented
-class PlaneContact:
-    """The plane for ``fields`` bodies on a grid of [nx, ny] columns with cells of ``dx`` m and substeps of ``dt`` s.
+@shared_kernels
+class PlaneContact(Shared):
+    """The plane for ``fields`` bodies on a grid of [nx, ny] columns with cells of ``dx`` m and substeps of ``dt`` s; particles of
+    ``radius`` m.
 
     ``find_gaps`` runs before every substep; ``stop`` is asked for every node.
     """
 
     def __init__(
-        self, lower: tuple[int, int, int], columns: tuple[int, int], fields: int, dx: float, dt: float
+        self,
+        lower: tuple[int, int, int],
+        columns: tuple[int, int],
+        fields: int,
+        dx: float,
+        dt: float,
+        radius: float,
     ) -> None:
-        self.x0, self.y0 = lower[0], lower[1]
-        self.dx = dx
-        self.dt = qd.field(qd.f32, shape=())
+        self.lower = integers(2)
+        self.lower.from_numpy(np.array(lower[:2], np.int32))
+        self.dx, self.dt, self.radius = floats(), floats(), floats()
+        self.dx[None], self.radius[None] = dx, radius
         self.set_substep(dt)
-        self.gap = qd.field(qd.f32, shape=(fields, *columns))
-        self.mu = qd.field(qd.f32, shape=(fields, *columns))
-        self.depth = qd.field(qd.f32, shape=(fields, *columns))
+        self.gap = floats(fields, *columns)
+        self.mu = floats(fields, *columns)
+        self.depth = floats(fields, *columns)
         """m, how high each body's matter stands over a column of nodes."""
-        self.film = qd.field(qd.f32, shape=fields)
+        self.film = floats(fields)
         """m; a film thinner than this holds on to the plane."""
 
     def set_films(self, films: NDArray) -> None:
@@ -96,7 +105,7 @@ class PlaneContact:
     def stop(self, k, x, y, pos, vel):
         """The velocity [3] m/s that the plane leaves a node of body ``k`` in column ``x``, ``y`` at ``pos`` [3] m."""
         out = vel
-        if pos[2] < 0.5 * self.dx:
+        if pos[2] < 0.5 * self.dx[None]:
             least = (
                 -qd.max(self.gap[k, x, y], 0.0) / self.dt[None]
             )  # pushing out what is too low would lift its neighbours
@@ -113,10 +122,9 @@ class PlaneContact:
     def find_gaps(
         self,
         solver: qd.template(),
-        body: qd.template(),
-        height: qd.template(),
-        friction: qd.template(),
-        radius: qd.f32,
+        body: Integers,
+        height: Floats,
+        friction: Floats,
     ):
         """For every column and body, the gap of the lowest particle whose kernel reaches it, and the friction there."""
         for k, ix, iy in self.gap:
@@ -125,11 +133,12 @@ class PlaneContact:
             self.depth[k, ix, iy] = 0.0
         qd.loop_config(parallelize=ONE_THREAD)
         for p in range(body.shape[0]):
-            pos = solver.particles[0, p, 0].pos
-            if pos[2] < 3.0 * self.dx and solver.particles_ng[0, p, 0].active:
+            pos = solver.pos[p]
+            dx = self.dx[None]
+            if pos[2] < 3.0 * dx and solver.active[p] == 1:
                 gap = pos[2] - height[p]
-                bx = qd.cast(qd.floor(pos[0] / self.dx - 0.5), qd.i32) - self.x0
-                by = qd.cast(qd.floor(pos[1] / self.dx - 0.5), qd.i32) - self.y0
+                bx = qd.cast(qd.floor(pos[0] / dx - 0.5), qd.i32) - self.lower[0]
+                by = qd.cast(qd.floor(pos[1] / dx - 0.5), qd.i32) - self.lower[1]
                 for i, j in qd.static(qd.ndrange(3, 3)):
                     qd.atomic_min(self.gap[body[p], bx + i, by + j], gap)
-                    qd.atomic_max(self.depth[body[p], bx + i, by + j], pos[2] + radius)
+                    qd.atomic_max(self.depth[body[p], bx + i, by + j], pos[2] + self.radius[None])

@@ -55,6 +55,9 @@ class GenesisEngine:
             return _Run(scene, state, plan, progress).frames()
         except Cancelled:
             raise  # the world is whole; the next round may load it
+        except SimulationError:
+            worlds.forget()
+            raise
         except BaseException:
             worlds.discard()
             raise

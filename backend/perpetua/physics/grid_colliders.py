@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from perpetua.physics.matter import ONE_THREAD
 from perpetua.physics.motion import SURFACE_NODES, Collider
 from perpetua.physics.moving_frames import MovingFrames
+from perpetua.physics.shared_kernels import Integers, Shared, floats, integers, shared_kernels, vectors
 
 FAR = 1e9
 """m; the gap of a node that no particle is near."""
@@ -39,8 +40,8 @@ KERNEL_CELLS = 2.6
 """A particle's kernel reaches nodes at most sqrt(3) 3/2 cells away."""
 
 
-@qd.data_oriented
-class GridColliders:
+@shared_kernels
+class GridColliders(Shared):
     """Up to ``capacity`` colliders for the matter of ``bodies`` [K] (the scene's numbers of the grid's fields) on ``cells`` [3] nodes from
     node ``lower`` [3]; cells of ``dx`` m, particles of ``radius`` m."""
 
@@ -53,20 +54,22 @@ class GridColliders:
         dx: float,
         radius: float,
     ) -> None:
-        self.x0, self.y0, self.z0 = lower
-        self.dx, self.capacity, self.bodies, self.radius = dx, capacity, bodies, radius
+        self._capacity, self._bodies = capacity, bodies
+        self.lower, self.dx, self.radius = integers(3), floats(), floats()
+        self.lower.from_numpy(np.array(lower, np.int32))
+        self.dx[None], self.radius[None] = dx, radius
         self.frames = MovingFrames(capacity)
-        self.friction = qd.field(qd.f32, shape=capacity)
-        self.acts_on = qd.field(qd.i32, shape=(capacity, len(bodies)))
-        self.origin = qd.Vector.field(3, qd.f32, shape=capacity)
-        self.cell = qd.field(qd.f32, shape=capacity)
-        self.values = qd.field(qd.f32, shape=(capacity, SURFACE_NODES, SURFACE_NODES, SURFACE_NODES))
-        self.gap = qd.field(qd.f32, shape=(len(bodies), *cells))
-        self.plane = qd.Vector.field(4, qd.f32, shape=(len(bodies), *cells))
+        self.friction = floats(capacity)
+        self.acts_on = integers(capacity, len(bodies))
+        self.origin = vectors(3, capacity)
+        self.cell = floats(capacity)
+        self.values = floats(capacity, SURFACE_NODES, SURFACE_NODES, SURFACE_NODES)
+        self.gap = floats(len(bodies), *cells)
+        self.plane = vectors(4, len(bodies), *cells)
         """Outward normal and offset of the surface in front of the nearest particle: its distance is normal . x + offset."""
-        self.mark = qd.field(qd.i32, shape=(len(bodies), *cells))
+        self.mark = integers(len(bodies), *cells)
         """stamp * capacity + collider where the above are of this substep."""
-        self.stamp = qd.field(qd.i32, shape=())
+        self.stamp = integers()
         self.any = False
         self._stamp = 0
         self._surfaces: list[int] = []
@@ -79,11 +82,11 @@ class GridColliders:
         """Take over ``colliders`` for the control step that begins."""
         if not colliders and not self.any:
             return
-        friction, cell = np.zeros((2, self.capacity), np.float32)
-        origin = np.zeros((self.capacity, 3), np.float32)
-        acts_on = np.zeros((self.capacity, len(self.bodies)), np.int32)
+        friction, cell = np.zeros((2, self._capacity), np.float32)
+        origin = np.zeros((self._capacity, 3), np.float32)
+        acts_on = np.zeros((self._capacity, len(self._bodies)), np.int32)
         for i, collider in enumerate(colliders):
-            friction[i], acts_on[i] = collider.friction, collider.bodies[self.bodies]
+            friction[i], acts_on[i] = collider.friction, collider.bodies[self._bodies]
             cell[i], origin[i] = collider.surface.cell, collider.surface.origin
         self.frames.set([collider.motion for collider in colliders])
         self.friction.from_numpy(friction)
@@ -93,7 +96,7 @@ class GridColliders:
         surfaces = [id(collider.surface) for collider in colliders]
         if colliders and surfaces != self._surfaces:
             self._surfaces = surfaces
-            values = np.zeros((self.capacity, SURFACE_NODES, SURFACE_NODES, SURFACE_NODES), np.float32)
+            values = np.zeros((self._capacity, SURFACE_NODES, SURFACE_NODES, SURFACE_NODES), np.float32)
             for i, collider in enumerate(colliders):
                 values[i] = collider.surface.values
             self.values.from_numpy(values)
@@ -103,7 +106,8 @@ class GridColliders:
         """Put back what slipped in, and find the nearest particle around each node; ``field`` [P] is each particle's."""
         if self.any:
             self._stamp += 1
-            self._find_nearest(self._stamp, matter, field)
+            self.stamp[None] = self._stamp
+            self._find_nearest(matter, field)
 
     @qd.func
     def distance(self, a, pos):
@@ -128,58 +132,58 @@ class GridColliders:
     @qd.func
     def _base(self, pos):
         """First node of the 3 x 3 x 3 around ``pos`` [3] m, in the grid."""
-        return qd.cast(qd.floor(pos / self.dx - 0.5), qd.i32) - qd.Vector([self.x0, self.y0, self.z0])
+        first = qd.Vector([self.lower[0], self.lower[1], self.lower[2]])
+        return qd.cast(qd.floor(pos / self.dx[None] - 0.5), qd.i32) - first
 
     @qd.kernel
-    def _find_nearest(self, stamp: qd.i32, matter: qd.template(), field: qd.template()):
-        self.stamp[None] = stamp
+    def _find_nearest(self, matter: qd.template(), field: Integers):
         self.frames.advance()
-        reach = (NEAR_CELLS + KERNEL_CELLS) * self.dx
+        reach = (NEAR_CELLS + KERNEL_CELLS) * self.dx[None]
         qd.loop_config(parallelize=ONE_THREAD)
-        for p in range(matter.count):
+        for p in range(matter.pos.shape[0]):
             for a in range(self.frames.count[None]):
-                if self.acts_on[a, field[p]] == 1 and matter.particles_ng[0, p, 0].active:
-                    pos = matter.particles[0, p, 0].pos
+                if self.acts_on[a, field[p]] == 1 and matter.active[p] == 1:
+                    pos = matter.pos[p]
                     distance, normal = self.distance(a, pos)
                     if distance < 0.0:
-                        vel = matter.particles[0, p, 0].vel
+                        vel = matter.vel[p]
                         inward = qd.min((vel - self.frames.velocity_at(a, pos)).dot(normal), 0.0)
                         pos -= distance * normal
-                        matter.particles[0, p, 0].pos = pos
-                        matter.particles[0, p, 0].vel = vel - inward * normal
+                        matter.pos[p] = pos
+                        matter.vel[p] = vel - inward * normal
                     if distance < reach:
                         base = self._base(pos)
                         for i, j, l in qd.static(qd.ndrange(3, 3, 3)):
                             self.gap[field[p], base[0] + i, base[1] + j, base[2] + l] = FAR
         qd.loop_config(parallelize=ONE_THREAD)
-        for p in range(matter.count):
+        for p in range(matter.pos.shape[0]):
             for a in range(self.frames.count[None]):
-                if self.acts_on[a, field[p]] == 1 and matter.particles_ng[0, p, 0].active:
-                    pos = matter.particles[0, p, 0].pos
+                if self.acts_on[a, field[p]] == 1 and matter.active[p] == 1:
+                    pos = matter.pos[p]
                     distance, _normal = self.distance(a, pos)
                     if distance < reach:
                         base = self._base(pos)
                         for i, j, l in qd.static(qd.ndrange(3, 3, 3)):
                             qd.atomic_min(
                                 self.gap[field[p], base[0] + i, base[1] + j, base[2] + l],
-                                distance - self.radius,
+                                distance - self.radius[None],
                             )
         qd.loop_config(parallelize=ONE_THREAD)
-        for p in range(matter.count):
+        for p in range(matter.pos.shape[0]):
             for a in range(self.frames.count[None]):
-                if self.acts_on[a, field[p]] == 1 and matter.particles_ng[0, p, 0].active:
-                    pos = matter.particles[0, p, 0].pos
+                if self.acts_on[a, field[p]] == 1 and matter.active[p] == 1:
+                    pos = matter.pos[p]
                     distance, normal = self.distance(a, pos)
                     if distance < reach:
                         base = self._base(pos)
                         offset = distance - normal.dot(pos)
                         for i, j, l in qd.static(qd.ndrange(3, 3, 3)):
                             x, y, z = base[0] + i, base[1] + j, base[2] + l
-                            if distance - self.radius <= self.gap[field[p], x, y, z]:
+                            if distance - self.radius[None] <= self.gap[field[p], x, y, z]:
                                 self.plane[field[p], x, y, z] = qd.Vector(
                                     [normal[0], normal[1], normal[2], offset]
                                 )
-                                self.mark[field[p], x, y, z] = stamp * self.capacity + a
+                                self.mark[field[p], x, y, z] = self.stamp[None] * self.friction.shape[0] + a
 
     @qd.func
     def stop(self, k, x, y, z, pos, vel):
@@ -189,13 +193,14 @@ class GridColliders:
             mark = self.mark[k, x, y, z]
             plane = self.plane[k, x, y, z]
             normal = qd.Vector([plane[0], plane[1], plane[2]])
-            near = normal.dot(pos) + plane[3] < NEAR_CELLS * self.dx
-            if mark // self.capacity == self.stamp[None] and near:
-                a = mark % self.capacity
+            near = normal.dot(pos) + plane[3] < NEAR_CELLS * self.dx[None]
+            capacity = self.friction.shape[0]
+            if mark // capacity == self.stamp[None] and near:
+                a = mark % capacity
                 own = self.frames.velocity_at(a, pos)
                 along = (vel - own).dot(normal)
                 gap = self.gap[k, x, y, z]
-                deep = qd.min(gap + SLOP * self.radius, 0.0)
+                deep = qd.min(gap + SLOP * self.radius[None], 0.0)
                 change = -(qd.max(gap, 0.0) + LIFT * deep) / self.frames.dt[None] - along
                 if change > 0.0:
                     slip = vel - own - along * normal

@@ -17,10 +17,11 @@ from numpy.typing import NDArray
 from perpetua.physics.matter import ONE_THREAD
 from perpetua.physics.motion import Pin
 from perpetua.physics.moving_frames import MovingFrames
+from perpetua.physics.shared_kernels import Integers, Shared, floats, integers, shared_kernels
 
 
-@qd.data_oriented
-class GridPins:
+@shared_kernels
+class GridPins(Shared):
     """Up to ``capacity`` pins of the matter of ``bodies`` [K] (the scene's numbers of the grid's fields) on ``cells`` [3] nodes from node
     ``lower`` [3]; cells of ``dx`` m."""
 
@@ -32,13 +33,15 @@ class GridPins:
         cells: tuple[int, int, int],
         dx: float,
     ) -> None:
-        self.x0, self.y0, self.z0 = lower
-        self.dx, self.capacity, self.bodies = dx, capacity, bodies
+        self._capacity, self._bodies = capacity, bodies
+        self.lower, self.dx = integers(3), floats()
+        self.lower.from_numpy(np.array(lower, np.int32))
+        self.dx[None] = dx
         self.frames = MovingFrames(capacity)
-        self.stamp = qd.field(qd.i32, shape=())
-        self.reach = qd.field(qd.f32, shape=capacity)
-        self.acts_on = qd.field(qd.i32, shape=(capacity, len(bodies)))
-        self.mark = qd.field(qd.i32, shape=(len(bodies), *cells))
+        self.stamp = integers()
+        self.reach = floats(capacity)
+        self.acts_on = integers(capacity, len(bodies))
+        self.mark = integers(len(bodies), *cells)
         """stamp * capacity + pin where a pin holds a node; another stamp is of an earlier substep."""
         self.any = False
         self._stamp = 0
@@ -51,10 +54,10 @@ class GridPins:
         """Take over ``pins`` for the control step that begins."""
         if not pins and not self.any:
             return
-        reach = np.zeros(self.capacity, np.float32)
-        acts_on = np.zeros((self.capacity, len(self.bodies)), np.int32)
+        reach = np.zeros(self._capacity, np.float32)
+        acts_on = np.zeros((self._capacity, len(self._bodies)), np.int32)
         for i, pin in enumerate(pins):
-            reach[i], acts_on[i] = pin.reach, pin.bodies[self.bodies]
+            reach[i], acts_on[i] = pin.reach, pin.bodies[self._bodies]
         self.frames.set([pin.motion for pin in pins])
         self.reach.from_numpy(reach)
         self.acts_on.from_numpy(acts_on)
@@ -64,24 +67,29 @@ class GridPins:
         """Mark the nodes of what is held now; ``field`` [P] is each particle's."""
         if self.any:
             self._stamp += 1
-            self._hold(self._stamp, matter, field)
+            self.stamp[None] = self._stamp
+            self._hold(matter, field)
 
     @qd.kernel
-    def _hold(self, stamp: qd.i32, matter: qd.template(), field: qd.template()):
-        self.stamp[None] = stamp
+    def _hold(self, matter: qd.template(), field: Integers):
         self.frames.advance()
         qd.loop_config(parallelize=ONE_THREAD)
-        for p in range(matter.count):
-            pos = matter.particles[0, p, 0].pos
+        for p in range(matter.pos.shape[0]):
+            pos = matter.pos[p]
             k = field[p]
             for a in range(self.frames.count[None]):
                 near = (pos - self.frames.centre[a]).norm() <= self.reach[a]
-                if near and self.acts_on[a, k] == 1 and matter.particles_ng[0, p, 0].active:
-                    base = qd.cast(qd.floor(pos / self.dx - 0.5), qd.i32)
+                if near and self.acts_on[a, k] == 1 and matter.active[p] == 1:
+                    base = qd.cast(qd.floor(pos / self.dx[None] - 0.5), qd.i32)
                     for i, j, l in qd.static(qd.ndrange(3, 3, 3)):
                         qd.atomic_max(
-                            self.mark[k, base[0] - self.x0 + i, base[1] - self.y0 + j, base[2] - self.z0 + l],
-                            stamp * self.capacity + a,
+                            self.mark[
+                                k,
+                                base[0] - self.lower[0] + i,
+                                base[1] - self.lower[1] + j,
+                                base[2] - self.lower[2] + l,
+                            ],
+                            self.stamp[None] * self.reach.shape[0] + a,
                         )
 
     @qd.func
@@ -90,6 +98,7 @@ class GridPins:
         out = vel
         if self.frames.count[None] > 0:
             mark = self.mark[k, x, y, z]
-            if mark // self.capacity == self.stamp[None]:
-                out = self.frames.velocity_at(mark % self.capacity, pos)
+            capacity = self.reach.shape[0]
+            if mark // capacity == self.stamp[None]:
+                out = self.frames.velocity_at(mark % capacity, pos)
         return out

@@ -1,7 +1,7 @@
 # mypy: disable-error-code="no-untyped-def, valid-type"
 """Constitutive laws of soft matter: from a trial deformation to the new one and its stress.
 
-Every law takes the trial elastic deformation F [3, 3] of a substep, the plastic memory and the numbers of its material, and returns
+Every law takes the trial elastic deformation F = U S V^T [3, 3] of a substep, the plastic memory and the numbers of its material, and returns
 the new F, the new memory and the Kirchhoff stress tau = J sigma, Pa. With F = U S V^T and Hencky strains e = ln S:
 
 elastic  tau = mu (F F^T - I) + lambda ln J I                                   neo-Hookean (Bonet and Wood 2008, 6.29)
@@ -35,8 +35,8 @@ from perpetua.scene.materials import Material
 ELASTIC, PLASTIC, SNOW, SAND, LIQUID = range(5)
 LAW = {"elastic": ELASTIC, "plastic": PLASTIC, "snow": SNOW, "sand": SAND, "liquid": LIQUID}
 
-SNOW_COMPRESSION, SNOW_STRETCH, SNOW_XI = 2.5e-2, 4.5e-3, 10.0
-"""Stomakhin et al. 2013, table 2 (the lower of its critical stretches)."""
+SNOW_COMPRESSION, SNOW_STRETCH, SNOW_XI = 2.5e-2, 7.5e-3, 10.0
+"""Stomakhin et al. 2013, table 2."""
 SNOW_SOFTENING_LIMIT = 0.05
 """Torn snow keeps this share of its stiffness at least."""
 
@@ -126,8 +126,7 @@ def liquid(F, lam):
 
 
 @qd.func
-def plastic(F, lam, mu, limit):
-    U, S, V = qd.svd(F, qd.f32)
+def plastic(F, U, S, V, lam, mu, limit):
     e = qd.Vector([qd.log(qd.max(S[i, i], SMALLEST_STRETCH)) for i in qd.static(range(3))])
     volume = e.sum()
     shear = e - volume / 3.0
@@ -140,8 +139,7 @@ def plastic(F, lam, mu, limit):
 
 
 @qd.func
-def snow(F, Jp, lam, mu):
-    U, S, V = qd.svd(F, qd.f32)
+def snow(U, S, V, Jp, lam, mu):
     s = qd.Vector([S[i, i] for i in qd.static(range(3))])
     kept = qd.min(qd.max(s, 1.0 - SNOW_COMPRESSION), 1.0 + SNOW_STRETCH)
     hardening = qd.exp(SNOW_XI * (1.0 - Jp))
@@ -153,8 +151,7 @@ def snow(F, Jp, lam, mu):
 
 
 @qd.func
-def sand(F, gained, lam, mu, slope, tip):
-    U, S, V = qd.svd(F, qd.f32)
+def sand(U, S, V, gained, lam, mu, slope, tip):
     e = qd.Vector([qd.log(qd.max(S[i, i], 1e-4)) for i in qd.static(range(3))])
     e += gained / 3.0  # what was gained must be packed away before the grains touch
     volume = e.sum()

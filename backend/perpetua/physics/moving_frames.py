@@ -10,37 +10,38 @@ import numpy as np
 import quadrants as qd
 
 from perpetua.physics.motion import Motion
+from perpetua.physics.shared_kernels import Shared, floats, integers, matrices, shared_kernels, vectors
 
 
-@qd.data_oriented
-class MovingFrames:
+@shared_kernels
+class MovingFrames(Shared):
     """Up to ``capacity`` motions; ``set_substep`` comes before the first."""
 
     def __init__(self, capacity: int) -> None:
-        self.capacity, self.substep_s = capacity, 0.0
-        self.dt = qd.field(qd.f32, shape=())
-        self.count = qd.field(qd.i32, shape=())
-        self.substep = qd.field(qd.i32, shape=())
+        self._capacity, self._substep_s = capacity, 0.0
+        self.dt = floats()
+        self.count = integers()
+        self.substep = integers()
         """How many substeps of the control step have begun."""
-        self.start = qd.Vector.field(3, qd.f32, shape=capacity)
-        self.velocity = qd.Vector.field(3, qd.f32, shape=capacity)
-        self.centre = qd.Vector.field(3, qd.f32, shape=capacity)
-        self.rotation = qd.Matrix.field(3, 3, qd.f32, shape=capacity)
-        self.turn = qd.Matrix.field(3, 3, qd.f32, shape=capacity)
+        self.start = vectors(3, capacity)
+        self.velocity = vectors(3, capacity)
+        self.centre = vectors(3, capacity)
+        self.rotation = matrices(3, capacity)
+        self.turn = matrices(3, capacity)
         """By how much it turns in a substep."""
 
     def set_substep(self, dt: float) -> None:
         """dt: s."""
-        self.substep_s = dt
+        self._substep_s = dt
         self.dt[None] = dt
 
     def set(self, motions: Sequence[Motion]) -> None:
         """Begin a control step with these motions."""
-        start, velocity = np.zeros((2, self.capacity, 3), np.float32)
-        rotation, turn = np.zeros((2, self.capacity, 3, 3), np.float32)
+        start, velocity = np.zeros((2, self._capacity, 3), np.float32)
+        rotation, turn = np.zeros((2, self._capacity, 3, 3), np.float32)
         for i, motion in enumerate(motions):
             start[i], velocity[i] = motion.centre, motion.velocity
-            rotation[i], turn[i] = motion.rotation, motion.turn(self.substep_s)
+            rotation[i], turn[i] = motion.rotation, motion.turn(self._substep_s)
         self.start.from_numpy(start)
         self.velocity.from_numpy(velocity)
         self.rotation.from_numpy(rotation)

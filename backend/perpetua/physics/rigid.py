@@ -104,6 +104,7 @@ class RigidBody:
         )
         self.own = np.flatnonzero(scene.particles.body == index)
         self.rest = scene.particles.positions[self.own].astype(np.float64)
+        self._arms = self.rest - self.shape.centre
         self.point_mass = self.shape.mass / max(1, len(self.own))
 
     def set_bounce(self, restitution: float, dt: float) -> None:
@@ -144,9 +145,10 @@ class RigidBody:
     def particles(self, pose: RigidPose) -> tuple[NDArray, NDArray, NDArray]:
         """Positions [n, 3] m, velocities [n, 3] m/s and the rotation [3, 3] of the body's particles at ``pose``."""
         R = _matrix(pose.quaternion)
-        arm = (self.rest - self.shape.centre) @ R.T
-        positions = arm + self.shape.centre + pose.position
-        return positions, pose.velocity + np.cross(pose.angular_velocity, arm), R
+        x, y, z = pose.angular_velocity
+        spin = np.array([[0.0, -z, y], [z, 0.0, -x], [-y, x, 0.0]])
+        moved = self._arms @ np.concatenate([R, spin @ R]).T
+        return moved[:, :3] + (self.shape.centre + pose.position), moved[:, 3:] + pose.velocity, R
 
     @property
     def link(self) -> int:

@@ -15,6 +15,7 @@ import numpy as np
 import quadrants as qd
 from numpy.typing import NDArray
 
+from perpetua.physics.shared_kernels import Shared, floats, integers, matrices, shared_kernels, vectors
 from perpetua.physics.signed_distance import DistanceGrid
 
 NEAR_CELLS = 0.5
@@ -26,26 +27,31 @@ PUSH_OUT = 0.02
 FAR = 1e9
 
 
-@qd.data_oriented
-class RigidContact:
+@shared_kernels
+class RigidContact(Shared):
     """The surfaces of R rigid bodies, about their centres of mass. grids: each body's distances, all of the same resolution.
-    masses: [R] kg.  friction: [R]."""
+    masses: [R] kg.  friction: [R]. R may be 0."""
 
     def __init__(self, grids: list[DistanceGrid], masses: NDArray, friction: NDArray) -> None:
-        self.count, self.n = len(grids), grids[0].values.shape[0]
-        self.values = qd.field(qd.f32, shape=(self.count, self.n, self.n, self.n))
-        self.origin = qd.Vector.field(3, qd.f32, shape=self.count)
-        self.cell = qd.field(qd.f32, shape=self.count)
-        self.mass = qd.field(qd.f32, shape=self.count)
-        self.friction = qd.field(qd.f32, shape=self.count)
-        self.centre = qd.Vector.field(3, qd.f32, shape=self.count)
-        self.rotation = qd.Matrix.field(3, 3, qd.f32, shape=self.count)
-        self.velocity = qd.Vector.field(3, qd.f32, shape=self.count)
-        self.spin = qd.Vector.field(3, qd.f32, shape=self.count)
-        self.touching = qd.field(qd.f32, shape=self.count)
-        self.shared = qd.field(qd.f32, shape=self.count)
-        self.impulse = qd.Vector.field(6, qd.f32, shape=self.count)
+        self.bodies = len(grids)
+        room, nodes = max(1, self.bodies), grids[0].values.shape if grids else (1, 1, 1)
+        self.count = integers()
+        self.count[None] = self.bodies
+        self.values = floats(room, *nodes)
+        self.origin = vectors(3, room)
+        self.cell = floats(room)
+        self.mass = floats(room)
+        self.friction = floats(room)
+        self.centre = vectors(3, room)
+        self.rotation = matrices(3, room)
+        self.velocity = vectors(3, room)
+        self.spin = vectors(3, room)
+        self.touching = floats(room)
+        self.shared = floats(room)
+        self.impulse = vectors(6, room)
         """What soft matter did to each body in a substep: N s at its centre and N m s about it."""
+        if not grids:
+            return
         self.values.from_numpy(np.stack([g.values for g in grids]).astype(np.float32))
         self.origin.from_numpy(np.stack([g.origin for g in grids]).astype(np.float32))
         self.cell.from_numpy(np.array([g.cell for g in grids], np.float32))
@@ -62,7 +68,7 @@ class RigidContact:
         self.rotation.from_numpy(rotations.astype(np.float32))
         self.velocity.from_numpy(velocities.astype(np.float32))
         self.spin.from_numpy(spins.astype(np.float32))
-        self.impulse.from_numpy(np.zeros((self.count, 6), np.float32))
+        self.impulse.from_numpy(np.zeros((self.bodies, 6), np.float32))
 
     def impulses(self) -> NDArray[np.float64]:
         """[R, 6]: N s and N m s that soft matter gave each body in the substep."""
@@ -72,13 +78,13 @@ class RigidContact:
     def forget(self) -> None:
         """A new state: nothing touches yet."""
         for field in (self.touching, self.shared):
-            field.from_numpy(np.zeros(self.count, np.float32))
+            field.from_numpy(np.zeros(max(1, self.bodies), np.float32))
 
     @qd.func
     def value(self, r, local):
         """m, interpolated; outside of the grid its border's value and the way there."""
         at = (local - self.origin[r]) / self.cell[r]
-        inside = qd.min(qd.max(at, 0.0), self.n - 1.001)
+        inside = qd.min(qd.max(at, 0.0), self.values.shape[1] - 1.001)
         base = qd.cast(qd.floor(inside), qd.i32)
         t = inside - qd.cast(base, qd.f32)
         d = 0.0
@@ -95,7 +101,7 @@ class RigidContact:
     def nearest(self, pos):
         """The rigid body whose surface is nearest to ``pos`` [3] m, and the distance, negative inside."""
         which, least = 0, FAR
-        for r in range(self.count):
+        for r in range(self.count[None]):
             d = self.value(r, self.local(r, pos))
             if d < least:
                 which = r
@@ -137,6 +143,6 @@ class RigidContact:
     @qd.kernel
     def share(self):
         """The mass that touched each body in the substep before is what shares it in the next."""
-        for r in range(self.count):
+        for r in range(self.count[None]):
             self.shared[r] = self.touching[r]
             self.touching[r] = 0.0

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import quadrants as qd
 from numpy.typing import NDArray
 
 from perpetua.physics.cloth.surroundings import Surroundings
@@ -21,6 +20,7 @@ from perpetua.physics.rigid import (
     forget_contacts,
     set_contact,
 )
+from perpetua.physics.shared_kernels import floats, integers, vectors
 
 PINNED_MASSES = 1e4
 """A pinned body pushes other rigid bodies as if it were so many times as heavy: what is pushed does not hold it up."""
@@ -55,13 +55,13 @@ class RigidPart(Part):
             rigid.set_bounce(self._scene.bodies[index].material.restitution, self._dt)
         parts = list(self.bodies.items())
         count = sum(len(rigid.own) for _, rigid in parts)
-        arm = qd.Vector.field(3, qd.f32, shape=count)
-        link, body, mass = qd.field(qd.i32, count), qd.field(qd.i32, count), qd.field(qd.f32, count)
+        arm = vectors(3, count)
+        link, body, mass = integers(count), integers(count), floats(count)
         arm.from_numpy(np.concatenate([r.rest - r.shape.centre for _, r in parts]).astype(np.float32))
         link.from_numpy(np.concatenate([np.full(len(r.own), r.link, np.int32) for _, r in parts]))
         body.from_numpy(np.concatenate([np.full(len(r.own), i, np.int32) for i, r in parts]))
         mass.from_numpy(np.concatenate([np.full(len(r.own), r.point_mass, np.float32) for _, r in parts]))
-        lift = qd.field(qd.f32, count)
+        lift = floats(count)
         lift.from_numpy(np.concatenate([np.full(len(r.own), r.shape.lift, np.float32) for _, r in parts]))
         self._points = (arm, link, body, mass, lift)
 

@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import quadrants as qd
 from numpy.typing import NDArray
 
 from perpetua.physics import laws
@@ -24,6 +23,7 @@ from perpetua.physics.parts import Building, Part, Plan, Snapshot, Stored
 from perpetua.physics.rigid import motions
 from perpetua.physics.rigid_contact import RigidContact
 from perpetua.physics.rigid_part import RigidPart
+from perpetua.physics.shared_kernels import floats, integers
 from perpetua.physics.signed_distance import distance_grid
 from perpetua.physics.soft_grid import SoftGrid
 from perpetua.scene.scene import Scene
@@ -63,31 +63,26 @@ class SoftPart(Part):
         nx, ny, nz = (int(n) + 1 for n in np.subtract(plan.box.upper, plan.box.lower))
         field = np.searchsorted(own, self.body)
         self.matter = Matter(count)
-        self._plane = PlaneContact(plan.box.lower, (nx, ny), len(own), plan.box.dx, plan.dt)
-        contact = None
-        if self._rigid is not None:
-            hard = list(self._rigid.bodies.values())
-            contact = RigidContact(
-                [
-                    distance_grid(r.shape.mesh, DISTANCE_NODES, DISTANCE_MARGIN_CELLS * plan.box.dx)
-                    for r in hard
-                ],
-                np.array([r.shape.mass for r in hard]),
-                np.array([scene.bodies[r.index].material.friction for r in hard]),
-            )
-        self._contact = contact
+        radius = 0.5 * scene.spacing
+        self._plane = PlaneContact(plan.box.lower, (nx, ny), len(own), plan.box.dx, plan.dt, radius)
+        hard = [] if self._rigid is None else list(self._rigid.bodies.values())
+        self._contact = RigidContact(
+            [distance_grid(r.shape.mesh, DISTANCE_NODES, DISTANCE_MARGIN_CELLS * plan.box.dx) for r in hard],
+            np.array([r.shape.mass for r in hard]),
+            np.array([scene.bodies[r.index].material.friction for r in hard]),
+        )
         place = (plan.capacity, own, plan.box.lower, (nx, ny, nz), plan.box.dx)
-        self._colliders = GridColliders(*place, radius=0.5 * scene.spacing)
+        self._colliders = GridColliders(*place, radius=radius)
         self._pins = GridPins(*place)
         self._grid = SoftGrid(
             self.matter, plan.box.lower, (nx, ny, nz), plan.box.dx, plan.dt, scene.spacing,
-            material, field, numbers, friction, self._plane, contact, self._colliders, self._pins,
+            material, field, numbers, friction, self._plane, self._contact, self._colliders, self._pins,
         )  # fmt: skip
         self._material = material
         self._field = self._grid.field
-        self._body = qd.field(qd.i32, shape=count)
-        self._height = qd.field(qd.f32, shape=count)
-        self._mass = qd.field(qd.f32, shape=count)
+        self._body = integers(count)
+        self._height = floats(count)
+        self._mass = floats(count)
         self._body.from_numpy(self.body.astype(np.int32))
         self._height.from_numpy(resting_heights(scene)[self.order])
         self._untouched_sand = np.array([laws.default_memory(m) for m in kinds])[material] == 0.0
@@ -124,8 +119,7 @@ class SoftPart(Part):
         )
 
     def loaded(self) -> None:
-        if self._contact is not None:
-            self._contact.forget()
+        self._contact.forget()
 
     def store(self, out: Stored) -> None:
         for name, field in (
@@ -144,7 +138,7 @@ class SoftPart(Part):
         self._pins.set([thing for thing in moved if isinstance(thing, Pin)])
         self._colliders.set([thing for thing in moved if isinstance(thing, Collider)])
 
-        if self._contact is not None and self._rigid is not None:
+        if self._rigid is not None:
             held = self._rigid.pinned
             masses = [UNMOVED if i in held else r.shape.mass for i, r in self._rigid.bodies.items()]
             self._contact.set_masses(np.array(masses))
@@ -153,14 +147,12 @@ class SoftPart(Part):
         forces.weigh_mpm(self.matter, self._body, self._mass)
 
     def before_substep(self, forces: CompiledForces) -> None:
-        self._plane.find_gaps(
-            self.matter, self._field, self._height, self._grid.friction, 0.5 * self.scene.spacing
-        )
+        self._plane.find_gaps(self.matter, self._field, self._height, self._grid.friction)
         if forces.any or forces.damping:
             forces.apply_mpm(self.matter, self._body)
         self._colliders.before_substep(self.matter, self._field)
         self._pins.before_substep(self.matter, self._field)
-        if self._contact is None or self._rigid is None:
+        if self._rigid is None:
             self._grid.substep()
             return
         hard = list(self._rigid.bodies.values())

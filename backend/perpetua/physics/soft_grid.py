@@ -26,6 +26,7 @@ from perpetua.physics.grid_colliders import GridColliders
 from perpetua.physics.grid_pins import GridPins
 from perpetua.physics.matter import ONE_THREAD, Matter
 from perpetua.physics.rigid_contact import NEAR_CELLS, RigidContact
+from perpetua.physics.shared_kernels import Shared, floats, integers, shared_kernels, vectors
 
 BOUNDARY_CELLS = 3
 """Particles stay this many cells inside the box; the kernel reaches 1.5."""
@@ -46,8 +47,8 @@ SLIP_EPS = 1e-9
 """m/s; a direction of slip below this speed is rounding."""
 
 
-@qd.data_oriented
-class SoftGrid:
+@shared_kernels
+class SoftGrid(Shared):
     """Grid of ``cells`` [3] nodes from node ``lower`` [3] for ``fields`` bodies; dx m, dt s; ``spacing`` m between particles.
 
     material, field: [P], each particle's material and body.
@@ -66,50 +67,41 @@ class SoftGrid:
         constants: laws.Constants,
         friction: NDArray,
         plane: PlaneContact,
-        rigid: RigidContact | None,
+        rigid: RigidContact,
         colliders: GridColliders,
         pins: GridPins,
     ) -> None:
         self.matter, self.plane, self.rigid = matter, plane, rigid
         self.colliders, self.pins = colliders, pins
-        self.x0, self.y0, self.z0 = lower
-        self.nx, self.ny, self.nz = cells
-        self.dx, self.inv_dx = dx, 1.0 / dx
-        self.dt = qd.field(qd.f32, shape=())
-        self.volume, self.radius = spacing**3, 0.5 * spacing
-        self.count = len(material)
-        self.fields = int(field.max()) + 1
-        self.several = self.fields > 1
-        self.has_rigid = rigid is not None
-        self.models = sorted({int(law) for law in constants.law})
-        shape = (self.fields, *cells)
-        self.node = qd.Vector.field(4, qd.f32, shape=shape)
+        count, fields = len(material), int(field.max()) + 1
+        self._several = fields > 1
+        self.lower = integers(3)
+        self.lower.from_numpy(np.array(lower, np.int32))
+        self.dx, self.dt, self.volume, self.radius = floats(), floats(), floats(), floats()
+        self.dx[None], self.volume[None], self.radius[None] = dx, spacing**3, 0.5 * spacing
+        shape = (fields, *cells)
+        self.node = vectors(4, *shape)
         """Momentum and mass; after ``collide`` velocity and mass."""
-        self.touched = qd.field(qd.i32, shape=shape)
-        self.list = qd.field(qd.i32, shape=int(np.prod(shape)))
-        self.listed = qd.field(qd.i32, shape=())
-        self.meetings = qd.field(qd.i32, shape=())
-        meeting_shape = shape if self.several else (1, 1, 1, 1)
-        self.partner = qd.field(qd.i32, shape=meeting_shape)
-        self.normal = qd.Vector.field(3, qd.f32, shape=meeting_shape)
-        self.reach = qd.field(qd.f32, shape=meeting_shape)
-        rigid_shape = shape if self.has_rigid else (1, 1, 1, 1)
-        self.rigid_gap = qd.field(qd.f32, shape=rigid_shape)
-        self.rigid_body = qd.field(qd.i32, shape=rigid_shape)
-        self.rigid_normal = qd.Vector.field(3, qd.f32, shape=rigid_shape)
+        self.touched = integers(*shape)
+        self.list = integers(int(np.prod(shape)))
+        self.listed = integers()
+        self.meetings = integers()
+        meeting = shape if self._several else (1, 1, 1, 1)
+        self.partner, self.normal, self.reach = integers(*meeting), vectors(3, *meeting), floats(*meeting)
+        near = shape if rigid.bodies else (1, 1, 1, 1)
+        self.rigid_gap, self.rigid_body, self.rigid_normal = floats(*near), integers(*near), vectors(3, *near)
         self.partner.fill(-1)
-        self.material = qd.field(qd.i32, shape=self.count)
-        self.field = qd.field(qd.i32, shape=self.count)
+        self.material, self.field = integers(count), integers(count)
         self.material.from_numpy(material.astype(np.int32))
         self.field.from_numpy(field.astype(np.int32))
         kinds = len(constants.law)
-        self.law = qd.field(qd.i32, shape=kinds)
-        self.density, self.eta = qd.field(qd.f32, shape=kinds), qd.field(qd.f32, shape=kinds)
-        self.lam, self.mu = qd.field(qd.f32, shape=kinds), qd.field(qd.f32, shape=kinds)
-        self.limit = qd.field(qd.f32, shape=kinds)
-        self.slope, self.tip = qd.field(qd.f32, shape=kinds), qd.field(qd.f32, shape=kinds)
-        self.friction = qd.field(qd.f32, shape=self.fields)
-        self.gravity = qd.Vector.field(3, qd.f32, shape=())
+        self.law = integers(kinds)
+        self.density, self.eta = floats(kinds), floats(kinds)
+        self.lam, self.mu = floats(kinds), floats(kinds)
+        self.limit = floats(kinds)
+        self.slope, self.tip = floats(kinds), floats(kinds)
+        self.friction = floats(fields)
+        self.gravity = vectors(3)
         self.set_materials(constants, friction)
         self.set_substep(dt)
 
@@ -126,14 +118,19 @@ class SoftGrid:
 
     def set_gravity(self, gravity: NDArray) -> None:
         """gravity: [3] m/s^2."""
-        self.gravity[None] = [float(g) for g in gravity]
+        self.gravity.from_numpy(np.asarray(gravity, np.float32))
+
+    @qd.func
+    def first(self):
+        """Number of the grid's first node along each axis, from the world's origin."""
+        return qd.Vector([self.lower[0], self.lower[1], self.lower[2]])
 
     @qd.func
     def inside(self, p):
         """First node of the 3 x 3 x 3 around particle p, in the grid, and where p is in it, in cells."""
-        pos = self.matter.particles[0, p, 0].pos * self.inv_dx
+        pos = self.matter.pos[p] / self.dx[None]
         base = qd.cast(qd.floor(pos - 0.5), qd.i32)
-        return base - qd.Vector([self.x0, self.y0, self.z0]), pos - qd.cast(base, qd.f32)
+        return base - self.first(), pos - qd.cast(base, qd.f32)
 
     @qd.func
     def weights(self, fx):
@@ -145,11 +142,11 @@ class SoftGrid:
     def substep(self) -> None:
         """Advance all particles by dt."""
         self.scatter()
-        if self.several:
+        if self._several:
             self.find_meetings()
             self.find_reaches()
             self.exchange()
-        if self.rigid is not None:
+        if self.rigid.bodies:
             self.find_rigid_gaps(self.rigid)
         self.collide(self.plane, self.rigid, self.colliders, self.pins)
         self.gather()
@@ -161,62 +158,71 @@ class SoftGrid:
         """Deform every particle and add its mass and momentum to the nodes of its body."""
         matter = self.matter
         qd.loop_config(parallelize=ONE_THREAD)
-        for p in range(self.count):
-            if matter.particles_ng[0, p, 0].active:
+        for p in range(self.material.shape[0]):
+            if matter.active[p] == 1:
                 m = self.material[p]
-                C = matter.particles[0, p, 0].C
-                F = (laws.identity() + self.dt[None] * C) @ matter.particles[0, p, 0].F
-                memory = matter.particles[0, p, 0].Jp
+                C = matter.C[p]
+                F = (laws.identity() + self.dt[None] * C) @ matter.F[p]
+                memory = matter.Jp[p]
                 tau = qd.Matrix.zero(qd.f32, 3, 3)
                 lam, mu = self.lam[m], self.mu[m]
-                for law in qd.static(self.models):
-                    if self.law[m] == law:
-                        if qd.static(law == laws.ELASTIC):
-                            tau = laws.elastic(F, lam, mu)
-                        if qd.static(law == laws.LIQUID):
-                            F, tau = laws.liquid(F, lam)
-                        if qd.static(law == laws.PLASTIC):
-                            F, tau = laws.plastic(F, lam, mu, self.limit[m])
-                        if qd.static(law == laws.SNOW):
-                            F, memory, tau = laws.snow(F, memory, lam, mu)
-                        if qd.static(law == laws.SAND):
-                            F, memory, tau = laws.sand(F, memory, lam, mu, self.slope[m], self.tip[m])
+                law = self.law[m]
+                if law == laws.ELASTIC:
+                    tau = laws.elastic(F, lam, mu)
+                elif law == laws.LIQUID:
+                    F, tau = laws.liquid(F, lam)
+                else:
+                    U, S, V = qd.svd(F, qd.f32)
+                    if law == laws.PLASTIC:
+                        F, tau = laws.plastic(F, U, S, V, lam, mu, self.limit[m])
+                    elif law == laws.SNOW:
+                        F, memory, tau = laws.snow(U, S, V, memory, lam, mu)
+                    else:
+                        F, memory, tau = laws.sand(U, S, V, memory, lam, mu, self.slope[m], self.tip[m])
                 rate = 0.5 * (C + C.transpose())
                 tau += 2.0 * self.eta[m] * (rate - rate.trace() / 3.0 * laws.identity())
-                matter.particles[0, p, 0].F = F
-                matter.particles[0, p, 0].Jp = memory
-                mass = self.density[m] * self.volume
-                affine = mass * C - (4.0 * self.dt[None] * self.volume * self.inv_dx * self.inv_dx) * tau
+                matter.F[p] = F
+                matter.Jp[p] = memory
+                dx, volume = self.dx[None], self.volume[None]
+                mass = self.density[m] * volume
+                affine = mass * C - (4.0 * self.dt[None] * volume / (dx * dx)) * tau
                 base, fx = self.inside(p)
                 w = self.weights(fx)
-                velocity = matter.particles[0, p, 0].vel
+                velocity = matter.vel[p]
                 k = self.field[p]
                 for i, j, l in qd.static(qd.ndrange(3, 3, 3)):
-                    arm = (qd.Vector([float(i), float(j), float(l)]) - fx) * self.dx
+                    arm = (qd.Vector([float(i), float(j), float(l)]) - fx) * dx
                     weight = w[i, 0] * w[j, 1] * w[l, 2]
                     momentum = weight * (mass * velocity + affine @ arm)
                     x, y, z = base[0] + i, base[1] + j, base[2] + l
                     self.node[k, x, y, z] += qd.Vector([momentum[0], momentum[1], momentum[2], weight * mass])
                     if qd.atomic_or(self.touched[k, x, y, z], 1) == 0:
                         slot = qd.atomic_add(self.listed[None], 1)
-                        self.list[slot] = ((k * self.nx + x) * self.ny + y) * self.nz + z
+                        self.list[slot] = self.entry(k, x, y, z)
+
+    @qd.func
+    def entry(self, k, x, y, z):
+        """How the list names body and node."""
+        nx, ny, nz = self.node.shape[1], self.node.shape[2], self.node.shape[3]
+        return ((k * nx + x) * ny + y) * nz + z
 
     @qd.func
     def listed_node(self, entry):
         """Body and node of an entry of the list."""
         flat = self.list[entry]
-        z = flat % self.nz
-        flat //= self.nz
-        y = flat % self.ny
-        flat //= self.ny
-        return flat // self.nx, flat % self.nx, y, z
+        nx, ny, nz = self.node.shape[1], self.node.shape[2], self.node.shape[3]
+        z = flat % nz
+        flat //= nz
+        y = flat % ny
+        flat //= ny
+        return flat // nx, flat % nx, y, z
 
     @qd.func
     def heaviest_other(self, k, x, y, z):
         """The other body with most mass at a node; -1 where there is none."""
         best = -1
         most = LEAST_MASS
-        for other in range(self.fields):
+        for other in range(self.node.shape[0]):
             mass = self.node[other, x, y, z][3]
             if other != k and mass > most:
                 best = other
@@ -257,15 +263,16 @@ class SoftGrid:
     def find_reaches(self):
         """How far along the normal the foremost particle of each body comes at each meeting."""
         qd.loop_config(parallelize=ONE_THREAD)
-        for p in range(self.count):
-            if self.meetings[None] > 0 and self.matter.particles_ng[0, p, 0].active:
+        for p in range(self.material.shape[0]):
+            if self.meetings[None] > 0 and self.matter.active[p] == 1:
                 base, fx = self.inside(p)
                 k = self.field[p]
                 for i, j, l in qd.static(qd.ndrange(3, 3, 3)):
                     x, y, z = base[0] + i, base[1] + j, base[2] + l
                     if self.partner[k, x, y, z] >= 0:
-                        arm = (fx - qd.Vector([float(i), float(j), float(l)])) * self.dx
-                        qd.atomic_max(self.reach[k, x, y, z], arm.dot(self.normal[k, x, y, z]) + self.radius)
+                        arm = (fx - qd.Vector([float(i), float(j), float(l)])) * self.dx[None]
+                        ahead = arm.dot(self.normal[k, x, y, z]) + self.radius[None]
+                        qd.atomic_max(self.reach[k, x, y, z], ahead)
 
     @qd.func
     def stopped(self, relative, normal, allowed, friction):
@@ -312,19 +319,20 @@ class SoftGrid:
             self.rigid_gap[k, x, y, z] = -NOTHING
             self.rigid_normal[k, x, y, z] = qd.Vector([0.0, 0.0, 0.0])
         qd.loop_config(parallelize=ONE_THREAD)
-        for p in range(self.count):
-            if self.matter.particles_ng[0, p, 0].active:
-                pos = self.matter.particles[0, p, 0].pos
+        for p in range(self.material.shape[0]):
+            if self.matter.active[p] == 1:
+                pos = self.matter.pos[p]
                 r, distance = rigid.nearest(pos)
-                if distance < RIGID_BAND_CELLS * self.dx:
+                dx = self.dx[None]
+                if distance < RIGID_BAND_CELLS * dx:
                     n = rigid.outward(r, pos)
-                    gap = distance - self.radius
+                    gap = distance - self.radius[None]
                     base, fx = self.inside(p)
                     w = self.weights(fx)
                     k = self.field[p]
                     for i, j, l in qd.static(qd.ndrange(3, 3, 3)):
-                        arm = (qd.Vector([float(i), float(j), float(l)]) - fx) * self.dx
-                        if arm.dot(n) + distance < NEAR_CELLS * self.dx:
+                        arm = (qd.Vector([float(i), float(j), float(l)]) - fx) * dx
+                        if arm.dot(n) + distance < NEAR_CELLS * dx:
                             x, y, z = base[0] + i, base[1] + j, base[2] + l
                             self.rigid_normal[k, x, y, z] += w[i, 0] * w[j, 1] * w[l, 2] * n
                             if gap < self.rigid_gap[k, x, y, z]:
@@ -340,11 +348,11 @@ class SoftGrid:
         for entry in range(self.listed[None]):
             k, x, y, z = self.listed_node(entry)
             node = self.node[k, x, y, z]
-            at = qd.Vector([x + self.x0, y + self.y0, z + self.z0])
-            pos = qd.cast(at, qd.f32) * self.dx
+            at = qd.Vector([x, y, z]) + self.first()
+            pos = qd.cast(at, qd.f32) * self.dx[None]
             v = qd.Vector([node[0], node[1], node[2]]) / qd.max(node[3], LEAST_MASS)
             v += self.dt[None] * self.gravity[None]
-            if qd.static(self.has_rigid):
+            if rigid.count[None] > 0:
                 n = self.rigid_normal[k, x, y, z]
                 if n.norm() > 1e-6:
                     v = rigid.stop(
@@ -360,7 +368,7 @@ class SoftGrid:
             v = colliders.stop(k, x, y, z, pos, v)
             v = pins.stop(k, x, y, z, pos, v)
             v = plane.stop(k, x, y, pos, v)
-            size = qd.Vector([self.nx, self.ny, self.nz])
+            size = qd.Vector([self.node.shape[1], self.node.shape[2], self.node.shape[3]])
             index = qd.Vector([x, y, z])
             for c in qd.static(range(3)):
                 if index[c] < BOUNDARY_CELLS:
@@ -373,8 +381,9 @@ class SoftGrid:
     def gather(self):
         """Velocity, C and position of every particle from the nodes of its body."""
         matter = self.matter
-        for p in range(self.count):
-            if matter.particles_ng[0, p, 0].active:
+        for p in range(self.material.shape[0]):
+            if matter.active[p] == 1:
+                dx = self.dx[None]
                 base, fx = self.inside(p)
                 w = self.weights(fx)
                 k = self.field[p]
@@ -385,15 +394,16 @@ class SoftGrid:
                     node = self.node[k, base[0] + i, base[1] + j, base[2] + l]
                     v = (w[i, 0] * w[j, 1] * w[l, 2]) * qd.Vector([node[0], node[1], node[2]])
                     velocity += v
-                    C += (4.0 * self.inv_dx) * v.outer_product(arm)
-                pos = matter.particles[0, p, 0].pos + self.dt[None] * velocity
-                low = qd.Vector([self.x0, self.y0, self.z0]) + BOUNDARY_CELLS
-                high = low + qd.Vector([self.nx, self.ny, self.nz]) - 1 - 2 * BOUNDARY_CELLS
+                    C += (4.0 / dx) * v.outer_product(arm)
+                pos = matter.pos[p] + self.dt[None] * velocity
+                low = self.first() + BOUNDARY_CELLS
+                size = qd.Vector([self.node.shape[1], self.node.shape[2], self.node.shape[3]])
+                high = low + size - 1 - 2 * BOUNDARY_CELLS
                 for c in qd.static(range(3)):
-                    pos[c] = qd.min(qd.max(pos[c], low[c] * self.dx), high[c] * self.dx)
-                matter.particles[0, p, 0].pos = pos
-                matter.particles[0, p, 0].vel = velocity
-                matter.particles[0, p, 0].C = C
+                    pos[c] = qd.min(qd.max(pos[c], low[c] * dx), high[c] * dx)
+                matter.pos[p] = pos
+                matter.vel[p] = velocity
+                matter.C[p] = C
 
     @qd.kernel
     def clear(self):
@@ -402,7 +412,7 @@ class SoftGrid:
             k, x, y, z = self.listed_node(entry)
             self.node[k, x, y, z] = qd.Vector([0.0, 0.0, 0.0, 0.0])
             self.touched[k, x, y, z] = 0
-            if qd.static(self.several):
+            if self.node.shape[0] > 1:
                 self.partner[k, x, y, z] = -1
 
     @qd.kernel

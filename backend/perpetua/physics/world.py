@@ -23,6 +23,7 @@ from perpetua.physics.gas.part import GasPart
 from perpetua.physics.motion import Collider, Pin
 from perpetua.physics.parts import Building, Part, Plan, Snapshot, Stored, quiet
 from perpetua.physics.rigid_part import RigidPart
+from perpetua.physics.shared_kernels import let_go
 from perpetua.physics.soft import SoftPart
 from perpetua.scene.particles import Particles
 from perpetua.scene.scene import Scene
@@ -60,6 +61,16 @@ class World:
         for part in self.parts:
             part.adopt(scene, plan)
 
+    @property
+    def in_genesis(self) -> bool:
+        """Whether a Genesis scene belongs to it, which takes memory that only a new start of Genesis gives back."""
+        return self._genesis is not None
+
+    def end(self) -> None:
+        """Give its memory back; it is used no more."""
+        for owner in (self, *self.parts):
+            let_go(owner)
+
     def load(self, snapshot: Snapshot) -> None:
         """Make this the world's state. Particles must lie inside the box (Genesis would end the process)."""
         with quiet():
@@ -83,6 +94,7 @@ class World:
         """gravity: [3], m/s^2."""
         if self._genesis is not None:
             self._genesis.sim.set_gravity(tuple(float(g) for g in gravity))
+        self._forces.set_gravity(gravity)
         for part in self.parts:
             part.set_gravity(gravity)
 

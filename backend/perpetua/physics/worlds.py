@@ -1,9 +1,9 @@
 """The worlds alive in this process: a round loads its state into the world of the round before, or of another scene's rounds.
 
-Building a world and getting its kernels ready costs 3 to 6 CPU-seconds even where they were compiled before. A world's result
-depends on the loaded state alone, so it serves every state of its scene, and also scenes that differ in the materials' numbers and in the
-substep (but for rigid bodies, whose numbers Genesis compiles in). The few used last are kept; all end when there is one too many, for
-only a new start of Genesis gives their memory back.
+Getting the kernels ready costs a few CPU-seconds in every process even where they were compiled before; they serve all worlds
+(``shared_kernels``). A world's result depends on the loaded state alone, so it serves every state of its scene, and also scenes that
+differ in the materials' numbers and in the substep (but for rigid bodies, whose numbers Genesis compiles in). The few used last are
+kept. Rigid bodies live in scenes of Genesis, which take seconds to build and whose memory only a new start of Genesis gives back.
 """
 
 from __future__ import annotations
@@ -20,13 +20,20 @@ from perpetua.physics.grid import Box
 from perpetua.scene.scene import Scene
 
 if TYPE_CHECKING:
+    from perpetua.physics.parts import Plan
     from perpetua.physics.world import World
 
 MOST_ALIVE = 2
 """Worlds kept; a world of 20,000 particles takes 100 to 200 MB with its grid."""
 
+MOST_GENESIS_SCENES = 8
+"""Scenes of Genesis built, some 30 MB each that stay, before it is started anew (and all kernels made ready again)."""
+
 _alive: dict[str, tuple[str, World]] = {}
-"""By what is compiled into a world: what else it stands for now, and the world."""
+"""By what is built into a world: what else it stands for now, and the world."""
+
+_genesis_scenes = 0
+"""Built since Genesis was started."""
 
 
 def reusable_box(scene: Scene, dt: float, box: Box, low: NDArray, high: NDArray, travel: float) -> Box:
@@ -50,14 +57,24 @@ def obtain(scene: Scene, dt: float, capacity: int, box: Box, seed: int) -> World
         if stood_for != numbers:
             world.adopt(scene, plan)
     else:
-        gs = runtime.running()
-        if gs is None or len(_alive) >= MOST_ALIVE:
-            discard()
-            gs = runtime.fresh(seed)
-        from perpetua.physics.world import World
-
-        world = World(gs, scene, plan)
+        world = _built(scene, plan, seed)
     _alive[structure] = numbers, world
+    return world
+
+
+def _built(scene: Scene, plan: Plan, seed: int) -> World:
+    global _genesis_scenes
+    gs = runtime.running()
+    if gs is None or _genesis_scenes >= MOST_GENESIS_SCENES:
+        discard()
+        gs = runtime.fresh(seed)
+    from perpetua.physics.world import World
+
+    while len(_alive) >= MOST_ALIVE:
+        _, oldest = _alive.pop(next(iter(_alive)))
+        oldest.end()
+    world = World(gs, scene, plan)
+    _genesis_scenes += world.in_genesis
     return world
 
 
@@ -66,8 +83,17 @@ def living() -> World:
     return next(reversed(_alive.values()))[1]
 
 
+def forget() -> None:
+    """End all living worlds, as after a simulation that went wrong."""
+    for _, world in _alive.values():
+        world.end()
+    _alive.clear()
+
+
 def discard() -> None:
-    """Forget all living worlds, as after an error that may have left one damaged."""
+    """Forget all living worlds and start Genesis anew for the next, as after an error that may have left it damaged."""
+    global _genesis_scenes
+    _genesis_scenes = 0
     _alive.clear()
     runtime.end()
 

@@ -62,7 +62,7 @@ SOURCES = {
     "mud": "Dense clay slurries hold 1e2 to 1e3 Pa (Coussot 1997, Mudflow Rheology and Dynamics).",
     "butter": "At 20 degrees: yield 5 to 20 kPa by cone penetration (Wright et al. 2001). Softened: E 2e5 for some 1e6 Pa.",
     "cream": "Whipped cream: half air, yields at 40 to 120 Pa (Jakubczyk and Niranjan 2006).",
-    "jelly": "Gelatine gels of 5 to 10 %: E 5 to 30 kPa, loss factor near 0.1 at 10 Hz (Hall et al. 1997). Poisson ratio lowered from 0.499.",
+    "jelly": "Gelatine gels of 5 to 10 %: E 4 to 30 kPa (Hall et al. 1997; Bonavia 2025, arXiv 2512.20502), loss factor near 0.1 at 10 Hz. Poisson ratio lowered from 0.499.",
     "rubber": "Natural rubber has E 1 to 5 MPa and loses a tenth of a swing (Gent 2012). Softened: 4e5 Pa, Poisson ratio 0.45 for 0.499.",
     "foam": "Polyurethane sponge: E 1e4 to 1e5 Pa, Poisson ratio near 0.1, strongly damped (Gibson and Ashby 1997). Twice as heavy as upholstery.",
     "snow": "Stomakhin et al. 2013, table 2, the default snow.",
@@ -82,10 +82,10 @@ SOURCES = {
     "metal": "Mild steel.",
     "stone": "Granite.",
     "plastic": "Polystyrene and ABS: hard toys.",
-    "cotton": "Plain-weave shirting: 0.15 kg/m^2, bending 5 to 10 uN m (Kawabata 1980).",
-    "silk": "Habotai: 0.06 kg/m^2, bending near 1 uN m (Kawabata 1980).",
-    "denim": "Twelve-ounce denim: 0.4 kg/m^2, bending 50 to 100 uN m (Kawabata 1980).",
+    "cotton": "Plain-weave shirting: 0.15 kg/m^2, bending 5 to 10 uN m (Kawabata 1980). Softened: weaves stretch by 3 to 5 % at 500 N/m, E near 1e8 Pa.",
+    "silk": "Habotai: 0.06 kg/m^2, bending near 1 uN m (Kawabata 1980). Softened as cotton.",
+    "denim": "Twelve-ounce denim: 0.4 kg/m^2, bending 50 to 100 uN m (Kawabata 1980). Softened as cotton.",
     "steam": "Saturated at 100 degrees and one atmosphere: 0.598 kg/m^3 (IAPWS).",
     "smoke": "Air at 100 degrees, 0.946 kg/m^3; the soot weighs nothing beside it.",
 }  # fmt: skip
-"""What each preset's numbers were taken from, and what was softened."""
+"""What each preset's numbers were taken from, and what was softened. Rigid matter's restitution is that of a dropped toy on a table, by eye."""

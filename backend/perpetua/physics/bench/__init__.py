@@ -39,12 +39,14 @@ def table(found: dict[str, Any]) -> str:
                 f"{name:>12} {size['particles']:>10,} {size['substeps']:>9} {size['frame_s']:>8.3f} {_or_dash(size['bare_s'], '.3f'):>8} "
                 f"{_or_dash(size['overhead_fraction'], '.1%'):>9} {size['particle_substeps_per_s'] / 1e6:>22.2f} {size['memory_mib']:>6.0f}"
             )
-    lines.append(f"{'to the first frame, s':>22} {'cold':>8} {'warm':>8} {'again':>8} {'another scene':>14}")
+    lines.append(
+        f"{'to the first frame, s':>22} {'cold':>8} {'warm':>8} {'again':>8} {'another scene':>14} {'other matter':>13}"
+    )
     for name, row in found["materials"].items():
         if row["start"] is not None:
             times = row["start"]
             lines.append(
-                f"{name:>22} {times['cold_s']:>8.1f} {times['warm_s']:>8.1f} {times['again_s']:>8.2f} {times['other_s']:>14.2f}"
+                f"{name:>22} {times['cold_s']:>8.1f} {times['warm_s']:>8.1f} {times['again_s']:>8.2f} {times['other_s']:>14.2f} {times['family_s']:>13.2f}"
             )
     return "\n".join(lines)
 

@@ -31,7 +31,8 @@ class Case:
     frame_s, bare_s: a frame by the engine and by bare Genesis, s (processor time on a CPU, the clock's on CUDA), and
     overhead_fraction: median of ours over bare, less one; None where only the start was measured, or Genesis has no such matter.  start_s: from the
     start of the process to the first frame of its first bake; again_s: the same bake once more, from its call to its first frame;
-    other_s: a bake of a smaller block that is half as stiff; wall-clock.  start_cpu_s: processor time of start_s.
+    other_s: a bake of a smaller block of half as many particles; family_s: one of matter of another kind; wall-clock.  start_cpu_s:
+    processor time of start_s.
     memory_mib: largest resident size before Genesis alone was built beside.
     """
 
@@ -44,6 +45,7 @@ class Case:
     start_cpu_s: float
     again_s: float
     other_s: float
+    family_s: float
     memory_mib: float
     frame_s: float | None = None
     bare_s: float | None = None
@@ -99,6 +101,8 @@ def measure(preset: str, particles: int, speed: bool = True) -> Case:
                 bare_s.append((seconds() - middle) / FRAMES)
     count = len(scene.particles)
     other_s = _first_frame_s(block(preset, particles // 2, 0.8 * SIDE_M))
+    other_kind = "jelly" if scene.bodies[0].material.model != "elastic" else "dry sand"
+    family_s = _first_frame_s(block(other_kind, particles // 2))
     case = Case(
         preset,
         scene.bodies[0].material.model,
@@ -109,6 +113,7 @@ def measure(preset: str, particles: int, speed: bool = True) -> Case:
         start_cpu_s,
         again_s,
         other_s,
+        family_s,
         memory,
     )
     if not speed:

@@ -15,6 +15,7 @@ import quadrants as qd
 from numpy.typing import NDArray
 
 from perpetua.physics.cloth.topology import MOST_COLOURS, Topology
+from perpetua.physics.shared_kernels import Shared, floats, integer_vectors, integers, shared_kernels, vectors
 
 AIR_DENSITY = 1.2
 """kg/m^3, at 20 degrees"""
@@ -33,41 +34,41 @@ def room(count: int) -> int:
     return max(ROUNDING, -(-count // ROUNDING) * ROUNDING)
 
 
-@qd.data_oriented
-class Sheet:
+@shared_kernels
+class Sheet(Shared):
     """The fields of all cloth of a world. x: [n] m, v: [n] m/s; ``held`` vertices stay where they are."""
 
     def __init__(self, topology: Topology, bodies: int) -> None:
         n, e, b = len(topology.mass), len(topology.edges), topology.bending.nnz
-        self.count = n
-        self.n = qd.field(qd.i32, shape=())
-        self.x = qd.Vector.field(3, qd.f32, shape=room(n))
-        self.v = qd.Vector.field(3, qd.f32, shape=room(n))
-        self.way = qd.Vector.field(3, qd.f32, shape=room(n))
-        self.before = qd.Vector.field(3, qd.f32, shape=room(n))
-        self.air = qd.Vector.field(3, qd.f32, shape=room(n))
-        self.normal = qd.Vector.field(3, qd.f32, shape=room(n))
-        self.mass = qd.field(qd.f32, shape=room(n))
-        self.area = qd.field(qd.f32, shape=room(n))
-        self.weight = qd.field(qd.f32, shape=room(n))  # 1 / mass; 0 where held
-        self.body = qd.field(qd.i32, shape=room(n))
-        self.edge = qd.Vector.field(2, qd.i32, shape=room(e))
-        self.rest = qd.field(qd.f32, shape=room(e))
-        self.stiffness = qd.field(qd.f32, shape=room(e))
-        self.colour = qd.field(qd.i32, shape=MOST_COLOURS + 1)
-        self.bend_start = qd.field(qd.i32, shape=room(n) + 1)
-        self.bend_column = qd.field(qd.i32, shape=room(b))
-        self.bend_value = qd.field(qd.f32, shape=room(b))
-        self.faces = qd.field(qd.i32, shape=())
-        self.face = qd.Vector.field(3, qd.i32, shape=room(len(topology.faces)))
+        self._count = n
+        self.n = integers()
+        self.x = vectors(3, room(n))
+        self.v = vectors(3, room(n))
+        self.way = vectors(3, room(n))
+        self.before = vectors(3, room(n))
+        self.air = vectors(3, room(n))
+        self.normal = vectors(3, room(n))
+        self.mass = floats(room(n))
+        self.area = floats(room(n))
+        self.weight = floats(room(n))  # 1 / mass; 0 where held
+        self.body = integers(room(n))
+        self.edge = integer_vectors(2, room(e))
+        self.rest = floats(room(e))
+        self.stiffness = floats(room(e))
+        self.colour = integers(MOST_COLOURS + 1)
+        self.bend_start = integers(room(n) + 1)
+        self.bend_column = integers(room(b))
+        self.bend_value = floats(room(b))
+        self.faces = integers()
+        self.face = integer_vectors(3, room(len(topology.faces)))
         # contact: a plane for each vertex that is near something, and what the vertex did to it
-        self.touching = qd.field(qd.i32, shape=room(n))
-        self.wall = qd.Vector.field(3, qd.f32, shape=room(n))
-        self.wall_normal = qd.Vector.field(3, qd.f32, shape=room(n))
-        self.wall_velocity = qd.Vector.field(3, qd.f32, shape=room(n))
-        self.wall_friction = qd.field(qd.f32, shape=room(n))
-        self.impulse = qd.Vector.field(3, qd.f32, shape=room(n))
-        self.friction = qd.field(qd.f32, shape=bodies)
+        self.touching = integers(room(n))
+        self.wall = vectors(3, room(n))
+        self.wall_normal = vectors(3, room(n))
+        self.wall_velocity = vectors(3, room(n))
+        self.wall_friction = floats(room(n))
+        self.impulse = vectors(3, room(n))
+        self.friction = floats(bodies)
         self.fill(topology)
 
     def fill(self, t: Topology) -> None:
@@ -91,7 +92,7 @@ class Sheet:
 
     def set_held(self, held: NDArray) -> None:
         """held: [n] bool."""
-        mass = self.mass.to_numpy()[: self.count]
+        mass = self.mass.to_numpy()[: self._count]
         write(self.weight, np.where(held, 0.0, 1.0 / mass))
 
     # -- once a substep -------------------------------------------------------------------------------------------

@@ -18,6 +18,16 @@ from genesis.utils import array_class  # noqa: TID253
 
 from perpetua.physics.cloth.sheet import Sheet, room
 from perpetua.physics.forces.compiled import rigid_point
+from perpetua.physics.shared_kernels import (
+    Floats,
+    Integers,
+    Shared,
+    Vectors,
+    floats,
+    integers,
+    shared_kernels,
+    vectors,
+)
 
 REACH = 2.0
 """R in spacings: two layers of particles."""
@@ -33,27 +43,27 @@ FAR_IN_SHEET = 1.5
 """Vertices nearer than this many spacings at rest are neighbours and do not collide."""
 
 
-@qd.data_oriented
-class Cells:
+@shared_kernels
+class Cells(Shared):
     """Points sorted by the cell of size ``size`` m they lie in, by hash: neighbours are found in 27 cells."""
 
     def __init__(self, capacity: int, size: float) -> None:
-        self.size = size
-        self.buckets = 1 << (2 * room(capacity) - 1).bit_length()
-        self.start = qd.field(qd.i32, shape=self.buckets + 1)
-        self.cursor = qd.field(qd.i32, shape=self.buckets)
-        self.order = qd.field(qd.i32, shape=room(capacity))
+        self.size = floats()
+        self.size[None] = size
+        buckets = 1 << (2 * room(capacity) - 1).bit_length()
+        self.start, self.cursor = integers(buckets + 1), integers(buckets)
+        self.order = integers(room(capacity))
 
     @qd.func
     def cell(self, x):
-        return qd.cast(qd.floor(x / self.size), qd.i32)
+        return qd.cast(qd.floor(x / self.size[None]), qd.i32)
 
     @qd.func
     def bucket(self, c):
-        return (c[0] * 73856093 ^ c[1] * 19349663 ^ c[2] * 83492791) & (self.buckets - 1)
+        return (c[0] * 73856093 ^ c[1] * 19349663 ^ c[2] * 83492791) & (self.cursor.shape[0] - 1)
 
     @qd.kernel
-    def sort(self, x: qd.template(), n: qd.i32):
+    def sort(self, x: Vectors, n: qd.i32):
         for b in self.cursor:
             self.cursor[b] = 0
         for p in range(n):
@@ -61,48 +71,50 @@ class Cells:
         qd.loop_config(serialize=True)
         for _ in range(1):
             total = 0
-            for b in range(self.buckets):
+            for b in range(self.cursor.shape[0]):
                 self.start[b] = total
                 total += self.cursor[b]
                 self.cursor[b] = self.start[b]
-            self.start[self.buckets] = total
+            self.start[self.cursor.shape[0]] = total
         for p in range(n):
             at = qd.atomic_add(self.cursor[self.bucket(self.cell(x[p]))], 1)
             self.order[at] = p
 
 
-@qd.data_oriented
-class Surroundings:
+@shared_kernels
+class Surroundings(Shared):
     """The ``count`` particles of other bodies, each of which has x [m], v [m/s], ``body``; ``impulse`` [N s] is what cloth did to it."""
 
     def __init__(self, count: int, spacing: float) -> None:
-        self.count, self.reach, self.offset = count, REACH * spacing, FLAT_OFFSET * spacing
-        self.x = qd.Vector.field(3, qd.f32, shape=room(count))
-        self.v = qd.Vector.field(3, qd.f32, shape=room(count))
-        self.impulse = qd.Vector.field(3, qd.f32, shape=room(count))
-        self.body = qd.field(qd.i32, shape=room(count))
-        self.cells = Cells(count, self.reach)
+        self._count = count
+        self.reach, self.offset = floats(), floats()
+        self.reach[None], self.offset[None] = REACH * spacing, FLAT_OFFSET * spacing
+        self.x = vectors(3, room(count))
+        self.v = vectors(3, room(count))
+        self.impulse = vectors(3, room(count))
+        self.body = integers(room(count))
+        self.cells = Cells(count, REACH * spacing)
 
     @qd.kernel
     def show_mpm(self, solver: qd.template(), first: qd.i32):
         """Take over the places and velocities of the MPM particles."""
-        for p in range(solver._n_particles):
-            self.x[first + p] = solver.particles[0, p, 0].pos
-            self.v[first + p] = solver.particles[0, p, 0].vel
+        for p in range(solver.pos.shape[0]):
+            self.x[first + p] = solver.pos[p]
+            self.v[first + p] = solver.vel[p]
 
     @qd.kernel
-    def push_mpm(self, solver: qd.template(), mass: qd.template(), first: qd.i32):
+    def push_mpm(self, solver: qd.template(), mass: Floats, first: qd.i32):
         """Give the MPM particles the impulses they got."""
-        for p in range(solver._n_particles):
-            solver.particles[0, p, 0].vel += self.impulse[first + p] / mass[p]
+        for p in range(solver.pos.shape[0]):
+            solver.vel[p] += self.impulse[first + p] / mass[p]
 
     @qd.kernel
     def show_rigid(
         self,
         links: array_class.LinksState,
-        arm: qd.template(),
-        link: qd.template(),
-        lift: qd.template(),
+        arm: Vectors,
+        link: Integers,
+        lift: Floats,
         first: qd.i32,
     ):
         """Take over the places and velocities of the rigid bodies' particles."""
@@ -115,8 +127,8 @@ class Surroundings:
     def push_rigid(
         self,
         links: array_class.LinksState,
-        link: qd.template(),
-        lift: qd.template(),
+        link: Integers,
+        lift: Floats,
         first: qd.i32,
         dt: qd.f32,
     ):
@@ -131,15 +143,15 @@ class Surroundings:
             ).cross(force)
 
     def find_walls(self, sheet: Sheet) -> None:
-        self.cells.sort(self.x, self.count)
+        self.cells.sort(self.x, self._count)
         self._walls(sheet)
 
     def give_back(self, sheet: Sheet) -> None:
-        self._give(sheet, self.count)
+        self._give(sheet, self._count)
 
     @qd.func
     def weight(self, d):
-        s = qd.max(1.0 - (d / self.reach) ** 2, 0.0)
+        s = qd.max(1.0 - (d / self.reach[None]) ** 2, 0.0)
         return s * s * s
 
     @qd.kernel
@@ -157,7 +169,7 @@ class Surroundings:
                 for k in range(self.cells.start[bucket], self.cells.start[bucket + 1]):
                     p = self.cells.order[k]
                     d = (self.x[p] - x).norm()
-                    if d < self.reach and (self.cells.cell(self.x[p]) == there).all():
+                    if d < self.reach[None] and (self.cells.cell(self.x[p]) == there).all():
                         w = self.weight(d)
                         total += w
                         centre += w * (self.x[p] - x)
@@ -166,11 +178,11 @@ class Surroundings:
             if total > 0.0:
                 away = -centre / total
                 distance = away.norm()
-                if distance > 0.1 * self.offset:
+                if distance > 0.1 * self.offset[None]:
                     normal = away / distance
                     sheet.touching[i] = 1
                     sheet.wall_normal[i] = normal
-                    sheet.wall[i] = x - away + self.offset * normal
+                    sheet.wall[i] = x - away + self.offset[None] * normal
                     sheet.wall_velocity[i] = velocity / total
                     sheet.wall_friction[i] = friction / total
 
@@ -189,7 +201,7 @@ class Surroundings:
                     for k in range(self.cells.start[bucket], self.cells.start[bucket + 1]):
                         p = self.cells.order[k]
                         d = (self.x[p] - x).norm()
-                        if d < self.reach and (self.cells.cell(self.x[p]) == there).all():
+                        if d < self.reach[None] and (self.cells.cell(self.x[p]) == there).all():
                             total += self.weight(d)
                 if total > 0.0:
                     for a, b, c in qd.ndrange((-1, 2), (-1, 2), (-1, 2)):
@@ -198,25 +210,26 @@ class Surroundings:
                         for k in range(self.cells.start[bucket], self.cells.start[bucket + 1]):
                             p = self.cells.order[k]
                             d = (self.x[p] - x).norm()
-                            if d < self.reach and (self.cells.cell(self.x[p]) == there).all():
+                            if d < self.reach[None] and (self.cells.cell(self.x[p]) == there).all():
                                 qd.atomic_add(self.impulse[p], -self.weight(d) / total * sheet.impulse[i])
 
 
-@qd.data_oriented
-class OwnFolds:
+@shared_kernels
+class OwnFolds(Shared):
     """Keeps the folds of a sheet apart, once a substep: vertices closer than ``SELF_DISTANCE`` that are no neighbours at ``rest``
     [n, 3] m move apart, half each, and lose their approach."""
 
     def __init__(self, count: int, spacing: float) -> None:
-        self.count = count
-        self.distance, self.neighbours = SELF_DISTANCE * spacing, FAR_IN_SHEET * spacing
-        self.rest = qd.Vector.field(3, qd.f32, shape=room(count))
-        self.shift = qd.Vector.field(3, qd.f32, shape=room(count))
-        self.kick = qd.Vector.field(3, qd.f32, shape=room(count))
-        self.cells = Cells(count, self.distance)
+        self._count = count
+        self.distance, self.neighbours = floats(), floats()
+        self.distance[None], self.neighbours[None] = SELF_DISTANCE * spacing, FAR_IN_SHEET * spacing
+        self.rest = vectors(3, room(count))
+        self.shift = vectors(3, room(count))
+        self.kick = vectors(3, room(count))
+        self.cells = Cells(count, SELF_DISTANCE * spacing)
 
     def part(self, sheet: Sheet) -> None:
-        self.cells.sort(sheet.x, self.count)
+        self.cells.sort(sheet.x, self._count)
         self._part(sheet)
 
     @qd.kernel
@@ -235,14 +248,14 @@ class OwnFolds:
                     d = away.norm()
                     if (
                         j != i
-                        and 0.0 < d < self.distance
-                        and (self.rest[i] - self.rest[j]).norm() > self.neighbours
+                        and 0.0 < d < self.distance[None]
+                        and (self.rest[i] - self.rest[j]).norm() > self.neighbours[None]
                         and (self.cells.cell(sheet.x[j]) == there).all()
                     ):
                         found += 1
                         n = away / d
                         share = sheet.weight[i] / qd.max(sheet.weight[i] + sheet.weight[j], 1e-12)
-                        shift += share * (self.distance - d) * n
+                        shift += share * (self.distance[None] - d) * n
                         closing = qd.min((v - sheet.v[j]).dot(n), 0.0)
                         slip = (v - sheet.v[j]) - closing * n
                         grip = qd.min(

@@ -2,12 +2,13 @@
 
 Every force gives a particle of velocity v the acceleration
 
-    a = g - k v
+    a = g - (k + q |v|) v
 
-with g its own pull (m/s^2) and k >= 0 its resistance (1/s). ``compiled`` evaluates the same formulas before every substep of dt s and
-takes the resistance at the end of it, so that the strongest drag is stable:
+with g its own pull (m/s^2) and k, q >= 0 its resistance (1/s, 1/m). ``compiled`` evaluates the same formulas before every substep of
+dt s and takes the resistance at the end of it, gravity included, so that the strongest drag is stable and the speed at which it
+balances its pull is exact:
 
-    v' = (v + dt g) / (1 + dt k),  which is  v + dt a / (1 + dt k).
+    v' = v + dt g - dt (k + q |v'|) v',  of which  |v'| = 2 s / (b + sqrt(b^2 + 4 dt q s)),  s = |v + dt g|,  b = 1 + dt k.
 """
 
 from __future__ import annotations
@@ -77,13 +78,12 @@ class Force(ABC):
     def parts(
         self,
         positions: NDArray,
-        velocities: NDArray,
         mass: NDArray,
         body: NDArray,
         total: float | None = None,
-    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Pull [N, 3] m/s^2 and resistance [N] 1/s for matter at ``positions`` [N, 3] m with ``velocities`` [N, 3] m/s,
-        ``mass`` [N] kg and ``body`` [N]. ``total`` is the weighted mass in kg that a push is shared by, if other matter shares it."""
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+        """Pull [N, 3] m/s^2 and resistance, [N] 1/s and [N] 1/m, for matter at ``positions`` [N, 3] m of ``mass`` [N] kg and
+        ``body`` [N]. ``total`` is the weighted mass in kg that a push is shared by, if other matter shares it."""
 
     @abstractmethod
     def row(self) -> Row:
@@ -99,8 +99,13 @@ class Force(ABC):
         dt: float = 0.0,
     ) -> NDArray[np.float64]:
         """[N, 3] m/s^2: the formula, or with ``dt`` s what a substep of that length does (see the module)."""
-        pull, resistance = self.parts(positions, velocities, mass, body, total)
-        return (pull - resistance[:, None] * velocities) / (1.0 + dt * resistance[:, None])
+        pull, linear, quadratic = self.parts(positions, mass, body, total)
+        if dt == 0.0:
+            return pull - (linear + quadratic * np.linalg.norm(velocities, axis=1))[:, None] * velocities
+        free = velocities + dt * pull
+        speed, b = np.linalg.norm(free, axis=1), 1.0 + dt * linear
+        slowed = 2.0 * speed / (b + np.sqrt(b * b + 4.0 * dt * quadratic * speed))
+        return (free / (b + dt * quadratic * slowed)[:, None] - velocities) / dt
 
     def reaches(self, positions: NDArray, body: NDArray) -> bool:
         """Whether it touches any matter at ``positions`` [N, 3] of ``body`` [N] that it is meant for."""
@@ -122,17 +127,16 @@ class Field(Force):
         """[N, 3] m/s^2 where the weight is 1."""
 
     @abstractmethod
-    def resistance(self, speed: NDArray) -> NDArray[np.float64]:
-        """[N] 1/s for matter of ``speed`` [N] m/s where the weight is 1."""
+    def resistance(self) -> tuple[float, float]:
+        """k in 1/s and q in 1/m where the weight is 1."""
 
     def parts(
         self,
         positions: NDArray,
-        velocities: NDArray,
         mass: NDArray,
         body: NDArray,
         total: float | None = None,
-    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
         weight = self.weight(positions) * self.bodies[body]
-        speed = np.linalg.norm(velocities, axis=1)
-        return weight[:, None] * self.pull(positions), weight * self.resistance(speed)
+        linear, quadratic = self.resistance()
+        return weight[:, None] * self.pull(positions), weight * linear, weight * quadratic

@@ -4,7 +4,10 @@
 One set of rows serves all matter of a world. Each substep the engine's parts first let every push weigh what it touches
 (``forget`` and then ``weigh...`` of each kind of matter), and then apply the forces:
 
-    v <- v + dt (g - k v) / (1 + dt k)          for one force after another, with its pull g and resistance k
+    v <- (v + dt g) / (1 + dt (k + q |v'|))      for one force after another, with its pull g and resistance k, q (``api``)
+
+with gravity taken before the first and given back after the last, for the engine adds it later: what falls against a drag then does so
+at exactly the speed that balances them.
 
 No ``from __future__ import annotations`` here: the compiler reads the annotations of kernels as values. Import this module
 after Genesis has been started.
@@ -27,6 +30,16 @@ from perpetua.physics.forces.turbulence import TURBULENCE, WAVES
 from perpetua.physics.forces.vortex import VORTEX
 from perpetua.physics.forces.wind import CORE, WIND
 from perpetua.physics.matter import ONE_THREAD
+from perpetua.physics.shared_kernels import (
+    Floats,
+    Integers,
+    Shared,
+    Vectors,
+    floats,
+    integers,
+    shared_kernels,
+    vectors,
+)
 
 FACTOR = math.sqrt(2.0 / WAVES)
 DEGREES = 180.0 / math.pi
@@ -48,20 +61,21 @@ def rigid_point(links: array_class.LinksState, arm, link, lift):
     return pos + qd.Vector([0.0, 0.0, lift]), vel
 
 
-@qd.data_oriented
-class CompiledForces:
+@shared_kernels
+class CompiledForces(Shared):
     """Up to ``capacity`` forces at once on ``bodies`` bodies, over substeps of ``dt`` s."""
 
     def __init__(self, capacity: int, bodies: int, dt: float) -> None:
-        self.capacity, self.bodies = capacity, bodies
-        self.dt = qd.field(qd.f32, shape=())
+        self._capacity, self._bodies = capacity, bodies
+        self.dt = floats()
         self.set_substep(dt)
-        self.count = qd.field(qd.i32, shape=())
-        self.rows = qd.field(qd.f32, shape=(capacity, COLUMNS))
-        self.waves = qd.field(qd.f32, shape=(capacity, WAVES, 7))
-        self.acts_on = qd.field(qd.i32, shape=(capacity, bodies))
-        self.total = qd.field(qd.f32, shape=capacity)
-        self.keep = qd.field(qd.f32, shape=bodies)
+        self.count = integers()
+        self.rows = floats(capacity, COLUMNS)
+        self.waves = floats(capacity, WAVES, 7)
+        self.acts_on = integers(capacity, bodies)
+        self.total = floats(capacity)
+        self.keep = floats(bodies)
+        self.gravity = vectors(3)
         self.any, self.pushing, self.damping = False, False, False
         self._written: bytes = b""
         self.set_damping(np.ones(bodies))
@@ -69,9 +83,9 @@ class CompiledForces:
 
     def set_forces(self, forces: Sequence[Force]) -> None:
         """Take over ``forces`` for the substeps to come."""
-        rows = np.zeros((self.capacity, COLUMNS), np.float32)
-        waves = np.zeros((self.capacity, WAVES, 7), np.float32)
-        acts_on = np.zeros((self.capacity, self.bodies), np.int32)
+        rows = np.zeros((self._capacity, COLUMNS), np.float32)
+        waves = np.zeros((self._capacity, WAVES, 7), np.float32)
+        acts_on = np.zeros((self._capacity, self._bodies), np.int32)
         for i, force in enumerate(forces):
             row, fading = force.row(), force.row().fading
             rows[i, :6] = row.kind, row.strength, row.inflow, row.linear, row.quadratic, row.reach
@@ -94,6 +108,10 @@ class CompiledForces:
     def set_substep(self, dt: float) -> None:
         """dt: s."""
         self.dt[None] = dt
+
+    def set_gravity(self, gravity: NDArray) -> None:
+        """gravity: [3] m/s^2, which the engine adds in the same substep."""
+        self.gravity.from_numpy(np.asarray(gravity, np.float32))
 
     def set_damping(self, keep: NDArray) -> None:
         """``keep`` [B]: share of its velocity that a body's particles keep each substep; 1 leaves it alone."""
@@ -148,14 +166,14 @@ class CompiledForces:
         return w
 
     @qd.func
-    def change(self, a, pos, vel):
-        """m/s that force ``a`` adds in a substep to matter at ``pos`` with ``vel``."""
+    def after(self, a, pos, vel):
+        """m/s of matter at ``pos`` with ``vel`` after force ``a`` of a substep."""
         kind = qd.cast(self.rows[a, KIND], qd.i32)
         w = self.weight(a, pos)
-        out = qd.Vector.zero(qd.f32, 3)
+        out = vel
         if kind == PUSH:
             if self.total[a] > 0.0:
-                out = self.dt[None] * w / self.total[a] * self._vector(a, VECTOR)
+                out += self.dt[None] * w / self.total[a] * self._vector(a, VECTOR)
         elif w > 0.0:
             r = pos - self._vector(a, CENTRE)
             strength = self.rows[a, STRENGTH]
@@ -176,9 +194,23 @@ class CompiledForces:
                     for c in qd.static(range(3)):
                         pull[c] += height * self.waves[a, m, 3 + c]
                 pull *= FACTOR * strength
-            k = self.dt[None] * w * (self.rows[a, LINEAR] + self.rows[a, QUADRATIC] * vel.norm())
-            out = (self.dt[None] * w * pull - k * vel) / (1.0 + k)
+            part = self.dt[None] * w
+            out += part * pull
+            b = 1.0 + part * self.rows[a, LINEAR]
+            q = part * self.rows[a, QUADRATIC]
+            speed = out.norm()
+            out /= b + q * 2.0 * speed / (b + qd.sqrt(b * b + 4.0 * q * speed))
         return out
+
+    @qd.func
+    def forced(self, pos, vel, body):
+        """m/s of matter of ``body`` at ``pos`` with ``vel`` after all forces of a substep, gravity not yet added."""
+        fall = self.dt[None] * self.gravity[None]
+        out = vel + fall
+        for a in range(self.count[None]):
+            if self.acts_on[a, body] == 1:
+                out = self.after(a, pos, out)
+        return out - fall
 
     # -- matter ---------------------------------------------------------------------------------------------------
 
@@ -189,29 +221,26 @@ class CompiledForces:
             self.total[a] = 0.0
 
     @qd.kernel
-    def weigh_mpm(self, solver: qd.template(), body: qd.template(), mass: qd.template()):
+    def weigh_mpm(self, solver: qd.template(), body: Integers, mass: Floats):
         """Add the MPM particles' masses [P] kg, by their weights, to what the pushes touch."""
         qd.loop_config(parallelize=ONE_THREAD)
-        for p in range(solver._n_particles):
+        for p in range(solver.pos.shape[0]):
             for a in range(self.count[None]):
                 if qd.cast(self.rows[a, KIND], qd.i32) == PUSH and self.acts_on[a, body[p]] == 1:
-                    self.total[a] += mass[p] * self.weight(a, solver.particles[0, p, 0].pos)
+                    self.total[a] += mass[p] * self.weight(a, solver.pos[p])
 
     @qd.kernel
-    def apply_mpm(self, solver: qd.template(), body: qd.template()):
+    def apply_mpm(self, solver: qd.template(), body: Integers):
         """Add the forces' changes to the MPM particles' velocities, then damp them."""
-        for p in range(solver._n_particles):
-            pos = solver.particles[0, p, 0].pos
-            vel = solver.particles[0, p, 0].vel
-            for a in range(self.count[None]):
-                if self.acts_on[a, body[p]] == 1:
-                    vel += self.change(a, pos, vel)
+        for p in range(solver.pos.shape[0]):
+            pos = solver.pos[p]
+            vel = self.forced(pos, solver.vel[p], body[p])
             keep = self.keep[body[p]]
-            solver.particles[0, p, 0].vel = vel * keep
-            solver.particles[0, p, 0].C = solver.particles[0, p, 0].C * keep
+            solver.vel[p] = vel * keep
+            solver.C[p] = solver.C[p] * keep
 
     @qd.kernel
-    def weigh_points(self, x: qd.template(), body: qd.template(), mass: qd.template(), count: qd.i32):
+    def weigh_points(self, x: Vectors, body: Integers, mass: Floats, count: qd.i32):
         """Add the first ``count`` points' masses kg, by their weights, to what the pushes touch."""
         for p in range(count):
             for a in range(self.count[None]):
@@ -219,24 +248,20 @@ class CompiledForces:
                     self.total[a] += mass[p] * self.weight(a, x[p])
 
     @qd.kernel
-    def apply_points(self, x: qd.template(), v: qd.template(), body: qd.template(), count: qd.i32):
+    def apply_points(self, x: Vectors, v: Vectors, body: Integers, count: qd.i32):
         """Add the forces' changes to the velocities of the first ``count`` points, then damp them."""
         for p in range(count):
-            vel = v[p]
-            for a in range(self.count[None]):
-                if self.acts_on[a, body[p]] == 1:
-                    vel += self.change(a, x[p], vel)
-            v[p] = vel * self.keep[body[p]]
+            v[p] = self.forced(x[p], v[p], body[p]) * self.keep[body[p]]
 
     @qd.kernel
     def weigh_rigid(
         self,
         links: array_class.LinksState,
-        arm: qd.template(),
-        link: qd.template(),
-        body: qd.template(),
-        mass: qd.template(),
-        lift: qd.template(),
+        arm: Vectors,
+        link: Integers,
+        body: Integers,
+        mass: Floats,
+        lift: Floats,
     ):
         """Add the rigid bodies' points, [P] of ``mass`` kg, by their weights, to what the pushes touch."""
         qd.loop_config(parallelize=ONE_THREAD)
@@ -250,21 +275,17 @@ class CompiledForces:
     def apply_rigid(
         self,
         links: array_class.LinksState,
-        arm: qd.template(),
-        link: qd.template(),
-        body: qd.template(),
-        mass: qd.template(),
-        lift: qd.template(),
+        arm: Vectors,
+        link: Integers,
+        body: Integers,
+        mass: Floats,
+        lift: Floats,
     ):
         """Apply the forces on the rigid bodies' points as a wrench over the next substep."""
         for p in range(arm.shape[0]):
             l = link[p]
             pos, vel = rigid_point(links, arm[p], l, lift[p])
-            before = vel
-            for a in range(self.count[None]):
-                if self.acts_on[a, body[p]] == 1:
-                    vel += self.change(a, pos, vel)
-            force = mass[p] / self.dt[None] * (vel - before)
+            force = mass[p] / self.dt[None] * (self.forced(pos, vel, body[p]) - vel)
             # Genesis subtracts what is applied, about the centre of mass of the tree, which is the body's own
             links.cfrc_applied_vel[l, 0] -= force
             links.cfrc_applied_ang[l, 0] -= (

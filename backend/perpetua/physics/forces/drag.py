@@ -40,8 +40,8 @@ class Drag(Field):
     def pull(self, positions: NDArray) -> NDArray[np.float64]:
         return np.zeros(positions.shape)
 
-    def resistance(self, speed: NDArray) -> NDArray[np.float64]:
-        return self.linear + self.quadratic * speed
+    def resistance(self) -> tuple[float, float]:
+        return self.linear, self.quadratic
 
     def row(self) -> Row:
         return Row(

@@ -52,16 +52,16 @@ class Push(Force):
     def parts(
         self,
         positions: NDArray,
-        velocities: NDArray,
         mass: NDArray,
         body: NDArray,
         total: float | None = None,
-    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
         shared = self.weighted_mass(positions, mass, body) if total is None else total
         weight = self.weight(positions) * self.bodies[body]
         if shared > 0:
             weight = weight / shared
-        return weight[:, None] * self.force, np.zeros(len(positions))
+        nothing = np.zeros(len(positions))
+        return weight[:, None] * self.force, nothing, nothing
 
     def row(self) -> Row:
         return Row(PUSH, self.centre, vector=self.force, reach=self.reach)

@@ -43,8 +43,8 @@ class Radial(Field):
         distance = np.linalg.norm(r, axis=1)[:, None]
         return self.strength * np.divide(r, distance, out=np.zeros_like(r, np.float64), where=distance > 0)
 
-    def resistance(self, speed: NDArray) -> NDArray[np.float64]:
-        return np.full(len(speed), self.flow)
+    def resistance(self) -> tuple[float, float]:
+        return self.flow, 0.0
 
     def row(self) -> Row:
         return Row(

@@ -57,8 +57,8 @@ class Turbulence(Field):
         k, e, phase = self.waves[:, :3], self.waves[:, 3:6], self.waves[:, 6]
         return self.strength * math.sqrt(2.0 / WAVES) * np.cos(positions @ k.T + phase) @ e
 
-    def resistance(self, speed: NDArray) -> NDArray[np.float64]:
-        return np.full(len(speed), self.flow)
+    def resistance(self) -> tuple[float, float]:
+        return self.flow, 0.0
 
     def row(self) -> Row:
         return Row(

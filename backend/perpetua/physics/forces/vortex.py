@@ -46,8 +46,8 @@ class Vortex(Field):
         across = r - (r @ self.axis)[:, None] * self.axis
         return self.strength * np.cross(self.axis, r) - self.inflow * across
 
-    def resistance(self, speed: NDArray) -> NDArray[np.float64]:
-        return np.full(len(speed), self.flow)
+    def resistance(self) -> tuple[float, float]:
+        return self.flow, 0.0
 
     def row(self) -> Row:
         return Row(

@@ -53,8 +53,8 @@ class Wind(Field):
     def pull(self, positions: NDArray) -> NDArray[np.float64]:
         return np.broadcast_to(self.drag * self.velocity, positions.shape)
 
-    def resistance(self, speed: NDArray) -> NDArray[np.float64]:
-        return np.full(len(speed), self.drag)
+    def resistance(self) -> tuple[float, float]:
+        return self.drag, 0.0
 
     def row(self) -> Row:
         return Row(
