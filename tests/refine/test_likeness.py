@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-from perpetua.refine.likeness import SAME_SCENE, likeness
+from perpetua.refine.likeness import SAME_SCENE, cut, likeness
 
 WIDTH, HEIGHT, FRAMES = 160, 96, 3
 BALL = Path(__file__).parents[2] / "examples" / "clay_ball.png"
@@ -58,6 +58,14 @@ def test_no_scene_is_taken_for_another() -> None:
     videos = {name: video(name) for name in SCENES}
     worst = max(likeness(videos[a], videos[b]) for a in SCENES for b in SCENES if a != b)
     assert worst < SAME_SCENE - 0.05
+
+
+def test_a_cut_to_another_scene_is_found_and_none_is_where_there_is_none() -> None:
+    ball, coffee = np.repeat(video("clay_ball"), 3, 0), np.repeat(video("coffee"), 3, 0)
+    assert cut(np.concatenate([ball[:4], coffee[4:]]), ball) == 4
+    for refinement in REFINEMENTS.values():
+        assert cut(refinement(ball).astype(np.float32), ball) is None
+    assert cut(np.concatenate([ball[:4], coffee[4:]]), np.concatenate([ball[:4], coffee[4:]])) is None
 
 
 @pytest.mark.parametrize("spoil", [lambda v: 1 - v, lambda v: np.full_like(v, 0.5), lambda v: v[:, ::-1]])

@@ -6,7 +6,7 @@ import numpy as np
 
 from perpetua.errors import RefinerError
 from perpetua.refine.api import RenderedVideo, Video
-from perpetua.refine.likeness import SAME_SCENE, likeness
+from perpetua.refine.likeness import SAME_SCENE, cut, likeness
 
 BLACK = 1.0 / 255
 """A frame whose brightest value is not above this shows nothing."""
@@ -16,7 +16,7 @@ def checked(refined: Video, rendered: RenderedVideo, refiner: str) -> Video:
     """``refined`` as float32 in [0, 1].
 
     Raises ``RefinerError``, naming the view, if its shape is not the rendered video's, it holds values that are not finite,
-    a frame is black where the rendered one is not, or it shows another scene (``likeness.py``).
+    a frame is black where the rendered one is not, or it shows another scene, at once or from a cut on (``likeness.py``).
     """
     view = rendered.camera.name
     if refined.shape != rendered.rgb.shape:
@@ -46,5 +46,11 @@ def checked(refined: Video, rendered: RenderedVideo, refiner: str) -> Video:
         raise RefinerError(
             f"Refiner '{refiner}' gave a video for the view '{view}' that shows something else than was rendered (likeness "
             f"{alike:.2f}, at least {SAME_SCENE:g} is wanted); lower its strength, or see that it is the video of this view."
+        )
+    other = cut(refined, rendered.rgb)
+    if other is not None:
+        raise RefinerError(
+            f"Refiner '{refiner}' gave a video for the view '{view}' that shows another scene from frame {other} on; cut it to this "
+            "round's shot, or refine it again."
         )
     return refined

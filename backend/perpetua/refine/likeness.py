@@ -4,11 +4,16 @@ Frames are made small and grey, and what is left between a fine and a coarse blu
 normalised cross-correlation, so neither exposure, contrast nor a gradient of light matters, and a shift of a pixel hardly. A video is
 as like the coarse one as its first frame, where the motion has not begun, or as half of its frames, whichever says more.
 
+A video that begins right and then cuts to something else is told by the cut: two frames unlike each other where the coarse ones
+are alike, and steady pictures of something else from there on.
+
 Measured (``tests/refine/test_likeness.py``): refinements with other colours, warps of two pixels, noise, blur and another
 texture on the object stay above 0.5, pictures of other scenes below 0.25.
 """
 
 from __future__ import annotations
+
+import itertools
 
 import cv2
 import numpy as np
@@ -28,6 +33,8 @@ LUMA = np.array([0.2126, 0.7152, 0.0722], np.float32)
 
 SAME_SCENE = 0.3
 """Videos at least so alike show the same scene."""
+STEADY = 0.6
+"""Frames of one shot that follow each other are at least so alike."""
 
 
 def likeness(video: NDArray[np.float32], coarse: NDArray[np.float32]) -> float:
@@ -37,6 +44,22 @@ def likeness(video: NDArray[np.float32], coarse: NDArray[np.float32]) -> float:
     numbers = np.unique(np.linspace(0, len(coarse) - 1, FRAMES).round().astype(int))
     values = [_correlation(_shapes(video[n]), _shapes(coarse[n])) for n in numbers]
     return max(values[0], float(np.median(values)))
+
+
+def cut(video: NDArray[np.float32], coarse: NDArray[np.float32]) -> int | None:
+    """The frame from which a video [T, H, W, 3] shows another scene than the coarse one, which has no cut there; None if there is none."""
+    if min(coarse.shape[1:3]) < SMALLEST:
+        return None
+    ours, theirs = ([_shapes(frame) for frame in frames] for frames in (video, coarse))
+    for frame in range(1, len(ours) - 1):  # the last alone may be noise as well
+        if _correlation(ours[frame], ours[frame - 1]) >= SAME_SCENE:
+            continue
+        held = [_correlation(a, b) for a, b in itertools.pairwise(ours[frame:])]
+        same = [_correlation(a, b) for a, b in zip(ours[frame:], theirs[frame:], strict=True)]
+        steady = _correlation(theirs[frame], theirs[frame - 1]) > STEADY and np.median(held) > STEADY
+        if steady and max(same) < SAME_SCENE:
+            return frame
+    return None
 
 
 def _shapes(frame: NDArray[np.float32]) -> NDArray[np.float32]:
