@@ -31,8 +31,9 @@ HEARTBEAT_S = 1.0
 """A client that polls and heard nothing for this long asks for news."""
 KEEPALIVE_MS = 5000
 """``ZMQ_HEARTBEAT_IVL``; a peer that is silent for three times as long is disconnected (and may connect again)."""
-CANCEL_GRACE_S = 10.0
-"""Time a cancelled job has to stop by itself; then its process is killed."""
+CANCEL_GRACE_S = 1.0
+"""Time a cancelled job has to stop by itself; then its process is killed. That costs the next job a cold start, and no work:
+stages are written whole or not at all."""
 PROGRESS_INTERVAL_S = 0.1
 """Shortest time between two progress events of a job."""
 

@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import pytest
 
-from perpetua.jobs.overall import Overall, eta_s
+from perpetua.jobs.overall import Overall
 from perpetua_protocol.take import ObjectSpec, Round, Take
 
 TAKE = Take("t", "p.png", (ObjectSpec("a", box=(0, 0, 1, 1)),), (Round(4), Round(4)))
@@ -21,6 +21,7 @@ ROUND = [
     "refine left",
     "refine right",
     "optimise 3 views",
+    "write back",
 ]
 
 
@@ -58,8 +59,23 @@ def test_the_reconstruction_alone_is_the_whole() -> None:
     assert overall.update("cache", 1.0) == pytest.approx(1.0)
 
 
-def test_the_time_left() -> None:
-    assert eta_s(0.25, 10.0) == pytest.approx(30.0)
-    assert eta_s(1.0, 10.0) == 0.0
-    assert eta_s(0.001, 10.0) is None
-    assert eta_s(0.5, 0.1) is None
+def test_the_time_left_follows_the_speed_of_the_run() -> None:
+    overall, now = Overall(TAKE, 2), 0.0
+    told = []
+    for stage in stages():
+        for fraction in (0.0, 0.5, 1.0):
+            overall.update(stage, fraction, now)
+            told.append((now, overall.left_s))
+            now += 3.0 if "simulate" in stage else 0.1
+    assert told[0][1] is None
+    for when, left in told[len(told) // 2 + 9 :]:
+        assert left == pytest.approx(now - when, abs=1.0), "the second round goes as the first did"
+
+
+def test_what_an_earlier_run_left_does_not_make_the_rest_look_short() -> None:
+    overall = Overall(TAKE, 2)
+    overall.update("reconstruct", 0.5, 0.0)
+    for fraction, now in ((0.0, 0.1), (0.25, 10.1)):
+        overall.update("round 2: simulate", fraction, now)
+    assert overall.fraction > 0.5
+    assert 30.0 <= overall.left_s < 60.0

@@ -9,7 +9,6 @@ from typing import Any
 
 from perpetua.jobs.cachefiles import CacheFiles
 from perpetua.jobs.journal import JobRecord, Journal
-from perpetua.jobs.overall import eta_s
 from perpetua.jobs.store import Store
 from perpetua.jobs.worker_messages import Advanced
 from perpetua_protocol import limits
@@ -35,6 +34,8 @@ class Ledger:
         self.journal = Journal(store.journal)
         self._store = store
         self._publish = publish
+        self._left: dict[str, float | None] = {}
+        """Estimated seconds that the running job still takes."""
 
     def record(self, job_id: str) -> JobRecord:
         """The job of that id. Raises ``UnknownJob``."""
@@ -71,8 +72,9 @@ class Ledger:
         LOG.info("job %s is %s %s", job_id, state, sentence)
         self._publish(event)
 
-    def advance(self, told: Advanced, overall: float, elapsed_s: float) -> None:
+    def advance(self, told: Advanced, overall: float, elapsed_s: float, left_s: float | None) -> None:
         """A running job got on."""
+        self._left = {told.job_id: left_s}
         event = ProgressMade(
             told.job_id,
             self.record(told.job_id).last_event + 1,
@@ -82,7 +84,7 @@ class Ledger:
             told.text,
             overall,
             elapsed_s,
-            eta_s(overall, elapsed_s),
+            left_s,
         )
         with self.journal.transaction():
             self.journal.update(
@@ -126,7 +128,7 @@ class Ledger:
             text=record.text,
             overall=record.overall,
             elapsed_s=elapsed_s,
-            eta_s=eta_s(record.overall, elapsed_s) if record.state == "running" else None,
+            eta_s=self._left.get(record.job_id) if record.state == "running" else None,
             code=record.code,
             error=record.error,
             last_event=record.last_event,

@@ -1,4 +1,4 @@
-"""How far a whole job is, from how far its present stage is. An estimate for a progress bar, and it never falls.
+"""How far a whole job is and how long it will still take, from how far its present stage is. The bar never falls.
 
 The loop names its stages ``reconstruct``, ``round <r>: <what>`` and ``cache`` (the round before it). A stage this file does
 not know leaves the estimate where it is.
@@ -7,55 +7,112 @@ not know leaves the estimate where it is.
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 
 from perpetua_protocol.take import Take
 
-_WEIGHTS = {"simulate": 30.0, "prepare": 0.2, "render": 1.0, "refine": 0.2, "optimise": 0.5, "cache": 1.0}
-"""Rough seconds of a round on two cores by the first word of the stage; only the smoothness of a bar hangs on it."""
-_REFINED_WEIGHTS = {"prepare": 30.0, "refine": 10.0, "optimise": 40.0}
+_WEIGHTS = {
+    "simulate": 30.0, "prepare": 0.2, "render": 1.0, "refine": 0.2, "optimise": 0.5, "identify": 0.1, "write": 0.5, "cache": 1.0,
+}  # fmt: skip
+"""Rough seconds of a round on two cores by the first word of the stage; a bar's smoothness and the first minute's estimate hang on it."""
+_REFINED_WEIGHTS = {"prepare": 30.0, "refine": 10.0, "optimise": 40.0, "identify": 360.0}
 """Where a refiner changes the videos: then there is something to correct."""
 _RECONSTRUCT_WEIGHT = 10.0
+FIRST_WORDS_S = 2.0
+"""Before so many seconds of work nothing is said about the time left."""
 _ROUND_STAGE = re.compile(r"round (\d+): (.+)")
 
 
 class Overall:
-    """The estimate for one bake."""
+    """The estimates for one bake: how far it is, and how long it will still take.
+
+    What is left is reckoned with the speed of this very run: seconds for a unit of weight, of the same kind of stage where one was
+    seen, else of all seen so far. Stages that an earlier run left cost nothing and say nothing about speed.
+    """
 
     def __init__(self, take: Take, through_round: int) -> None:
         self.fraction = 0.0
+        self.left_s: float | None = None
+        """Estimated seconds to the end; None until this run has shown how fast it is."""
         self._round = 0
-        self._begin: dict[tuple[int, str], tuple[float, float]] = {}
-        plan = [(0, "reconstruct", _RECONSTRUCT_WEIGHT), (0, "cache", _WEIGHTS["cache"])]
-        for index in range(1, through_round + 1):
-            refines = take.round_refiner(index - 1).name != "none"
-            weights = _WEIGHTS | _REFINED_WEIGHTS if refines else _WEIGHTS
-            plan += [(index, what, weights[what.split()[0]]) for what in _stages(take)]
-        total = sum(weight for _, _, weight in plan)
+        self._plan = _plan(take, through_round)
+        total = sum(self._plan.values())
+        self._begin: dict[tuple[int, str], float] = {}
         done = 0.0
-        for index, what, weight in plan:
-            self._begin[index, what] = (done / total, weight / total)
+        for key, weight in self._plan.items():
+            self._begin[key] = done / total
             done += weight
+        self._total = total
+        self._speeds: dict[str, _Speed] = {}
+        self._stage: tuple[int, str] | None = None
+        self._entered = (0.0, 0.0)
 
-    def update(self, stage: str, fraction: float) -> float:
-        """The whole job's fraction when ``stage`` is at ``fraction``."""
+    def update(self, stage: str, fraction: float, now: float = 0.0) -> float:
+        """The whole job's fraction when ``stage`` is at ``fraction`` at the time ``now`` (s, of any steady clock)."""
         match = _ROUND_STAGE.fullmatch(stage)
         if match:
             self._round, what = int(match[1]), match[2]
         else:
             what = stage
-        begin, share = self._begin.get((self._round, what), (0.0, 0.0))
-        self.fraction = max(self.fraction, min(begin + share * fraction, 1.0))
+        key = self._round, what
+        if key not in self._plan:
+            return self.fraction
+        weight = self._plan[key]
+        self.fraction = max(self.fraction, min(self._begin[key] + weight / self._total * fraction, 1.0))
+        if key != self._stage:
+            self._leave(now)
+            self._stage, self._entered = key, (now, fraction)
+        self.left_s = self._left(key, weight, fraction, now)
         return self.fraction
 
+    def _leave(self, now: float) -> None:
+        """Take down how fast the stage was that ends now."""
+        if self._stage is not None:
+            since, first = self._entered
+            speed = self._speeds.setdefault(self._stage[1].split()[0], _Speed())
+            speed.seconds += now - since
+            speed.weight += (1 - first) * self._plan[self._stage]
 
-def eta_s(overall: float, elapsed_s: float) -> float | None:
-    """Time left if the rest goes as the part done; None below 2 % or in the first two seconds."""
-    if overall < 0.02 or elapsed_s < 2.0:
-        return None
-    return elapsed_s * (1.0 - overall) / overall
+    def _left(self, key: tuple[int, str], weight: float, fraction: float, now: float) -> float | None:
+        since, first = self._entered
+        here = _Speed(now - since, (fraction - first) * weight)
+        seen = [*self._speeds.values(), here]
+        everywhere = _Speed(sum(s.seconds for s in seen), sum(s.weight for s in seen))
+        if everywhere.seconds < FIRST_WORDS_S or everywhere.weight <= 0:
+            return None
+        usual = everywhere.seconds / everywhere.weight
+        keys = list(self._plan)
+        left = 0.0
+        for later in keys[keys.index(key) :]:
+            speed = self._speeds.get(later[1].split()[0])
+            share = self._plan[later]
+            if later == key:
+                share *= 1 - fraction
+                if here.seconds >= FIRST_WORDS_S and here.weight > 0:
+                    speed = here
+            left += share * (
+                speed.seconds / speed.weight if speed is not None and speed.weight > 0 else usual
+            )
+        return left
 
 
-def _stages(take: Take) -> list[str]:
+@dataclass
+class _Speed:
+    seconds: float = 0.0
+    weight: float = 0.0
+
+
+def _plan(take: Take, through_round: int) -> dict[tuple[int, str], float]:
+    """The weight of every stage of the bake, in order, by round and name."""
+    plan = {(0, "reconstruct"): _RECONSTRUCT_WEIGHT, (0, "cache"): _WEIGHTS["cache"]}
+    for index in range(1, through_round + 1):
+        refines = take.round_refiner(index - 1).name != "none"
+        weights = _WEIGHTS | _REFINED_WEIGHTS if refines else _WEIGHTS
+        plan |= {(index, what): weights[what.split()[0]] for what in _stages(take, index - 1)}
+    return plan
+
+
+def _stages(take: Take, index: int) -> list[str]:
     front = [camera.name for camera in take.cameras if camera.role == "front"]
     sides = [camera.name for camera in take.cameras if camera.role != "front"]
     return [
@@ -67,5 +124,7 @@ def _stages(take: Take) -> list[str]:
         *(f"render {name}" for name in sides),
         *(f"refine {name}" for name in sides),
         f"optimise {1 + len(sides)} views",
+        *(["identify"] if take.round_identify(index) != "off" else []),
+        "write back",
         "cache",
     ]

@@ -282,8 +282,9 @@ class JobQueue:
 
     def _advance(self, running: _Running, told: Advanced) -> None:
         running.stage = told.stage
-        overall = running.overall.update(told.stage, told.fraction)
-        self._ledger.advance(told, overall, time.monotonic() - running.started)
+        now = time.monotonic()
+        overall = running.overall.update(told.stage, told.fraction, now)
+        self._ledger.advance(told, overall, now - running.started, running.overall.left_s)
 
     def _notice_rounds(self, running: _Running) -> None:
         try:
