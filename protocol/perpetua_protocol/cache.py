@@ -67,6 +67,35 @@ class BodyRecord(msgspec.Struct, frozen=True):
     upper: Vec3
 
 
+class Finding(msgspec.Struct, frozen=True):
+    """A value of the scene's physics that the refined videos speak for. low, high: one standard deviation to either side;
+    taken: the take's value."""
+
+    object: str
+    """Empty for the wind and the air's drag, which act on all."""
+    quantity: str
+    """A value of ``MaterialSpec``; or ``wind`` or ``air_drag``, the strength and flow of one of Blender's winds."""
+    value: float
+    low: float
+    high: float
+    taken: float
+    unit: str
+    direction: Vec3 | None = None
+    """Where a wind goes."""
+
+
+class Suggestion(msgspec.Struct, frozen=True):
+    """Physics that would have made a round's correction smaller, found by simulating the round with other values."""
+
+    findings: list[Finding] = []
+    explains: float = 0.0
+    """Share of the correction (mean square of particles' displacement) that it makes unnecessary, 0 to 1."""
+    simulations: int = 0
+    """How often the round was simulated to find out."""
+    accepted: bool = False
+    """Whether the next round goes on with these values."""
+
+
 class RoundRecord(msgspec.Struct, frozen=True):
     """A finished round. Its arrays hold frames ``start`` to ``start + frames - 1`` of the take."""
 
@@ -80,6 +109,8 @@ class RoundRecord(msgspec.Struct, frozen=True):
     """Of the state the next round starts from: equal for equal bakes on the same machine."""
     seconds: float
     """Time the round took to bake; 0 when it came from an earlier bake's stages."""
+    suggestion: Suggestion = Suggestion()
+    """What the round's videos say of the physics, if the take asks for it (``identify``)."""
 
 
 class CacheMeta(msgspec.Struct, frozen=True):

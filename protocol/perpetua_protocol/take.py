@@ -52,6 +52,7 @@ __all__ = [
     "Drag",
     "Falloff",
     "Force",
+    "Identify",
     "MaterialSpec",
     "Matrix16",
     "Mesh",
@@ -79,6 +80,10 @@ __all__ = [
 ]
 
 TAKE_VERSION = 1
+
+Identify = Literal["off", "offer", "accept"]
+"""Whether a round's videos are asked what the physics is: no; yes, and the answer stands in the round's record; yes, and the
+rounds after it use it."""
 
 Matrix16 = tuple[
     float, float, float, float,
@@ -222,6 +227,8 @@ class Round(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     refiner: RefinerSpec | None = None
     """None refines as the take says. The take's refiner by name: these options instead of its own of that name, the others as
     they are. Another refiner: these options alone."""
+    identify: Identify | None = None
+    """None as the take says."""
 
 
 class Take(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -243,6 +250,9 @@ class Take(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     scene: SceneSettings = SceneSettings()
     refiner: RefinerSpec = RefinerSpec()
     quality: Quality = Quality()
+    identify: Identify = "off"
+    """Whether rounds are asked what stiffness, friction, viscosity or wind their videos speak for. A round is then simulated about
+    ten times more, unless its videos changed nothing."""
     seed: int = 0
     version: int = TAKE_VERSION
 
@@ -254,6 +264,10 @@ class Take(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         if own.name != self.refiner.name:
             return own
         return RefinerSpec(own.name, {**self.refiner.options, **own.options})
+
+    def round_identify(self, index: int) -> Identify:
+        """Whether round ``index`` (0-based) is asked what the physics is."""
+        return self.rounds[index].identify or self.identify
 
     def round_start(self, index: int) -> int:
         """Frame that round ``index`` (0-based) starts from."""

@@ -19,7 +19,8 @@ from perpetua.errors import UnknownNameError, WaitingForFiles
 from perpetua.loop.bake import bake
 from perpetua.loop.film import film
 from perpetua.loop.resume import Stage, StageStore
-from perpetua.loop.stages import Studio, load_video, refiners_of, save_video
+from perpetua.loop.stage_files import load_video, save_video
+from perpetua.loop.stages import Studio, refiners_of
 from perpetua.mp4 import read_video
 from perpetua.physics.api import RoundPlan, Simulation
 from perpetua.progress import Progress

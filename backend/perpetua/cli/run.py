@@ -9,6 +9,7 @@ import msgspec
 from perpetua.cache.export_usd import export_usd
 from perpetua.cache.export_video import export_videos
 from perpetua.cli.console import Console, table
+from perpetua.identify.identify import sentence
 from perpetua.loop.bake import BakeSummary, bake
 from perpetua.take_file import load_take
 from perpetua_protocol.errors import InvalidTake
@@ -60,4 +61,23 @@ def summary_table(summary: BakeSummary) -> str:
         for r in summary.rounds
         for name in r.idle
     ]
-    return head + table(["", "frames", "seconds", "stages", "state digest"], rows) + "".join(idle)
+    return (
+        head
+        + table(["", "frames", "seconds", "stages", "state digest"], rows)
+        + "".join(idle)
+        + findings(summary)
+    )
+
+
+def findings(summary: BakeSummary) -> str:
+    """What the rounds' videos say of the physics, a line a value."""
+    lines = []
+    for played in summary.rounds:
+        found = played.suggestion
+        if found.findings:
+            used = "used from the next round on" if found.accepted else "set `identify: accept` to use it"
+            lines.append(
+                f"\nround {played.index}: {found.explains:.0%} of the correction would not be needed with ({used})"
+            )
+            lines += [f"\n  {sentence(finding)}" for finding in found.findings]
+    return "".join(lines)

@@ -27,7 +27,8 @@ from perpetua.evaluate.variants import Bench, Played, state_of, variant
 from perpetua.evaluate.worlds import look
 from perpetua.loop.film import film
 from perpetua.loop.resume import Stage, StageStore
-from perpetua.loop.stages import Studio, camera_key, load_trajectory
+from perpetua.loop.stage_files import load_trajectory
+from perpetua.loop.stages import Studio, camera_key
 from perpetua.progress import Progress
 from perpetua.scene import Camera, Scene, State
 from perpetua_protocol.take import Quality, Take

@@ -13,7 +13,7 @@ from perpetua.evaluate.catalogue import LoopWorld
 from perpetua.evaluate.spoil import Spoiling
 from perpetua.loop.film import film
 from perpetua.loop.resume import Stage, StageStore
-from perpetua.loop.stages import load_trajectory, save_trajectory
+from perpetua.loop.stage_files import load_trajectory, save_trajectory
 from perpetua.physics.api import PhysicsEngine, RoundPlan
 from perpetua.progress import Progress
 from perpetua.refine.api import Memory, Refiner, RenderedVideo, RoundContext, Video, VideoName

@@ -4,6 +4,7 @@ simulator         the simulator alone: no video is looked at
 no_write_back     videos correct what is shown, and the next round goes on from the simulator (WonderPlay's way)
 positions_only    videos correct positions, which go back without velocity, deformation or memory (PerpetualWonder's way)
 full              the loop as it ships
+identified        the same, and what its videos say of the physics is accepted (``identify: accept``)
 front_only        the same, with the front view only
 no_nuisance       the same, with every view believed as it is
 no_smooth_knots   the same, with corrections free to differ from frame to frame
@@ -16,6 +17,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import torch
 
@@ -23,7 +25,8 @@ from perpetua.errors import UnknownNameError
 from perpetua.evaluate.positions_only import optimise_positions, positions_written_back
 from perpetua.loop.resume import Stage
 from perpetua.loop.round import play_round
-from perpetua.loop.stages import Studio, load_state, load_trajectory, save_trajectory
+from perpetua.loop.stage_files import load_state, load_trajectory, save_trajectory
+from perpetua.loop.stages import Studio
 from perpetua.optimize.api import Settings, ViewTarget
 from perpetua.scene import Gaussians, State, Trajectory
 
@@ -92,6 +95,12 @@ def no_nuisance(bench: Bench, index: int, start: Stage, memory: Stage) -> Played
 def no_smooth_knots(bench: Bench, index: int, start: Stage, memory: Stage) -> Played:
     """The loop without smoothness in time."""
     return full(_with_settings(bench, Settings(smooth_knots=False)), index, start, memory)
+
+
+def identified(bench: Bench, index: int, start: Stage, memory: Stage) -> Played:
+    """The loop, with the physics that its videos speak for accepted after every round."""
+    take = msgspec.structs.replace(bench.studio.take, identify="accept")
+    return full(replace(bench, studio=replace(bench.studio, take=take)), index, start, memory)
 
 
 def no_write_back(bench: Bench, index: int, start: Stage, memory: Stage) -> Played:
@@ -169,6 +178,7 @@ VARIANTS: dict[str, Variant] = {
     "no_write_back": no_write_back,
     "positions_only": positions_only,
     "full": full,
+    "identified": identified,
     "front_only": front_only,
     "no_nuisance": no_nuisance,
     "no_smooth_knots": no_smooth_knots,
@@ -179,6 +189,7 @@ LABELS = {
     "no_write_back": "shown only (WonderPlay)",
     "positions_only": "positions only (PerpetualWonder)",
     "full": "the loop",
+    "identified": "the loop, physics accepted",
     "front_only": "the loop, front view only",
     "no_nuisance": "the loop, views believed as they are",
     "no_smooth_knots": "the loop, no smoothness in time",

@@ -15,12 +15,13 @@ from perpetua.cache.arrays import animated_arrays, splat_arrays
 from perpetua.cache.writer import CacheWriter
 from perpetua.loop.resume import Stage, StageStore, digest_of, file_digest
 from perpetua.loop.round import PlayedRound, play_round
-from perpetua.loop.stages import Studio, load_idle, refiners_of
+from perpetua.loop.stage_files import load_idle, load_suggestion
+from perpetua.loop.stages import Studio, refiners_of
 from perpetua.loop.views import cameras_of
 from perpetua.progress import Progress
 from perpetua.reconstruct.picture import load_picture
 from perpetua.scene import Camera, Scene, Trajectory
-from perpetua_protocol.cache import BodyRecord, CacheMeta, CameraRecord, RoundRecord
+from perpetua_protocol.cache import BodyRecord, CacheMeta, CameraRecord, RoundRecord, Suggestion
 from perpetua_protocol.take import Take, validate
 
 
@@ -35,6 +36,8 @@ class RoundSummary(msgspec.Struct, frozen=True):
     state_sha256: str
     idle: list[str] = []
     """Actions of the round that reached no object."""
+    suggestion: Suggestion = Suggestion()
+    """What the round's videos say of the physics, if the take asks for it."""
 
 
 class BakeSummary(msgspec.Struct, frozen=True):
@@ -115,11 +118,13 @@ def _play(studio: Studio, writer: CacheWriter, through_round: int) -> list[Round
         clock = time.monotonic()
         played, memory = play_round(studio, index, start, memory)
         seconds = time.monotonic() - clock
-        found = all(stage.found for stage in (played.coarse, played.corrected, played.end))
+        made = (played.coarse, played.corrected, played.end, played.found)
+        found = all(stage.found for stage in made if stage is not None)
         frames = studio.take.rounds[index - 1].frames
         _publish(writer, studio, index, frames, start, played.end, 0.0 if found else seconds, played, listen)
         digest, idle = played.end.content_digest(), load_idle(played.coarse)
-        summaries.append(RoundSummary(index, frames, round(seconds, 2), found, digest, idle))
+        suggestion = load_suggestion(played.found)
+        summaries.append(RoundSummary(index, frames, round(seconds, 2), found, digest, idle, suggestion))
         start = played.end
     return summaries
 
@@ -151,6 +156,7 @@ def _publish(
         digest=digest_of([start.key, end.key]),
         state_sha256=end.content_digest(),
         seconds=round(seconds, 2),
+        suggestion=load_suggestion(None if isinstance(played, Trajectory) else played.found),
     )
     writer.add_round(record, arrays)
 

@@ -22,11 +22,13 @@ from perpetua.loop.stages import Studio
 
 @dataclass(frozen=True)
 class PlayedRound:
-    """The stages a round leaves behind: the simulator's own motion, the correction of it, and the next round's start."""
+    """The stages a round leaves behind: the simulator's own motion, the correction of it, the next round's start, and what the
+    videos say of the physics, if they were asked."""
 
     coarse: Stage
     corrected: Stage
     end: Stage
+    found: Stage | None = None
 
 
 def play_round(studio: Studio, index: int, start: Stage, memory: Stage) -> tuple[PlayedRound, Stage]:
@@ -44,5 +46,6 @@ def play_round(studio: Studio, index: int, start: Stage, memory: Stage) -> tuple
     corrected = studio.optimise(coarse, [studio.front, *studio.sides], refined, corrected)
 
     memory = studio.remember(memory, refined[0])
-    end = studio.write_back(coarse, corrected)
-    return PlayedRound(coarse, corrected, end), memory
+    found = studio.identify(start, coarse, corrected)
+    end = studio.write_back(coarse, corrected, found)
+    return PlayedRound(coarse, corrected, end, found), memory

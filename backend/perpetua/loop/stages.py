@@ -12,20 +12,32 @@ import torch
 
 from perpetua import registry
 from perpetua.errors import SimulationError, WaitingForFiles
+from perpetua.identify.identify import identify
+from perpetua.identify.quantities import Known, round_with, scene_with
 from perpetua.loop.film import film
 from perpetua.loop.resume import Stage, StageStore, digest_of
-from perpetua.optimize.api import Correction, Settings, ViewTarget
+from perpetua.loop.stage_files import (
+    load_correction,
+    load_known,
+    load_memory,
+    load_state,
+    load_trajectory,
+    load_video,
+    save_known,
+    save_memory,
+    save_trajectory,
+    save_video,
+)
+from perpetua.optimize.api import Settings, ViewTarget
 from perpetua.optimize.apply import apply_correction
 from perpetua.optimize.correct import optimise
 from perpetua.optimize.write_back import write_back
 from perpetua.physics.api import PhysicsEngine, RoundPlan, Simulation, SimulationStopped
 from perpetua.progress import Progress
-from perpetua.refine.api import LAST_REFINED, Memory, Refiner, RenderedVideo, RoundContext, VideoName
+from perpetua.refine.api import LAST_REFINED, Refiner, RenderedVideo, RoundContext, VideoName
 from perpetua.scene import Camera, Gaussians, Scene, State, Trajectory
+from perpetua_protocol.cache import Suggestion
 from perpetua_protocol.take import RefinerSpec, Take
-
-VIDEO_ARRAYS = ("rgb", "alpha", "depth", "flow", "masks")
-"""Of a rendered video, as files; the last two only where a refiner needs them."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +77,7 @@ class Studio:
             np.save(folder / "sh.npy", self.scene.foreground.sh.numpy())
 
         def nothing(folder: Path) -> None:
-            _save_memory(folder, {})
+            save_memory(folder, {})
 
         start = self.store.run("rest", {"scene": self.scene_stage}, rest)
         return start, self.store.run("memory", {"scene": self.scene_stage}, nothing)
@@ -77,7 +89,8 @@ class Studio:
 
         def make(folder: Path) -> None:
             try:
-                result = self._simulate(self.scene, load_state(start), 1.0, self._listen("simulate"))
+                listen = self._listen("simulate")
+                result = self._simulate(self.scene, load_state(start), 1.0, listen, load_known(start))
             except SimulationStopped as stopped:
                 so_far = stopped.so_far
                 kept = self.store.run("stopped", inputs, lambda place: save(place, so_far))
@@ -90,6 +103,7 @@ class Studio:
             save_trajectory(folder, result.trajectory)
             result.end.save(folder / "end.npz")
             np.save(folder / "sh.npy", np.load(start.path("sh.npy")))
+            save_known(folder, load_known(start))
             (folder / "idle.json").write_bytes(msgspec.json.encode(result.idle))
 
         inputs = {"start": start, **self._forces()}
@@ -116,7 +130,7 @@ class Studio:
 
         def make(folder: Path) -> None:
             listen = self._listen("prepare refiner")
-            _save_memory(folder, self.refiner.prepare(self._context(start), _load_memory(memory), listen))
+            save_memory(folder, self.refiner.prepare(self._context(start), load_memory(memory), listen))
 
         inputs = {"refiner": self._refiner_spec(), "memory": memory, "start": start, **self._forces()}
         return self.store.run("prepare", inputs, make)
@@ -127,7 +141,7 @@ class Studio:
         def make(folder: Path) -> None:
             rendered = load_video(video, camera)
             listen = self._listen(f"refine {camera.name}")
-            refined = self.refiner.refine(rendered, self._context(start), _load_memory(memory), listen)
+            refined = self.refiner.refine(rendered, self._context(start), load_memory(memory), listen)
             np.save(folder / "rgb.npy", refined)
 
         name = VideoName(self.take.name, self.index, camera.name, video.key)
@@ -158,7 +172,7 @@ class Studio:
 
         def make(folder: Path) -> None:
             last = np.load(front.path("rgb.npy"), mmap_mode="r")[-1]
-            _save_memory(folder, {**_load_memory(memory), LAST_REFINED: np.array(last)})
+            save_memory(folder, {**load_memory(memory), LAST_REFINED: np.array(last)})
 
         return self.store.run("remember", {"memory": memory, "front": front}, make)
 
@@ -195,20 +209,55 @@ class Studio:
         }
         return self.store.run("optimise", inputs, make)
 
-    def write_back(self, coarse: Stage, corrected: Stage) -> Stage:
-        """The state the next round starts from: the corrected world, with its velocities and deformation."""
+    def identify(self, start: Stage, coarse: Stage, corrected: Stage) -> Stage | None:
+        """What physics the round's videos speak for (``suggestion.json``, ``known.json``), if the take asks; the simulator's own
+        where they changed nothing."""
+        asked = self.take.round_identify(self.index - 1)
+        if asked == "off":
+            return None
 
         def make(folder: Path) -> None:
+            correction, known = load_correction(corrected), load_known(start)
+            suggestion = Suggestion()
+            if not correction.moves_nothing:
+                moved, _ = self._moved(coarse, corrected)
+                state, listen = load_state(start), self._listen("identify")
+
+                def simulate(assumed: Known, progress: Progress) -> Trajectory:
+                    return self._simulate(self.scene, state, 1.0, progress, assumed).trajectory
+
+                belief = correction.trust.mean(0) if correction.trust.size else correction.trust
+                found = identify(
+                    self.scene, known, moved, len(correction.knots) - 1, belief, simulate, listen
+                )
+                suggestion = msgspec.structs.replace(found.suggestion, accepted=asked == "accept")
+                known = found.known if asked == "accept" else known
+            (folder / "suggestion.json").write_bytes(msgspec.json.encode(suggestion))
+            save_known(folder, known)
+
+        inputs = {"start": start, "coarse": coarse, "corrected": corrected, "asked": asked, **self._forces()}
+        return self.store.run("identify", inputs, make)
+
+    def write_back(self, coarse: Stage, corrected: Stage, found: Stage | None = None) -> Stage:
+        """The state the next round starts from: the corrected world, with its velocities and deformation, and what is known of
+        its physics."""
+
+        def make(folder: Path) -> None:
+            listen = self._listen("write back")
+            listen(0.0, "correcting the motion")
             scene, trajectory = self._scene_at(coarse), load_trajectory(coarse)
             correction = load_correction(corrected)
             moved, foreground = apply_correction(scene, trajectory, correction)
+            listen(0.5, "correcting the state")
             end = write_back(
                 State.load(coarse.path("end.npz")), trajectory, moved, correction, scene, self.take.fps
             )
             end.save(folder / "state.npz")
             np.save(folder / "sh.npy", foreground.sh.numpy())
+            save_known(folder, load_known(found or coarse))
 
-        return self.store.run("write_back", {"coarse": coarse, "corrected": corrected}, make)
+        inputs = {"coarse": coarse, "corrected": corrected, "found": found}
+        return self.store.run("write_back", inputs, make)
 
     def played(self, coarse: Stage, corrected: Stage) -> tuple[Trajectory, Gaussians]:
         """The corrected motion and splats of a played round."""
@@ -231,7 +280,7 @@ class Studio:
         plan = self._plan()
         return {
             "scene": self.scene_stage,
-            "round": msgspec.structs.replace(plan.round, refiner=None),
+            "round": msgspec.structs.replace(plan.round, refiner=None, identify=None),
             "start_frame": plan.start_frame,
             "fps": plan.fps,
             "gravity": plan.gravity,
@@ -242,8 +291,12 @@ class Studio:
     def _refiner_spec(self) -> RefinerSpec:
         return self.take.round_refiner(self.index - 1)
 
-    def _simulate(self, scene: Scene, state: State, refinement: float, progress: Progress) -> Simulation:
-        return self.engine.simulate(scene, state, self._plan(refinement), progress)
+    def _simulate(
+        self, scene: Scene, state: State, refinement: float, progress: Progress, known: Known
+    ) -> Simulation:
+        plan = self._plan(refinement)
+        plan = replace(plan, round=round_with(plan.round, known))
+        return self.engine.simulate(scene_with(scene, known), state, plan, progress)
 
     def _context(self, start: Stage) -> RoundContext:
         scene = self._scene_at(start)
@@ -251,7 +304,7 @@ class Studio:
         def simulate(
             world: Scene, state: State, refinement: float, progress: Progress
         ) -> tuple[Trajectory, State]:
-            result = self._simulate(world, state, refinement, progress)
+            result = self._simulate(world, state, refinement, progress, Known())
             return result.trajectory, result.end
 
         def render(trajectory: Trajectory, camera: Camera) -> RenderedVideo:
@@ -275,42 +328,6 @@ class Studio:
         return self.progress.of(f"round {self.index}: {what}")
 
 
-def load_state(stage: Stage) -> State:
-    """The state a round starts from."""
-    return State.load(stage.path("state.npz"))
-
-
-def load_idle(stage: Stage) -> list[str]:
-    """Names of the actions that reached no object in a simulated round."""
-    return msgspec.json.decode(stage.path("idle.json").read_bytes(), type=list[str])
-
-
-def load_correction(stage: Stage) -> Correction:
-    return Correction.load(stage.path("correction.npz"))
-
-
-def save_trajectory(folder: Path, trajectory: Trajectory) -> None:
-    for name in ("positions", "F", "times"):
-        np.save(folder / f"{name}.npy", getattr(trajectory, name))
-
-
-def load_trajectory(stage: Stage) -> Trajectory:
-    return Trajectory(*(np.load(stage.path(f"{name}.npy")) for name in ("positions", "F", "times")))
-
-
-def save_video(folder: Path, video: RenderedVideo) -> None:
-    for name in VIDEO_ARRAYS:
-        array = getattr(video, name)
-        if array is not None:
-            np.save(folder / f"{name}.npy", array)
-
-
-def load_video(stage: Stage, camera: Camera) -> RenderedVideo:
-    paths = {name: stage.path(f"{name}.npy") for name in VIDEO_ARRAYS}
-    arrays = {name: np.load(path) for name, path in paths.items() if path.exists()}
-    return RenderedVideo(camera, **arrays, key=stage.key)
-
-
 def camera_key(camera: Camera) -> dict[str, Any]:
     """What of a camera changes its picture."""
     return {
@@ -331,12 +348,3 @@ def refiners_of(take: Take, through_round: int) -> list[Refiner]:
             made[key] = registry.load("refiner", spec.name)(**spec.options)
         refiners.append(made[key])
     return refiners
-
-
-def _save_memory(folder: Path, memory: Memory) -> None:
-    np.savez(folder / "memory.npz", **memory)  # type: ignore[arg-type]  # numpy types the keywords as allow_pickle
-
-
-def _load_memory(stage: Stage) -> Memory:
-    with np.load(stage.path("memory.npz"), allow_pickle=False) as data:
-        return {name: data[name] for name in data.files}

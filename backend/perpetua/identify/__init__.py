@@ -1,0 +1,6 @@
+"""What physics would have made a round's correction unnecessary: stiffness, friction, viscosity and a wind, from corrected motion.
+
+quantities.py      what can be found out of a scene, and a scene with other values of it
+least_squares.py   Gauss-Newton with few simulations: secant slopes, a prior, robust weights
+identify.py        compares simulations with the corrected motion, and says what was found
+"""

@@ -1,0 +1,171 @@
+"""From a round's corrected motion to the physics that would have made the correction unnecessary.
+
+The round is simulated again from its own start with other values, and what is compared is where particles are from frame to frame:
+with the corrected motion, weighed by how far its videos were believed. Nothing is compiled anew for other numbers (but for
+rigid bodies), so a round costs about its own simulation times the number of quantities and a few.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from perpetua.errors import SimulationError
+from perpetua.identify.least_squares import Fit, Prior, fit
+from perpetua.identify.quantities import (
+    UNITS,
+    Known,
+    Quantity,
+    quantities_of,
+    start_of,
+    value_of,
+)
+from perpetua.progress import Progress
+from perpetua.scene.scene import Scene
+from perpetua.scene.trajectory import Trajectory
+from perpetua_protocol.cache import Finding, Suggestion
+
+Simulate = Callable[[Known, Progress], Trajectory]
+"""The round from its own start with what is assumed known; raises ``SimulationError``."""
+
+MORE_CALLS = 12
+"""Simulations beyond two a quantity, at most."""
+PARTICLES = 600
+"""That are compared of each round, at most about."""
+NOISE = 0.05
+"""Of a corrected place along an axis, in particle spacings, however good the fit."""
+INDEPENDENT = 16
+"""Regions of a soft body that the videos show to move independently; a rigid body has two (its place and its turn)."""
+LEAST_EXPLAINED = 0.1
+"""A smaller share of the correction is no reason to doubt the take's physics."""
+DOUBT = 0.3
+"""Share of a quantity's first uncertainty that no fit takes away, for the simulator is not the world either."""
+
+
+@dataclass(frozen=True)
+class Identified:
+    """suggestion: for the artist; without findings if the physics of the take explains the motion as well. known: for the next
+    rounds, if accepted."""
+
+    suggestion: Suggestion
+    known: Known
+
+
+def identify(
+    scene: Scene,
+    known: Known,
+    corrected: Trajectory,
+    knots: int,
+    belief: NDArray,
+    simulate: Simulate,
+    progress: Progress,
+) -> Identified:
+    """Values of the scene's physics with which ``simulate`` comes nearest to ``corrected``.
+
+    known: what earlier rounds found, where this one begins.  knots: of the correction, after the first.  belief: [T + 1] in
+    (0, 1], how far the videos were believed in each frame, or of size 0.  Raises ``Cancelled``.
+    """
+    quantities = quantities_of(scene)
+    nothing = Identified(Suggestion(), known)
+    if not quantities:
+        return nothing
+    chosen = np.unique(np.linspace(0, len(scene.particles) - 1, PARTICLES).round().astype(int))
+    wanted = corrected.positions[1:, chosen].astype(np.float64)
+    trusted = np.ones(corrected.frames) if belief.size == 0 else np.asarray(belief, np.float64)
+    weights = np.repeat(trusted[1:], len(chosen))
+    most = 2 * len(quantities) + MORE_CALLS
+    calls = 0
+
+    def residual(x: NDArray[np.float64]) -> NDArray[np.float64] | None:
+        nonlocal calls
+        number, calls = calls, calls + 1
+
+        def report(_: str, fraction: float, text: str) -> None:
+            progress((number + fraction) / (most + 1), f"simulation {number + 1} of at most {most + 1}")
+
+        try:
+            trajectory = simulate(_known(quantities, x), Progress(report, progress.cancelled))
+        except SimulationError:
+            return None  # these values are impossible, which is an answer
+        return (trajectory.positions[1:, chosen] - wanted).reshape(-1, 3)
+
+    mean, spread = start_of(quantities, known)
+    prior = Prior(
+        mean,
+        spread,
+        np.array([q.low for q in quantities]),
+        np.array([q.high for q in quantities]),
+        np.array([q.step for q in quantities]),
+        np.array([index if q.body is not None else -1 for index, q in enumerate(quantities)]),
+    )
+    independent = float(knots) * sum(2 if b.material.is_rigid else INDEPENDENT for b in scene.bodies)
+    found = fit(residual, prior, weights, independent, (NOISE * scene.spacing) ** 2, most)
+    if found is None:
+        return nothing
+    return Identified(_suggestion(scene, quantities, mean, found), _learnt(quantities, found))
+
+
+def _known(quantities: list[Quantity], x: NDArray) -> Known:
+    return Known({q.key: float(v) for q, v in zip(quantities, x, strict=True)})
+
+
+def _learnt(quantities: list[Quantity], found: Fit) -> Known:
+    """What the next round begins with."""
+    spread = {
+        q.key: math.hypot(float(s), DOUBT * q.spread) for q, s in zip(quantities, found.spread, strict=True)
+    }
+    return Known(_known(quantities, found.x).x, spread)
+
+
+def _suggestion(scene: Scene, quantities: list[Quantity], mean: NDArray, found: Fit) -> Suggestion:
+    explains = 1 - found.after / found.before if found.before > 0 else 0.0
+    if explains < LEAST_EXPLAINED:
+        return Suggestion(explains=max(0.0, explains), simulations=found.calls)
+    findings = []
+    fitted = {
+        q.key: (q, float(x), float(s)) for q, x, s in zip(quantities, found.x, found.spread, strict=True)
+    }
+    for quantity, x, spread in fitted.values():
+        if x == 0 or quantity.name in ("wind_x", "wind_y"):
+            continue
+        name = "" if quantity.body is None else scene.bodies[quantity.body].name
+        low, high = max(x - spread, quantity.low), min(x + spread, quantity.high)
+        findings.append(
+            Finding(
+                name,
+                quantity.name,
+                value_of(quantity, x),
+                value_of(quantity, low),
+                value_of(quantity, high),
+                value_of(quantity, 0.0),
+                UNITS[quantity.name],
+            )
+        )
+    if "wind_x" in fitted:
+        findings += _wind(fitted["wind_x"][1:], fitted["wind_y"][1:])
+    return Suggestion(findings, explains, found.calls)
+
+
+def _wind(along: tuple[float, float], across: tuple[float, float]) -> list[Finding]:
+    """The wind, if there clearly is one, from x and standard deviation along both axes."""
+    strength, spread = math.hypot(along[0], across[0]), math.hypot(along[1], across[1])
+    if strength == 0:
+        return []
+    direction = (along[0] / strength, across[0] / strength, 0.0)
+    low, high = max(0.0, strength - spread), strength + spread
+    return [Finding("", "wind", strength, low, high, 0.0, UNITS["wind"], direction)]
+
+
+def sentence(finding: Finding) -> str:
+    """A finding in words."""
+    what = finding.quantity.replace("_", " ").replace("youngs", "Young's")
+    where = f"'{finding.object}': " if finding.object else ""
+    unit = f" {finding.unit}" if finding.unit else ""
+    text = f"{where}{what} {finding.value:.3g}{unit} ({finding.low:.3g} to {finding.high:.3g}) where the take has {finding.taken:.3g}"
+    if finding.direction is not None:
+        text += f", towards ({finding.direction[0]:.2f}, {finding.direction[1]:.2f}, 0)"
+    return text
