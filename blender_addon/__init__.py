@@ -10,10 +10,17 @@ import bpy
 from . import (
     backend_process,
     bake,
+    log,
     operators_bake,
+    operators_cameras,
+    operators_files,
     operators_forces,
+    operators_lists,
+    operators_rounds,
     operators_scene,
-    panel,
+    overlay,
+    panels,
+    picture_so_far,
     playback,
     preferences,
     properties,
@@ -29,8 +36,12 @@ CLASSES = (
     splat_engine.PerpetuaSplatEngine,
     *operators_scene.CLASSES,
     *operators_forces.CLASSES,
+    *operators_cameras.CLASSES,
+    *operators_rounds.CLASSES,
     *operators_bake.CLASSES,
-    *panel.CLASSES,
+    *operators_lists.CLASSES,
+    *operators_files.CLASSES,
+    *panels.CLASSES,
 )
 
 
@@ -38,18 +49,23 @@ def register() -> None:
     for made in CLASSES:
         bpy.utils.register_class(made)
     bpy.types.Scene.perpetua = bpy.props.PointerProperty(type=properties.PerpetuaSettings)
+    log.start(preferences.log_level())
     bake.register()
     playback.start()
     splat_viewport.start()
+    overlay.start()
 
 
 def unregister() -> None:
     bake.unregister()
     backend_process.stop()
+    overlay.stop()
     splat_viewport.stop()
     playback.stop()
+    picture_so_far.forget()
     splat_layers.forget()
     splat_shader.forget()
+    log.stop()
     del bpy.types.Scene.perpetua
     for made in reversed(CLASSES):
         bpy.utils.unregister_class(made)

@@ -14,10 +14,11 @@ import bpy
 from bpy.app.handlers import persistent
 
 from perpetua_protocol.client import Client, new_job_id
-from perpetua_protocol.errors import JobFailed, ProtocolError
+from perpetua_protocol.errors import JobConflict, JobFailed, ProtocolError
 from perpetua_protocol.keys import read_connection
 from perpetua_protocol.link import Pending, is_loopback
 from perpetua_protocol.messages import (
+    FINISHED,
     BakeRequest,
     Event,
     Files,
@@ -28,7 +29,7 @@ from perpetua_protocol.messages import (
 )
 from perpetua_protocol.transfer import Manifest, Transfer
 
-from . import playback, preferences, session
+from . import dependencies, log, picture_so_far, playback, preferences, redraw, round_status, session
 from .errors import EXPECTED, AddonError
 from .kept_cache import KeptCache
 from .reconstruction import import_reconstruction
@@ -43,11 +44,16 @@ CLIENT_NAME = "Perpetua for Blender"
 class Bake:
     """One job on the backend, for one scene. Made by ``start``."""
 
-    def __init__(self, client: Client, job_id: str, scene: bpy.types.Scene, folder: Path) -> None:
+    def __init__(
+        self, client: Client, job_id: str, scene: bpy.types.Scene, folder: Path, made_from: list[str]
+    ) -> None:
+        """made_from: digests of what the reconstruction and each round are baked from (``dependencies``)."""
         self.client = client
         self.job_id = job_id
         self.folder = folder
         self.cancelled = False
+        self.paused = False
+        self._made_from = made_from
         self._scene_uid = scene.session_uid
         self._ended: StateChanged | None = None
         self._files_wanted = False
@@ -99,6 +105,12 @@ class Bake:
         session.current().text = "cancelling"
         self.client.cancel(self.job_id)
 
+    def pause(self) -> None:
+        """Ask the backend to stop the job, to go on later (``resume``) with the stage it was in."""
+        self.cancel()
+        self.paused = True
+        session.current().text = "pausing"
+
     def close(self) -> None:
         """Let go of the connection; the job itself goes on."""
         if self._transfer is not None:
@@ -114,8 +126,8 @@ class Bake:
             state.eta_s, state.elapsed_s = event.eta_s, event.elapsed_s
         elif isinstance(event, RoundReady):
             self._ready_round, self._files_wanted = event.round, True
-        elif event.state in ("done", "failed", "cancelled", "interrupted"):
-            self._ended = event
+        else:  # one that was interrupted and submitted again has such a state in its past
+            self._ended = event if event.state in FINISHED else None
 
     def _fetch(self, budget_s: float) -> bool:
         """Go on with bringing files. True when a whole cache has just arrived."""
@@ -135,20 +147,35 @@ class Bake:
 
     def _play(self) -> None:
         scene = self.scene
-        playback.attach(scene, self.folder)
+        round_status.note(self.folder, playback.attach(scene, self.folder), self._made_from)
         if session.current().rounds_ready < 0:
             import_reconstruction(scene)
         session.current().rounds_ready = self._manifest_round
+        if not bpy.app.background:
+            session.current().picture = picture_so_far.update(scene)
 
     def _finish(self, ended: StateChanged) -> None:
+        log.LOG.info("bake %s: %s %s", self.job_id, ended.state, ended.text)
         if ended.state == "cancelled":
             self.cancelled = True
-            session.current().sentence = "Cancelled; finished rounds are kept."
+            session.current().sentence = (
+                "Paused; Resume goes on where it was."
+                if self.paused
+                else "Cancelled; finished rounds are kept."
+            )
+            if not self.paused:
+                self._forget_job()
         elif ended.state == "done":
             self._done = True
             self._before.forget()
+            self._forget_job()
         else:
             raise JobFailed(ended.text or "The bake ended without saying why; see the backend's log.")
+
+    def _forget_job(self) -> None:
+        """Nothing is left to resume."""
+        if self._scene_is_there:
+            self.scene.perpetua.job, self.scene.perpetua.job_rounds = "", 0
 
 
 _running: Bake | None = None
@@ -159,24 +186,61 @@ def start(scene: bpy.types.Scene, through_round: int) -> Bake:
 
     Raises ``AddonError`` or a protocol error with a sentence: nothing baking yet, no backend, an impossible take.
     """
+    return _send(scene, through_round, new_job_id())
+
+
+def resume(scene: bpy.types.Scene) -> Bake:
+    """Go on with the bake that was paused, failed, or left running when its file was closed. Raises as ``start``."""
+    if not can_resume(scene):
+        raise AddonError("No bake was paused; press Bake.")
+    settings = scene.perpetua
+    return _send(scene, min(settings.job_rounds - 1, len(settings.rounds)), settings.job or new_job_id())
+
+
+def can_resume(scene: bpy.types.Scene) -> bool:
+    """Whether a bake of the scene did not come to its end and none runs now."""
+    return _running is None and scene.perpetua.job_rounds > 0
+
+
+def _send(scene: bpy.types.Scene, through_round: int, job_id: str) -> Bake:
     global _running
     if _running is not None:
         raise AddonError("A bake is running already; wait for it or cancel it.")
     take = build_take(scene, through_round)
+    made_from = dependencies.fingerprints(scene)
     picture = picture_path(scene).read_bytes()
+    request = BakeRequest(take, through_round, hashlib.sha256(picture).hexdigest())
     client = connect()
     try:
-        client.hello(CLIENT_NAME)
-        job_id = new_job_id()
-        client.submit(job_id, BakeRequest(take, through_round, hashlib.sha256(picture).hexdigest()), picture)
+        welcome = client.hello(CLIENT_NAME)
+        job_id = _submit(client, job_id, request, picture)
     except ProtocolError:
         client.close()
         raise
     session.reset()
+    session.current().refiners = welcome.refiners
     session.current().baking = True
     session.current().text = "waiting for the backend"
-    _running = Bake(client, job_id, scene, bake_folder(scene))
+    # one more than the rounds, so that 0 is none: a reconstruction can be resumed too
+    scene.perpetua.job, scene.perpetua.job_rounds = job_id, through_round + 1
+    _running = Bake(client, job_id, scene, bake_folder(scene), made_from)
+    log.LOG.info(
+        "bake %s of '%s' through round %d into %s", job_id, take.name, through_round, _running.folder
+    )
     return _running
+
+
+def _submit(client: Client, job_id: str, request: BakeRequest, picture: bytes) -> str:
+    """Submit a request, under a new id where the one given stopped or was for another take. Returns the id."""
+    try:
+        stopped = client.submit(job_id, request, picture).state in ("cancelled", "failed")
+    except JobConflict:
+        stopped = True
+    if stopped:
+        client.unwatch(job_id)
+        job_id = new_job_id()
+        client.submit(job_id, request, picture)
+    return job_id
 
 
 def connect() -> Client:
@@ -197,7 +261,7 @@ def bake_folder(scene: bpy.types.Scene) -> Path:
     name = bpy.path.clean_name(settings.take_name) or "take"
     if bpy.data.filepath:
         return playback.resolve(f"//cache/{name}")
-    return Path(bpy.utils.extension_path_user(__package__, path=f"cache/{name}", create=True)).resolve()
+    return preferences.cache_root() / name
 
 
 def running() -> Bake | None:
@@ -257,17 +321,7 @@ def _tick() -> float | None:
         session.current().sentence = str(error)
     if finished:
         end()
-    _redraw()
+    redraw.sidebars()
     if finished:
         return None
     return TICK_S if _running.idle else BUDGET_S
-
-
-def _redraw() -> None:
-    """Draw the sidebars anew; the views themselves follow when splats are written."""
-    for window in bpy.context.window_manager.windows:
-        for area in window.screen.areas:
-            if area.type in {"VIEW_3D", "IMAGE_EDITOR"}:
-                for region in area.regions:
-                    if region.type == "UI":
-                        region.tag_redraw()

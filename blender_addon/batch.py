@@ -19,7 +19,11 @@ def bake_and_wait(scene: bpy.types.Scene, through_round: int) -> None:
 
     Raises ``AddonError`` or a protocol error with a sentence when the bake fails, is cancelled or loses its backend.
     """
-    job = bake.start(scene, through_round)
+    follow(bake.start(scene, through_round))
+
+
+def follow(job: bake.Bake) -> None:
+    """Wait for the end of a bake under way, printing what happens. Raises as ``bake_and_wait``."""
     shown, stage, printed = "", "", 0.0
     try:
         while not job.step(WAIT_S):

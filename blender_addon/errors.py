@@ -10,7 +10,7 @@ import bpy
 
 from perpetua_protocol.errors import ProtocolError
 
-from . import session
+from . import log, session
 
 
 class AddonError(Exception):
@@ -38,6 +38,7 @@ class PerpetuaOperator:
         try:
             self.act(context)
         except EXPECTED as error:
+            log.LOG.warning("%s: %s", type(self).__name__, error)
             session.current().sentence = str(error)
             self.report({"ERROR"}, str(error))  # type: ignore[attr-defined]
             return {"CANCELLED"}

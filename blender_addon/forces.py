@@ -1,7 +1,7 @@
-"""Forces as empties: Blender's own wind field, and a push in newtons along the empty's arrow (its local +Z).
+"""Actions as objects in the scene: made, recognised, and their numbers read.
 
-A force acts from frame ``perpetua_start`` to ``perpetua_end`` of the scene's timeline. Strength (wind, m/s) and
-``perpetua_force`` (push, N) can be keyed, and the empties can be moved, turned and animated like anything else.
+A force acts from frame ``perpetua_start`` to ``perpetua_end`` of the scene's timeline. Its strength can be keyed, and its
+object can be moved, turned, parented and animated like anything else; a direction is the object's local +Z.
 """
 
 from __future__ import annotations
@@ -13,68 +13,89 @@ import bpy
 from mathutils import Vector
 
 from .errors import AddonError
+from .force_kinds import BY_FIELD, FORCE, KIND, KINDS, REACH, WINDOW, Kind, Number
 
-START, END = "perpetua_start", "perpetua_end"
-FORCE, REACH, DRAG = "perpetua_force", "perpetua_reach", "perpetua_drag"
-DEFAULT_DRAG = 2.0
-"""1/s, how quickly matter takes up the air's velocity."""
-WIND_SIZE_M = 0.05
-"""Size of a wind's empty in the viewport."""
+FIELD_SIZE_M = 0.05
+"""Size of a field's empty in the viewport."""
+UP = Vector((0.0, 0.0, 1.0))
+"""An unturned empty's direction."""
+FADE_POWER = 0.0
+"""A new field reaches everywhere alike; its reach is limited with a maximum distance."""
 
 
-def new_wind(
+def new_force(
+    kind: Kind,
     name: str,
     location: Vector,
     direction: Vector,
-    speed: float,
     window: tuple[int, int],
     into: bpy.types.Collection,
 ) -> bpy.types.Object:
-    """An empty with Blender's WIND field; its strength is the air's speed in m/s."""
-    if bpy.context.mode != "OBJECT":
-        raise AddonError("A wind can only be added in Object Mode; leave this mode first (Tab).")
-    if bpy.app.background and bpy.context.scene.rigidbody_world is None:
-        # without one, Blender 4.5 fills the console with complaints once a field is keyed; an empty one does nothing
-        bpy.ops.rigidbody.world_add()
-    # only the operator gives an empty a field
-    bpy.ops.object.effector_add(type="WIND", radius=WIND_SIZE_M, location=location)
-    made = bpy.context.view_layer.objects.active
+    """An empty that carries ``kind`` with its usual numbers. ``window``: frames of the timeline it acts in.
+
+    Raises ``AddonError`` for a field outside Object Mode, the only mode in which Blender can make one.
+    """
+    made = _field_empty(kind, location) if kind.field else _plain_empty(kind, name, location, into)
     made.name = name
-    made.field.strength = speed
-    _set(made, DRAG, DEFAULT_DRAG, "How quickly matter takes up the air's velocity, 1/s", 0.0, 100.0)
-    _finish(made, direction, window, into)
+    made.rotation_euler = UP.rotation_difference(direction).to_euler()
+    for collection in made.users_collection:
+        if collection != into:
+            collection.objects.unlink(made)
+    if made.name not in into.objects:
+        into.objects.link(made)
+    mark(made, kind, window)
     return made
 
 
-def new_push(
-    name: str,
-    location: Vector,
-    direction: Vector,
-    newtons: float,
-    reach: float,
-    window: tuple[int, int],
-    into: bpy.types.Collection,
-) -> bpy.types.Object:
-    """An arrow empty that pushes with ``newtons`` over a ball of radius ``reach`` [m] around it."""
-    made = bpy.data.objects.new(name, None)
-    into.objects.link(made)
-    made.location = location
-    made.empty_display_type = "SINGLE_ARROW"
-    made.empty_display_size = reach
-    _set(made, FORCE, newtons, "Force over the whole ball, N", 0.0, 10_000.0)
-    _set(made, REACH, reach, "Radius of the ball it acts in, m", 0.0001, 10.0)
-    _finish(made, direction, window, into)
-    return made
+def mark(carrier: bpy.types.Object, kind: Kind, window: tuple[int, int]) -> None:
+    """Give an object the numbers of ``kind`` that it lacks, and the frames it acts in."""
+    if not kind.field:
+        carrier[KIND] = kind.name
+    for entry in kind.own:
+        if entry.name not in carrier:
+            set_number(carrier, entry, entry.default)
+    for entry, frame in zip(WINDOW, window, strict=True):
+        set_number(carrier, entry, frame)
 
 
-def is_wind(force: bpy.types.Object) -> bool:
-    """Whether an object carries Blender's wind field."""
-    return force.field is not None and force.field.type == "WIND"
+def unmark(carrier: bpy.types.Object) -> None:
+    """Take away from an artist's own object what ``mark`` gave it."""
+    for name in [name for name, _ in carrier.items() if name.startswith("perpetua_")]:
+        del carrier[name]
 
 
-def is_push(force: bpy.types.Object) -> bool:
-    """Whether an object carries a push."""
-    return FORCE in force
+def kind_of(carrier: bpy.types.Object) -> Kind:
+    """The kind an object carries. Raises ``AddonError`` when it carries none."""
+    field = carrier.field
+    if field is not None and field.type in BY_FIELD:
+        return BY_FIELD[field.type]
+    if carrier.get(KIND) in KINDS:
+        return KINDS[carrier[KIND]]
+    if FORCE in carrier:  # files from before kinds were named
+        return KINDS["push"]
+    raise AddonError(
+        f"'{carrier.name}' carries no force any more; remove it from the list, or add a force with the buttons above it."
+    )
+
+
+def set_strength(carrier: bpy.types.Object, kind: Kind, value: float) -> None:
+    """Set the number that says how strong it is."""
+    if kind.strength is None:
+        return
+    if kind.field:
+        setattr(carrier.field, kind.strength.name, value)
+    else:
+        carrier[kind.strength.name] = value
+
+
+def set_reach(carrier: bpy.types.Object, kind: Kind, metres: float) -> None:
+    """Limit where it acts to ``metres`` around it. A field that has no limit keeps none with 0; so does a pin."""
+    if kind.field:
+        carrier.field.use_max_distance = metres > 0
+        carrier.field.distance_max = metres
+    elif REACH in carrier:
+        carrier[REACH] = metres
+        carrier.empty_display_size = metres or FIELD_SIZE_M
 
 
 def number(force: bpy.types.Object, name: str, default: float | None = None) -> float:
@@ -97,25 +118,33 @@ def finite(force: bpy.types.Object, what: str, values: Iterable[float]) -> tuple
     return checked
 
 
-def direction_of(force: bpy.types.Object) -> tuple[float, float, float]:
-    """Unit vector of an evaluated empty's local +Z, where wind blows and a push goes."""
-    x, y, z = force.matrix_world.col[2].xyz.normalized()
-    return (x, y, z)
+def set_number(carrier: bpy.types.Object, entry: Number, value: float) -> None:
+    """Set a custom property, with its tooltip and its limits."""
+    carrier[entry.name] = value
+    low, high = (int(entry.low), int(entry.high)) if isinstance(value, int) else (entry.low, entry.high)
+    carrier.id_properties_ui(entry.name).update(description=entry.text, min=low, max=high)  # type: ignore[arg-type]
 
 
-def _finish(
-    made: bpy.types.Object, direction: Vector, window: tuple[int, int], into: bpy.types.Collection
-) -> None:
-    made.rotation_euler = direction.to_track_quat("Z", "Y").to_euler()
-    _set(made, START, window[0], "First frame it acts in", -1_000_000, 1_000_000)
-    _set(made, END, window[1], "Frame it stops at", -1_000_000, 1_000_000)
-    for collection in made.users_collection:
-        if collection != into:
-            collection.objects.unlink(made)
-    if made.name not in into.objects:
-        into.objects.link(made)
+def _field_empty(kind: Kind, location: Vector) -> bpy.types.Object:
+    if bpy.context.mode != "OBJECT":
+        raise AddonError(f"A {kind.name} can only be added in Object Mode; leave this mode first (Tab).")
+    if bpy.app.background and bpy.context.scene.rigidbody_world is None:
+        # without one, Blender 4.5 fills the console with complaints once a field is keyed; an empty one does nothing
+        bpy.ops.rigidbody.world_add()
+    # only the operator gives an empty a field
+    bpy.ops.object.effector_add(type=kind.field, radius=FIELD_SIZE_M, location=location)
+    made = bpy.context.view_layer.objects.active
+    made.field.falloff_power = FADE_POWER
+    for entry in kind.fields:
+        value = entry.default
+        setattr(made.field, entry.name, int(value) if entry.name == "seed" else value)
+    return made
 
 
-def _set(made: bpy.types.Object, name: str, value: float, text: str, low: float, high: float) -> None:
-    made[name] = value
-    made.id_properties_ui(name).update(description=text, min=low, max=high)  # type: ignore[arg-type]
+def _plain_empty(kind: Kind, name: str, location: Vector, into: bpy.types.Collection) -> bpy.types.Object:
+    made = bpy.data.objects.new(name, None)
+    into.objects.link(made)
+    made.location = location
+    made.empty_display_type = kind.display
+    made.empty_display_size = FIELD_SIZE_M
+    return made

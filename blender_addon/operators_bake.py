@@ -8,9 +8,9 @@ import bpy
 from bpy.props import BoolProperty, IntProperty, StringProperty
 
 from . import backend_process, bake, playback
-from .batch import bake_and_wait
+from .batch import bake_and_wait, follow
 from .errors import AddonError, PerpetuaOperator
-from .reconstruction import import_reconstruction
+from .reconstruction import import_reconstruction, match_picture
 from .render_views import render_views
 
 ALL_ROUNDS = -1
@@ -49,22 +49,39 @@ class PERPETUA_OT_stop_backend(PerpetuaOperator, bpy.types.Operator):
         backend_process.stop()
 
 
+def _bake(scene: bpy.types.Scene, through_round: int) -> None:
+    """Bake from Blender's timers, or at once where they do not run."""
+    if bpy.app.background:
+        bake_and_wait(scene, through_round)
+        return
+    bake.start(scene, through_round)
+    bake.start_timer()
+
+
+class PERPETUA_OT_reconstruct(PerpetuaOperator, bpy.types.Operator):
+    """Turn the picture into a scene of splats: frame 0"""
+
+    bl_idname = "perpetua.reconstruct"
+    bl_label = "Reconstruct"
+    bl_options = {"REGISTER"}  # noqa: RUF012
+
+    def act(self, context: bpy.types.Context) -> None:
+        _bake(context.scene, 0)
+
+
 class PERPETUA_OT_bake(PerpetuaOperator, bpy.types.Operator):
-    """Bake the rounds; finished ones play while later ones bake"""
+    """Bake the rounds; finished ones play while later ones bake, and what has not changed is not baked again"""
 
     bl_idname = "perpetua.bake"
     bl_label = "Bake"
     bl_options = {"REGISTER"}  # noqa: RUF012
 
-    through_round: IntProperty(name="Through Round", description="-1 is all", default=ALL_ROUNDS, min=-1)  # type: ignore[valid-type]
+    through_round: IntProperty(  # type: ignore[valid-type]
+        name="Through Round", description="The last round to bake; -1 is all", default=ALL_ROUNDS, min=-1
+    )
 
     def act(self, context: bpy.types.Context) -> None:
-        through = _through(context.scene, self.through_round)
-        if bpy.app.background:
-            bake_and_wait(context.scene, through)
-            return
-        bake.start(context.scene, through)
-        bake.start_timer()
+        _bake(context.scene, _through(context.scene, self.through_round))
 
 
 class PERPETUA_OT_bake_and_wait(PerpetuaOperator, bpy.types.Operator):
@@ -74,7 +91,9 @@ class PERPETUA_OT_bake_and_wait(PerpetuaOperator, bpy.types.Operator):
     bl_label = "Bake and Wait"
     bl_options = {"REGISTER"}  # noqa: RUF012
 
-    through_round: IntProperty(name="Through Round", description="-1 is all", default=ALL_ROUNDS, min=-1)  # type: ignore[valid-type]
+    through_round: IntProperty(  # type: ignore[valid-type]
+        name="Through Round", description="The last round to bake; -1 is all", default=ALL_ROUNDS, min=-1
+    )
 
     def act(self, context: bpy.types.Context) -> None:
         bake_and_wait(context.scene, _through(context.scene, self.through_round))
@@ -94,13 +113,47 @@ class PERPETUA_OT_cancel(PerpetuaOperator, bpy.types.Operator):
         job.cancel()
 
 
+class PERPETUA_OT_pause(PerpetuaOperator, bpy.types.Operator):
+    """Stop the bake for now; Resume goes on with the stage it is in, also after Blender was closed"""
+
+    bl_idname = "perpetua.pause"
+    bl_label = "Pause Bake"
+    bl_options = {"REGISTER"}  # noqa: RUF012
+
+    def act(self, context: bpy.types.Context) -> None:
+        job = bake.running()
+        if job is None:
+            raise AddonError("Nothing is baking.")
+        job.pause()
+
+
+class PERPETUA_OT_resume(PerpetuaOperator, bpy.types.Operator):
+    """Go on with the bake that was paused, failed, or left running when its file was closed"""
+
+    bl_idname = "perpetua.resume"
+    bl_label = "Resume Bake"
+    bl_options = {"REGISTER"}  # noqa: RUF012
+
+    def act(self, context: bpy.types.Context) -> None:
+        job = bake.resume(context.scene)
+        if bpy.app.background:
+            follow(job)
+            return
+        bake.start_timer()
+
+
 class PERPETUA_OT_load_cache(PerpetuaOperator, bpy.types.Operator):
     """Play a baked cache folder, with its cameras"""
 
     bl_idname = "perpetua.load_cache"
     bl_label = "Load Cache"
 
-    directory: StringProperty(subtype="DIR_PATH", options={"PATH_SUPPORTS_BLEND_RELATIVE"})  # type: ignore[valid-type]
+    directory: StringProperty(  # type: ignore[valid-type]
+        name="Folder",
+        description="The folder that holds the cache's meta.json",
+        subtype="DIR_PATH",
+        options={"PATH_SUPPORTS_BLEND_RELATIVE"},
+    )
 
     def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
         context.window_manager.fileselect_add(self)
@@ -113,6 +166,16 @@ class PERPETUA_OT_load_cache(PerpetuaOperator, bpy.types.Operator):
         import_reconstruction(context.scene)
 
 
+class PERPETUA_OT_match_picture(PerpetuaOperator, bpy.types.Operator):
+    """Show colours as the picture has them: view transform Standard, without a look, exposure or gamma"""
+
+    bl_idname = "perpetua.match_picture"
+    bl_label = "Match the Picture's Colours"
+
+    def act(self, context: bpy.types.Context) -> None:
+        match_picture(context.scene)
+
+
 class PERPETUA_OT_render_views(PerpetuaOperator, bpy.types.Operator):
     """Render every camera of the take over every round to round_<n>_<camera>.mp4 in a folder"""
 
@@ -120,7 +183,13 @@ class PERPETUA_OT_render_views(PerpetuaOperator, bpy.types.Operator):
     bl_label = "Render Views"
     bl_options = {"REGISTER"}  # noqa: RUF012
 
-    directory: StringProperty(subtype="DIR_PATH", options={"PATH_SUPPORTS_BLEND_RELATIVE"}, default="//views")  # type: ignore[valid-type]
+    directory: StringProperty(  # type: ignore[valid-type]
+        name="Folder",
+        description="Where the videos go",
+        subtype="DIR_PATH",
+        options={"PATH_SUPPORTS_BLEND_RELATIVE"},
+        default="//views",
+    )
     frames: BoolProperty(  # type: ignore[valid-type]
         name="PNG Frames",
         description="Also write every frame as a PNG, in a folder for each video",
@@ -140,9 +209,13 @@ class PERPETUA_OT_render_views(PerpetuaOperator, bpy.types.Operator):
 CLASSES = (
     PERPETUA_OT_start_backend,
     PERPETUA_OT_stop_backend,
+    PERPETUA_OT_reconstruct,
     PERPETUA_OT_bake,
     PERPETUA_OT_bake_and_wait,
+    PERPETUA_OT_pause,
+    PERPETUA_OT_resume,
     PERPETUA_OT_cancel,
     PERPETUA_OT_load_cache,
+    PERPETUA_OT_match_picture,
     PERPETUA_OT_render_views,
 )

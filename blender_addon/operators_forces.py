@@ -1,4 +1,4 @@
-"""Operators of the Forces, Cameras and Rounds panels."""
+"""Operators of the Forces panel: place an action of any kind, take over what is in the scene, say what it acts on."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from mathutils import Vector
 
 from . import forces, playback
 from .errors import AddonError, PerpetuaOperator
-from .properties import ROLES
-from .reconstruction import add_side_cameras, objects_centre
-from .take_builder import ORBIT_DEGREES, round_starts
+from .force_kinds import BY_FIELD, KINDS, Kind
+from .force_sampling import targets
+from .reconstruction import objects_centre
+from .take_builder import round_starts
 
-WIND_AWAY_M = 0.25
-"""How far from the objects' centre a new wind's empty stands."""
+KIND_ITEMS = tuple((kind.name, kind.label, kind.text, kind.icon, i) for i, kind in enumerate(KINDS.values()))
 
 
 def _window(scene: bpy.types.Scene, start: int, end: int) -> tuple[int, int]:
@@ -37,131 +37,203 @@ def _centre(scene: bpy.types.Scene) -> Vector:
     return scene.cursor.location.copy()
 
 
-def _direction(direction: tuple[float, float, float]) -> Vector:
-    vector = Vector(direction)
-    if vector.length == 0:
-        raise AddonError("The force has no direction; give it one that is not zero.")
-    return vector.normalized()
-
-
 def _list(scene: bpy.types.Scene, made: bpy.types.Object) -> None:
     entry = scene.perpetua.forces.add()
     entry.name, entry.object = made.name, made
-    scene.perpetua.force_index = len(scene.perpetua.forces) - 1
     for selected in list(bpy.context.view_layer.objects.selected):
         selected.select_set(False)
     made.select_set(True)
     bpy.context.view_layer.objects.active = made
+    scene.perpetua.force_index = len(scene.perpetua.forces) - 1
 
 
-class PERPETUA_OT_add_wind(PerpetuaOperator, bpy.types.Operator):
+def _active(context: bpy.types.Context, what: str) -> bpy.types.Object:
+    """The active object. Raises ``AddonError`` when there is none, or it is listed already."""
+    found = context.view_layer.objects.active
+    if found is None:
+        raise AddonError(f"No object is active; select {what} first.")
+    if any(entry.object == found for entry in context.scene.perpetua.forces):
+        raise AddonError(f"'{found.name}' is in the list already.")
+    return found
+
+
+class _Placed(PerpetuaOperator):
+    """What every operator that places an action asks for."""
+
+    location: FloatVectorProperty(  # type: ignore[valid-type]
+        name="Location", description="Where it acts; the objects' middle if not given", subtype="TRANSLATION"
+    )
+    start: IntProperty(  # type: ignore[valid-type]
+        name="Start",
+        description="First frame it acts in; the current round's where start and end are the same",
+    )
+    end: IntProperty(name="End", description="Frame it stops at")  # type: ignore[valid-type]
+
+    def place(
+        self,
+        context: bpy.types.Context,
+        kind: Kind,
+        name: str,
+        direction: tuple[float, float, float],
+        strength: float | None,
+        reach: float | None,
+    ) -> bpy.types.Object:
+        """An action of ``kind``, listed and selected. strength, reach: None leaves the kind's own."""
+        scene, way = context.scene, Vector(direction)
+        if way.length == 0:
+            raise AddonError("The force has no direction; give it one that is not zero.")
+        way.normalize()
+        location = Vector(self.location)
+        if not self.properties.is_property_set("location"):  # type: ignore[attr-defined]
+            location = _centre(scene) - kind.away_m * way
+        window = _window(scene, self.start, self.end)
+        if kind.name == "poke" and self.end <= self.start:  # a blow is over at once
+            start = max(window[0], min(scene.frame_current, window[1] - 1))
+            window = (start, start + 1)
+        made = forces.new_force(kind, name, location, way, window, playback.collection(scene))
+        if strength is not None:
+            forces.set_strength(made, kind, strength)
+        if reach is not None:
+            forces.set_reach(made, kind, reach)
+        _list(scene, made)
+        return made
+
+
+class PERPETUA_OT_add_force(_Placed, bpy.types.Operator):
+    """Place an action on the objects"""
+
+    bl_idname = "perpetua.add_force"
+    bl_label = "Add"
+
+    kind: EnumProperty(name="Kind", description="What it does", items=KIND_ITEMS)  # type: ignore[valid-type]
+    name: StringProperty(name="Name", description="Name of its object; the kind's if empty")  # type: ignore[valid-type]
+    direction: FloatVectorProperty(  # type: ignore[valid-type]
+        name="Direction",
+        description="Where its arrow points; the kind's usual one if not given",
+        subtype="XYZ",
+    )
+    strength: FloatProperty(  # type: ignore[valid-type]
+        name="Strength", description="How strong it is, in the kind's unit; its usual one if not given"
+    )
+    reach: FloatProperty(  # type: ignore[valid-type]
+        name="Reach", description="How far it acts; 0 is everywhere", unit="LENGTH", min=0.0
+    )
+
+    @classmethod
+    def description(cls, context: bpy.types.Context, properties: bpy.types.OperatorProperties) -> str:
+        return KINDS[properties.kind].text
+
+    def act(self, context: bpy.types.Context) -> None:
+        kind = KINDS[self.kind]
+        if kind.name == "collider":
+            self._use_mesh(context, kind)
+            return
+        given = self.properties.is_property_set
+        self.place(
+            context,
+            kind,
+            self.name or kind.label,
+            tuple(self.direction) if given("direction") else kind.direction,
+            self.strength if given("strength") else None,
+            self.reach if given("reach") else None,
+        )
+
+    def _use_mesh(self, context: bpy.types.Context, kind: Kind) -> None:
+        mesh = _active(context, "the mesh that shall be solid")
+        if mesh.type != "MESH":
+            raise AddonError(f"'{mesh.name}' is not a mesh; select the mesh that shall be solid.")
+        forces.mark(mesh, kind, _window(context.scene, self.start, self.end))
+        _list(context.scene, mesh)
+
+
+class PERPETUA_OT_add_wind(_Placed, bpy.types.Operator):
     """Add a wind: Blender's own wind field on an empty; its strength is the air's speed in m/s"""
 
     bl_idname = "perpetua.add_wind"
     bl_label = "Add Wind"
 
-    name: StringProperty(name="Name", default="Wind")  # type: ignore[valid-type]
-    location: FloatVectorProperty(name="Location", subtype="TRANSLATION", default=(0, 0, 0))  # type: ignore[valid-type]
-    direction: FloatVectorProperty(name="Direction", subtype="XYZ", default=(1, 0, 0))  # type: ignore[valid-type]
-    strength: FloatProperty(name="Speed", description="m/s", default=3.0, min=0.0, soft_max=40.0)  # type: ignore[valid-type]
+    name: StringProperty(name="Name", description="Name of its object", default="Wind")  # type: ignore[valid-type]
+    direction: FloatVectorProperty(  # type: ignore[valid-type]
+        name="Direction", description="Where the air goes", subtype="XYZ", default=(1, 0, 0)
+    )
+    strength: FloatProperty(  # type: ignore[valid-type]
+        name="Speed", description="How fast the air moves, m/s", default=3.0, min=0.0, soft_max=40.0
+    )
     reach: FloatProperty(  # type: ignore[valid-type]
         name="Reach", description="Radius it fills; 0 is everywhere", unit="LENGTH", default=0.0, min=0.0
     )
-    start: IntProperty(name="Start", description="First frame; start = end takes the round's")  # type: ignore[valid-type]
-    end: IntProperty(name="End")  # type: ignore[valid-type]
 
     def act(self, context: bpy.types.Context) -> None:
-        scene = context.scene
-        direction = _direction(self.direction)
-        location = Vector(self.location)
-        if not self.properties.is_property_set("location"):
-            location = _centre(scene) - WIND_AWAY_M * direction
-        window = _window(scene, self.start, self.end)
-        made = forces.new_wind(
-            self.name, location, direction, self.strength, window, playback.collection(scene)
-        )
-        if self.reach > 0:
-            made.field.use_max_distance, made.field.distance_max = True, self.reach
-        _list(scene, made)
+        self.place(context, KINDS["wind"], self.name, self.direction, self.strength, self.reach)
 
 
-class PERPETUA_OT_add_push(PerpetuaOperator, bpy.types.Operator):
+class PERPETUA_OT_add_push(_Placed, bpy.types.Operator):
     """Add a push: newtons over a ball of matter, along the arrow"""
 
     bl_idname = "perpetua.add_push"
     bl_label = "Add Push"
 
-    name: StringProperty(name="Name", default="Push")  # type: ignore[valid-type]
-    location: FloatVectorProperty(name="Location", subtype="TRANSLATION", default=(0, 0, 0))  # type: ignore[valid-type]
-    direction: FloatVectorProperty(name="Direction", subtype="XYZ", default=(0, 0, -1))  # type: ignore[valid-type]
-    force: FloatProperty(name="Force", description="N", default=5.0, min=0.0, soft_max=100.0)  # type: ignore[valid-type]
-    reach: FloatProperty(name="Reach", unit="LENGTH", default=0.03, min=0.0001)  # type: ignore[valid-type]
-    start: IntProperty(name="Start", description="First frame; start = end takes the round's")  # type: ignore[valid-type]
-    end: IntProperty(name="End")  # type: ignore[valid-type]
+    name: StringProperty(name="Name", description="Name of its object", default="Push")  # type: ignore[valid-type]
+    direction: FloatVectorProperty(  # type: ignore[valid-type]
+        name="Direction", description="Where it pushes", subtype="XYZ", default=(0, 0, -1)
+    )
+    force: FloatProperty(  # type: ignore[valid-type]
+        name="Force", description="Force over the whole ball, N", default=5.0, min=0.0, soft_max=100.0
+    )
+    reach: FloatProperty(  # type: ignore[valid-type]
+        name="Reach", description="Radius of the ball", unit="LENGTH", default=0.03, min=0.0001
+    )
 
     def act(self, context: bpy.types.Context) -> None:
-        scene = context.scene
-        direction = _direction(self.direction)
-        location = Vector(self.location)
-        if not self.properties.is_property_set("location"):
-            location = _centre(scene)
-        window = _window(scene, self.start, self.end)
-        made = forces.new_push(
-            self.name, location, direction, self.force, self.reach, window, playback.collection(scene)
-        )
-        _list(scene, made)
+        self.place(context, KINDS["push"], self.name, self.direction, self.force, self.reach)
 
 
-class PERPETUA_OT_add_cameras(PerpetuaOperator, bpy.types.Operator):
-    """Add two side cameras on an orbit around the objects"""
+class PERPETUA_OT_use_force(PerpetuaOperator, bpy.types.Operator):
+    """Let the active object's own force field (wind, force, vortex, turbulence, drag) act on the take"""
 
-    bl_idname = "perpetua.add_cameras"
-    bl_label = "Add Side Cameras"
-
-    degrees: FloatProperty(name="Degrees", default=ORBIT_DEGREES, min=1.0, max=80.0)  # type: ignore[valid-type]
+    bl_idname = "perpetua.use_force"
+    bl_label = "Use Active Force Field"
 
     def act(self, context: bpy.types.Context) -> None:
-        add_side_cameras(context.scene, self.degrees)
+        carrier = _active(context, "the object with the force field")
+        its = carrier.field.type if carrier.field is not None else "NONE"
+        if its not in BY_FIELD:
+            raise AddonError(
+                f"'{carrier.name}' has no force field that Perpetua knows; give it one of "
+                f"{', '.join(kind.label for kind in BY_FIELD.values())} (Physics tab > Force Field)."
+            )
+        forces.mark(carrier, BY_FIELD[its], _window(context.scene, 0, 0))
+        _list(context.scene, carrier)
 
 
-class PERPETUA_OT_use_camera(PerpetuaOperator, bpy.types.Operator):
-    """Add the active camera object to the take's cameras"""
+class PERPETUA_OT_toggle_target(PerpetuaOperator, bpy.types.Operator):
+    """Let the force act on this object, or not; a force without any chosen acts on all"""
 
-    bl_idname = "perpetua.use_camera"
-    bl_label = "Use Active Camera"
+    bl_idname = "perpetua.toggle_target"
+    bl_label = "Acts on"
 
-    role: EnumProperty(name="Role", items=ROLES, default="side")  # type: ignore[valid-type]
-
-    def act(self, context: bpy.types.Context) -> None:
-        camera = context.view_layer.objects.active
-        if camera is None or camera.type != "CAMERA":
-            raise AddonError("The active object is not a camera; select a camera first.")
-        cameras = context.scene.perpetua.cameras
-        if any(entry.object == camera for entry in cameras):
-            raise AddonError(f"'{camera.name}' is one of the take's cameras already.")
-        entry = cameras.add()
-        entry.name, entry.object, entry.role = bpy.path.clean_name(camera.name), camera, self.role
-
-
-class PERPETUA_OT_add_round(PerpetuaOperator, bpy.types.Operator):
-    """Add a round to the take; the forces whose time lies in it act in it"""
-
-    bl_idname = "perpetua.add_round"
-    bl_label = "Add Round"
-
-    frames: IntProperty(name="Frames", min=1, max=100_000, default=36)  # type: ignore[valid-type]
+    index: IntProperty(name="Force", description="Its place in the list")  # type: ignore[valid-type]
+    name: StringProperty(name="Object", description="Name of the object")  # type: ignore[valid-type]
 
     def act(self, context: bpy.types.Context) -> None:
-        scene, settings = context.scene, context.scene.perpetua
-        settings.rounds.add().frames = self.frames
-        settings.round_index = len(settings.rounds) - 1
-        scene.frame_end = max(scene.frame_end if len(settings.rounds) > 1 else 0, playback.planned_end(scene))
+        settings = context.scene.perpetua
+        if not 0 <= self.index < len(settings.forces):
+            raise AddonError("There is no such force; choose one in the list.")
+        entry = settings.forces[self.index]
+        chosen = list(targets(entry))
+        if self.name in chosen:
+            chosen.remove(self.name)
+        elif self.name in settings.things:
+            chosen.append(self.name)
+        else:
+            raise AddonError(f"There is no object '{self.name}'; add it first.")
+        entry.targets = ", ".join(chosen)
 
 
 CLASSES = (
+    PERPETUA_OT_add_force,
     PERPETUA_OT_add_wind,
     PERPETUA_OT_add_push,
-    PERPETUA_OT_add_cameras,
-    PERPETUA_OT_use_camera,
-    PERPETUA_OT_add_round,
+    PERPETUA_OT_use_force,
+    PERPETUA_OT_toggle_target,
 )

@@ -1,44 +1,25 @@
-"""Operators of the Scene panel: the picture, its objects and clicks, and the reconstruction."""
+"""Operators of the Scene panel: the picture, its objects, their marks and parts."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import bpy
-from bpy.props import BoolProperty, EnumProperty, FloatProperty, IntProperty, StringProperty
+from bpy.props import (
+    BoolProperty,
+    EnumProperty,
+    FloatProperty,
+    FloatVectorProperty,
+    IntProperty,
+    StringProperty,
+)
 
-from . import bake, session
-from .batch import bake_and_wait
+from . import marking, session
 from .errors import AddonError, PerpetuaOperator
-from .properties import MATERIALS
-from .take_builder import picture_path
+from .materials import MATERIALS, PARAMETERS
 
-
-def picture_image(scene: bpy.types.Scene) -> bpy.types.Image:
-    """The picture as a Blender image. Raises ``AddonError`` when it cannot be read."""
-    path = picture_path(scene)
-    try:
-        image = bpy.data.images.load(str(path), check_existing=True)
-    except RuntimeError as error:
-        raise AddonError(f"{path.name} is not a picture Blender can read; use a PNG or JPEG.") from error
-    if image.size[0] == 0 or image.size[1] == 0:
-        raise AddonError(f"{path.name} is not a picture Blender can read; use a PNG or JPEG.")
-    return image
-
-
-def add_click(scene: bpy.types.Scene, name: str, x: float, y: float, inside: bool) -> None:
-    """Add a click [px from the picture's top left] to the object ``name``, which is made if there is none."""
-    width, height = picture_image(scene).size
-    if not (0 <= x < width and 0 <= y < height):
-        raise AddonError(f"The click at {x:g}, {y:g} is outside the picture ({width} x {height} pixels).")
-    settings = scene.perpetua
-    thing = settings.things.get(name)
-    if thing is None:
-        thing = settings.things.add()
-        thing.name = name
-        settings.thing_index = len(settings.things) - 1
-    click = thing.clicks.add()
-    click.x, click.y, click.inside = x, y, inside
+DRAG_PX = 6
+"""Mouse travel from which a click is a box."""
 
 
 class PERPETUA_OT_open_picture(PerpetuaOperator, bpy.types.Operator):
@@ -60,7 +41,7 @@ class PERPETUA_OT_open_picture(PerpetuaOperator, bpy.types.Operator):
         path = Path(bpy.path.abspath(self.filepath)).resolve()
         before, settings.picture = settings.picture, str(path)
         try:
-            image = picture_image(scene)
+            image = marking.picture_image(scene)
         except AddonError:
             settings.picture = before
             raise
@@ -70,10 +51,7 @@ class PERPETUA_OT_open_picture(PerpetuaOperator, bpy.types.Operator):
             entry.placed = [0.0] * 17  # the next reconstruction finds the camera anew
         scene.render.resolution_x, scene.render.resolution_y = image.size
         scene.render.resolution_percentage = 100
-        for window in context.window_manager.windows:
-            for area in window.screen.areas:
-                if area.type == "IMAGE_EDITOR":
-                    area.spaces.active.image = image
+        marking.show_picture(context)
 
 
 class PERPETUA_OT_add_object(PerpetuaOperator, bpy.types.Operator):
@@ -82,11 +60,15 @@ class PERPETUA_OT_add_object(PerpetuaOperator, bpy.types.Operator):
     bl_idname = "perpetua.add_object"
     bl_label = "Add Object"
 
-    name: StringProperty(name="Name", default="object")  # type: ignore[valid-type]
-    x: FloatProperty(name="X", min=0.0)  # type: ignore[valid-type]
-    y: FloatProperty(name="Y", min=0.0)  # type: ignore[valid-type]
-    material: EnumProperty(name="Material", items=MATERIALS, default="clay")  # type: ignore[valid-type]
-    height: FloatProperty(name="Height", unit="LENGTH", min=0.0)  # type: ignore[valid-type]
+    name: StringProperty(name="Name", description="What to call it", default="object")  # type: ignore[valid-type]
+    x: FloatProperty(name="X", description="Pixels from the picture's left edge", min=0.0)  # type: ignore[valid-type]
+    y: FloatProperty(name="Y", description="Pixels from the picture's top edge", min=0.0)  # type: ignore[valid-type]
+    material: EnumProperty(  # type: ignore[valid-type]
+        name="Material", description="What it is made of", items=MATERIALS, default="clay"
+    )
+    height: FloatProperty(  # type: ignore[valid-type]
+        name="Height", description="Real height; 0 lets Perpetua guess", unit="LENGTH", min=0.0
+    )
 
     def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
         return context.window_manager.invoke_props_dialog(self)
@@ -97,7 +79,7 @@ class PERPETUA_OT_add_object(PerpetuaOperator, bpy.types.Operator):
             raise AddonError("The object needs a name; type one.")
         if self.name in settings.things:
             raise AddonError(f"There is an object '{self.name}' already; give this one another name.")
-        add_click(context.scene, self.name, self.x, self.y, inside=True)
+        marking.add_click(context.scene, self.name, self.x, self.y, inside=True)
         thing = settings.things[self.name]
         thing.material, thing.height = self.material, self.height
 
@@ -108,10 +90,11 @@ class PERPETUA_OT_add_click(PerpetuaOperator, bpy.types.Operator):
     bl_idname = "perpetua.add_click"
     bl_label = "Add Point"
 
-    name: StringProperty(name="Object")  # type: ignore[valid-type]
-    x: FloatProperty(name="X", min=0.0)  # type: ignore[valid-type]
-    y: FloatProperty(name="Y", min=0.0)  # type: ignore[valid-type]
-    inside: BoolProperty(name="Inside", default=True)  # type: ignore[valid-type]
+    name: StringProperty(name="Object", description="Name of the object")  # type: ignore[valid-type]
+    region: StringProperty(name="Part", description="Name of its part; empty is the whole object")  # type: ignore[valid-type]
+    x: FloatProperty(name="X", description="Pixels from the picture's left edge", min=0.0)  # type: ignore[valid-type]
+    y: FloatProperty(name="Y", description="Pixels from the picture's top edge", min=0.0)  # type: ignore[valid-type]
+    inside: BoolProperty(name="Inside", description="Off for what does not belong to it", default=True)  # type: ignore[valid-type]
 
     def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
         return context.window_manager.invoke_props_dialog(self)
@@ -119,107 +102,183 @@ class PERPETUA_OT_add_click(PerpetuaOperator, bpy.types.Operator):
     def act(self, context: bpy.types.Context) -> None:
         if self.name not in context.scene.perpetua.things:
             raise AddonError(f"There is no object '{self.name}'; add it first.")
-        add_click(context.scene, self.name, self.x, self.y, self.inside)
+        marking.add_click(context.scene, self.name, self.x, self.y, self.inside, self.region)
+
+
+class PERPETUA_OT_set_box(PerpetuaOperator, bpy.types.Operator):
+    """Mark an object, or a part of one, by a box around it (pixels from the picture's top left corner)"""
+
+    bl_idname = "perpetua.set_box"
+    bl_label = "Set Box"
+
+    name: StringProperty(name="Object", description="Name of the object; it is made if there is none")  # type: ignore[valid-type]
+    region: StringProperty(name="Part", description="Name of its part; empty is the whole object")  # type: ignore[valid-type]
+    box: FloatVectorProperty(name="Box", description="Left, top, right and bottom edge", size=4)  # type: ignore[valid-type]
+
+    def act(self, context: bpy.types.Context) -> None:
+        marking.set_box(context.scene, self.name, tuple(self.box), self.region)
+
+
+class PERPETUA_OT_clear_marks(PerpetuaOperator, bpy.types.Operator):
+    """Forget the points and the box of this object or part, to mark it anew"""
+
+    bl_idname = "perpetua.clear_marks"
+    bl_label = "Clear Marks"
+
+    name: StringProperty(name="Object", description="Name of the object")  # type: ignore[valid-type]
+    region: StringProperty(name="Part", description="Name of its part; empty is the whole object")  # type: ignore[valid-type]
+
+    def act(self, context: bpy.types.Context) -> None:
+        marked = marking.marked(context.scene, self.name, self.region)
+        marked.clicks.clear()
+        marked.use_box = False
 
 
 class PERPETUA_OT_click_picture(bpy.types.Operator):
-    """Click the object in an Image Editor that shows the picture (Ctrl-click: not the object; Esc: stop)"""
+    """Click the object in the picture, or drag a box around it. Ctrl-click: not the object. Esc: stop"""
 
     bl_idname = "perpetua.click_picture"
     bl_label = "Click in Picture"
 
-    name: StringProperty(name="Object", default="object")  # type: ignore[valid-type]
+    name: StringProperty(name="Object", description="Name of the object", default="object")  # type: ignore[valid-type]
+    region: StringProperty(name="Part", description="Name of its part; empty is the whole object")  # type: ignore[valid-type]
 
     def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
-        if not any(area.type == "IMAGE_EDITOR" for area in context.screen.areas):
-            self.report({"ERROR"}, "Open an Image Editor to click in, or type the pixel with Add Object.")
+        try:
+            marking.show_picture(context)
+        except AddonError as error:
+            self.report({"ERROR"}, str(error))
             return {"CANCELLED"}
+        self._pressed: tuple[int, int, float, float] | None = None
         context.window.cursor_modal_set("CROSSHAIR")
+        context.workspace.status_text_set(self.__doc__)
         context.window_manager.modal_handler_add(self)
         return {"RUNNING_MODAL"}
 
     def modal(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
         if event.type in {"ESC", "RIGHTMOUSE"}:
-            context.window.cursor_modal_restore()
+            self._stop(context)
             return {"CANCELLED"}
-        if event.type != "LEFTMOUSE" or event.value != "PRESS":
+        if event.type != "LEFTMOUSE":
             return {"PASS_THROUGH"}
-        place = _place_in_picture(context, event)
-        if place is None:
-            return {"PASS_THROUGH"}
-        context.window.cursor_modal_restore()
         try:
-            add_click(context.scene, self.name, *place, inside=not event.ctrl)
+            place = marking.place_in_picture(context, event)
+            if event.value == "PRESS" and place is not None:
+                self._pressed = (event.mouse_x, event.mouse_y, *place)
+                return {"RUNNING_MODAL"}
+            if event.value != "RELEASE" or self._pressed is None:
+                return {"PASS_THROUGH"}
+            self._mark(context, event, place)
         except AddonError as error:
+            self._stop(context)
             session.current().sentence = str(error)
             self.report({"ERROR"}, str(error))
             return {"CANCELLED"}
+        self._stop(context)
         session.current().sentence = ""
         bpy.ops.ed.undo_push(message="Click in Picture")
         return {"FINISHED"}
 
+    def _mark(
+        self, context: bpy.types.Context, event: bpy.types.Event, place: tuple[float, float] | None
+    ) -> None:
+        mouse_x, mouse_y, x, y = self._pressed
+        if abs(event.mouse_x - mouse_x) < DRAG_PX and abs(event.mouse_y - mouse_y) < DRAG_PX:
+            marking.add_click(context.scene, self.name, x, y, not event.ctrl, self.region)
+        elif place is None:
+            raise AddonError("The box ended outside the picture's editor; drag it inside.")
+        else:
+            marking.set_box(context.scene, self.name, (x, y, *place), self.region)
 
-def _place_in_picture(context: bpy.types.Context, event: bpy.types.Event) -> tuple[float, float] | None:
-    """Pixel under the mouse, from the picture's top left; None outside every Image Editor."""
-    for area in context.screen.areas:
-        if area.type != "IMAGE_EDITOR":
-            continue
-        region = next(region for region in area.regions if region.type == "WINDOW")
-        x, y = event.mouse_x - region.x, event.mouse_y - region.y
-        if 0 <= x < region.width and 0 <= y < region.height:
-            u, v = region.view2d.region_to_view(x, y)
-            width, height = picture_image(context.scene).size
-            return u * width, (1 - v) * height
-    return None
-
-
-class PERPETUA_OT_reconstruct(PerpetuaOperator, bpy.types.Operator):
-    """Turn the picture into a scene of splats: frame 0"""
-
-    bl_idname = "perpetua.reconstruct"
-    bl_label = "Reconstruct"
-    bl_options = {"REGISTER"}  # noqa: RUF012
-
-    def act(self, context: bpy.types.Context) -> None:
-        if bpy.app.background:
-            bake_and_wait(context.scene, 0)
-            return
-        bake.start(context.scene, 0)
-        bake.start_timer()
+    def _stop(self, context: bpy.types.Context) -> None:
+        context.window.cursor_modal_restore()
+        context.workspace.status_text_set(None)
 
 
-class PERPETUA_OT_remove(PerpetuaOperator, bpy.types.Operator):
-    """Remove this entry of the list (a force's or camera's object as well)"""
+class PERPETUA_OT_add_region(PerpetuaOperator, bpy.types.Operator):
+    """Add a part of this object that is made of something else: jam in a dumpling, ice in a drink"""
 
-    bl_idname = "perpetua.remove"
-    bl_label = "Remove"
+    bl_idname = "perpetua.add_region"
+    bl_label = "Add Part"
 
-    kind: EnumProperty(  # type: ignore[valid-type]
-        items=(
-            ("things", "Object", ""),
-            ("forces", "Force", ""),
-            ("cameras", "Camera", ""),
-            ("rounds", "Round", ""),
-        )
+    name: StringProperty(name="Object", description="Name of the object")  # type: ignore[valid-type]
+    region: StringProperty(name="Part", description="What to call the part", default="part")  # type: ignore[valid-type]
+    material: EnumProperty(  # type: ignore[valid-type]
+        name="Material", description="What the part is made of", items=MATERIALS, default="jelly"
     )
-    index: IntProperty(default=-1)  # type: ignore[valid-type]
 
     def act(self, context: bpy.types.Context) -> None:
-        entries = getattr(context.scene.perpetua, self.kind)
-        index = self.index if self.index >= 0 else len(entries) - 1
-        if not 0 <= index < len(entries):
-            raise AddonError("There is nothing to remove; choose an entry of the list.")
-        thing = getattr(entries[index], "object", None)
-        entries.remove(index)
-        if thing is not None:
-            bpy.data.objects.remove(thing)
+        thing = marking.marked(context.scene, self.name, "")
+        name, number = self.region.strip() or "part", 1
+        while name in thing.regions:
+            number += 1
+            name = f"{self.region} {number}"
+        part = thing.regions.add()
+        part.name, part.material = name, self.material
+        thing.region_index = len(thing.regions) - 1
+
+
+class PERPETUA_OT_remove_region(PerpetuaOperator, bpy.types.Operator):
+    """Take this part away; the object's own material fills its place"""
+
+    bl_idname = "perpetua.remove_region"
+    bl_label = "Remove Part"
+
+    name: StringProperty(name="Object", description="Name of the object")  # type: ignore[valid-type]
+    region: StringProperty(name="Part", description="Name of the part")  # type: ignore[valid-type]
+
+    def act(self, context: bpy.types.Context) -> None:
+        thing = marking.marked(context.scene, self.name, "")
+        marking.marked(context.scene, self.name, self.region)
+        thing.regions.remove(thing.regions.find(self.region))
+
+
+class PERPETUA_OT_change_material(PerpetuaOperator, bpy.types.Operator):
+    """Change a number of this material, such as its density or its stiffness"""
+
+    bl_idname = "perpetua.change_material"
+    bl_label = "Change a Number"
+
+    name: StringProperty(name="Object", description="Name of the object")  # type: ignore[valid-type]
+    region: StringProperty(name="Part", description="Name of its part; empty is the whole object")  # type: ignore[valid-type]
+    parameter: EnumProperty(name="What", description="Which number", items=PARAMETERS)  # type: ignore[valid-type]
+    value: FloatProperty(name="Value", description="Its value instead of the material's own", default=1000.0)  # type: ignore[valid-type]
+
+    def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
+        return context.window_manager.invoke_props_dialog(self)
+
+    def act(self, context: bpy.types.Context) -> None:
+        changes = marking.marked(context.scene, self.name, self.region).changes
+        change = next((c for c in changes if c.parameter == self.parameter), None) or changes.add()
+        change.parameter, change.value = self.parameter, self.value
+
+
+class PERPETUA_OT_keep_material(PerpetuaOperator, bpy.types.Operator):
+    """Use the material's own number again"""
+
+    bl_idname = "perpetua.keep_material"
+    bl_label = "Own Number Again"
+
+    name: StringProperty(name="Object", description="Name of the object")  # type: ignore[valid-type]
+    region: StringProperty(name="Part", description="Name of its part; empty is the whole object")  # type: ignore[valid-type]
+    index: IntProperty(name="Number", description="Its place among the changed numbers")  # type: ignore[valid-type]
+
+    def act(self, context: bpy.types.Context) -> None:
+        changes = marking.marked(context.scene, self.name, self.region).changes
+        if not 0 <= self.index < len(changes):
+            raise AddonError("There is no such change of the material.")
+        changes.remove(self.index)
 
 
 CLASSES = (
     PERPETUA_OT_open_picture,
     PERPETUA_OT_add_object,
     PERPETUA_OT_add_click,
+    PERPETUA_OT_set_box,
+    PERPETUA_OT_clear_marks,
     PERPETUA_OT_click_picture,
-    PERPETUA_OT_reconstruct,
-    PERPETUA_OT_remove,
+    PERPETUA_OT_add_region,
+    PERPETUA_OT_remove_region,
+    PERPETUA_OT_change_material,
+    PERPETUA_OT_keep_material,
 )

@@ -6,15 +6,17 @@ one copy; background renders run the same handler, so every rendered frame is th
 
 from __future__ import annotations
 
+from math import floor
 from pathlib import Path
 
 import bpy
 from bpy.app.handlers import persistent
+from mathutils import Vector
 
 from perpetua_protocol.cache import Cache, CacheMeta
 from perpetua_protocol.errors import ProtocolError
 
-from . import session, splat_layers, splat_viewport
+from . import display, session, splat_layers, splat_viewport
 from .errors import AddonError
 from .point_cloud import Floats, new_cloud, resize, write_attributes, write_radius
 from .splat_engine import STATIC
@@ -22,6 +24,10 @@ from .splat_engine import STATIC
 COLLECTION = "Perpetua"
 SPLATS = "Perpetua splats"
 BACKGROUND = "Perpetua background"
+COMPARED = "Perpetua compared"
+
+ROUNDING = 1e-4
+"""Of a frame: a speed of a tenth shall show frame 3 at frame 30, whatever single precision makes of it."""
 
 _caches: dict[Path, Cache] = {}
 
@@ -37,13 +43,12 @@ def attach(scene: bpy.types.Scene, folder: Path) -> CacheMeta:
     settings.background = _cloud(scene, settings.background, BACKGROUND, cache.meta.background)
     settings.splats = _cloud(scene, settings.splats, SPLATS, cache.meta.foreground)
     settings.background[STATIC] = True
-    # its outline would only be in the way; the splats themselves are drawn all the same
-    settings.background.hide_viewport = True
     background = cache.background()
     _write(settings.background, background)
     write_radius(settings.background, background["scale"])
     show(scene)
     write_radius(settings.splats, cache.frame(0)["scale"])
+    display.apply(scene)
     scene.render.fps, scene.render.fps_base = frame_rate(cache.meta.fps)
     baked_end = scene.frame_start + settings.frame_offset + cache.meta.frames - 1
     scene.frame_end = max(scene.frame_start, baked_end, planned_end(scene))
@@ -56,15 +61,75 @@ def show(scene: bpy.types.Scene) -> None:
     if not settings.cache_folder or settings.splats is None:
         return
     cache = _open(resolve(settings.cache_folder))
-    frame = cache.frame(scene.frame_current - scene.frame_start - settings.frame_offset)
+    frame = cache.frame(take_frame(scene, cache.meta.frames))
     resize(settings.splats, cache.meta.foreground)
     _write(settings.splats, frame)
+    if settings.display != "SPLATS":
+        display.write_colour(settings.splats)
+    if settings.compared is not None and settings.compared_splats is not None:
+        _write_compared(scene)
+
+
+def compare(scene: bpy.types.Scene) -> None:
+    """Show the take of the scene's ``compared`` beside its own, or no longer. Raises as ``meta``."""
+    settings = scene.perpetua
+    if settings.compared is None:
+        if settings.compared_splats is not None:
+            bpy.data.objects.remove(settings.compared_splats)
+        return
+    count = meta(settings.compared).foreground
+    settings.compared_splats = cloud = _cloud(scene, settings.compared_splats, COMPARED, count)
+    cloud.location = settings.compare_distance * _to_the_right(scene)
+    _write_compared(scene)
+    write_radius(cloud, frame_of_another(settings.compared, scene)["scale"])
+    display.apply(scene)
+
+
+def _write_compared(scene: bpy.types.Scene) -> None:
+    cloud = scene.perpetua.compared_splats
+    frame = frame_of_another(scene.perpetua.compared, scene)
+    resize(cloud, len(frame["position"]))
+    _write(cloud, frame)
+
+
+def _to_the_right(scene: bpy.types.Scene) -> Vector:
+    """Unit vector to the right as the picture's camera sees it, level with the table."""
+    front = next((entry.object for entry in scene.perpetua.cameras if entry.role == "front"), None)
+    x, y, _ = front.matrix_world.col[0].xyz if front is not None else (1.0, 0.0, 0.0)
+    return Vector((x, y, 0.0)).normalized()
+
+
+def take_frame(scene: bpy.types.Scene, frames: int) -> int:
+    """The take's frame that the timeline's current frame shows, of a cache with ``frames`` frames.
+
+    The offset moves it, the speed stretches it (backwards it begins at the end), and a loop begins again when it ends.
+    """
+    settings = scene.perpetua
+    played = (scene.frame_current - scene.frame_start - settings.frame_offset) * settings.speed
+    number = floor(played + ROUNDING) + (frames - 1 if settings.speed < 0 else 0)
+    return number % frames if settings.loop else min(max(number, 0), frames - 1)
 
 
 def planned_end(scene: bpy.types.Scene) -> int:
     """The timeline's frame at which the last round of the take ends."""
     settings = scene.perpetua
     return scene.frame_start + settings.frame_offset + sum(turn.frames for turn in settings.rounds)
+
+
+def frame_of_another(other: bpy.types.Scene, shown_in: bpy.types.Scene) -> dict[str, Floats]:
+    """The moving splats of another scene's take at the time of the scene it is shown in, by attribute.
+
+    Raises ``AddonError`` or ``DamagedCache`` when the other scene has no baked take.
+    """
+    frames = meta(other).frames
+    return _open(resolve(other.perpetua.cache_folder)).frame(take_frame(shown_in, frames))
+
+
+def last_frame(scene: bpy.types.Scene) -> tuple[dict[str, Floats], dict[str, Floats]]:
+    """Background and moving splats of the newest baked frame, by attribute. Raises as ``meta``."""
+    frames = meta(scene).frames
+    cache = _open(resolve(scene.perpetua.cache_folder))
+    return cache.background(), cache.frame(frames - 1)
 
 
 def meta(scene: bpy.types.Scene) -> CacheMeta:
@@ -121,7 +186,6 @@ def _cloud(scene: bpy.types.Scene, cloud: bpy.types.Object | None, name: str, co
     """The scene's cloud with ``count`` points, made if it is missing. It shows as a box: the splats are drawn over it."""
     if cloud is None or cloud.name not in scene.objects:
         cloud = new_cloud(name, count, collection(scene))
-        cloud.display_type = "BOUNDS"
         cloud.hide_select = True
     resize(cloud, count)
     return cloud
@@ -132,6 +196,11 @@ def collection(scene: bpy.types.Scene) -> bpy.types.Collection:
     for child in scene.collection.children_recursive:
         if child.name.split(".")[0] == COLLECTION:
             return child
+    return new_collection(scene)
+
+
+def new_collection(scene: bpy.types.Scene) -> bpy.types.Collection:
+    """An empty one of these, for a scene that has none."""
     made = bpy.data.collections.new(COLLECTION)
     scene.collection.children.link(made)
     return made

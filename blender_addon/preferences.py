@@ -1,18 +1,36 @@
-"""Preferences: how the backend is reached and started. The environment's PERPETUA_* variables go before them."""
+"""Preferences: how the backend is reached and started, where caches go, what is logged.
+
+The environment's PERPETUA_* variables go before them.
+"""
 
 from __future__ import annotations
 
+import logging
 import os
 from pathlib import Path
 
 import bpy
-from bpy.props import StringProperty
+from bpy.props import EnumProperty, StringProperty
 
-from perpetua_protocol.keys import default_connection_file
+from perpetua_protocol.errors import ProtocolError
+from perpetua_protocol.keys import default_connection_file, read_connection
+from perpetua_protocol.link import is_loopback
+
+from . import cache_folders, log
+
+LEVELS = (
+    ("WARNING", "Problems", "Only what went wrong"),
+    ("INFO", "Steps", "Also what was done: bakes, files, backends"),
+    ("DEBUG", "Everything", "Also every message of the backend, to find a fault"),
+)
+
+
+def _set_level(preferences: PerpetuaPreferences, context: bpy.types.Context) -> None:
+    log.set_level(preferences.log_level)
 
 
 class PerpetuaPreferences(bpy.types.AddonPreferences):
-    """Where the backend's command and its connection file are."""
+    """Where the backend is, where caches of unsaved files go, and how much is logged."""
 
     bl_idname = __package__
 
@@ -21,15 +39,46 @@ class PerpetuaPreferences(bpy.types.AddonPreferences):
         description="Command that starts the backend; empty uses 'perpetua serve' if it is installed",
     )
     connection_file: StringProperty(  # type: ignore[valid-type]
-        name="Connection File",
-        description="File that the backend writes when it starts; empty is its usual place",
+        name="Key File",
+        description="File with the address and key of the backend, which it writes when it starts; empty is its usual "
+        "place. For a backend on another machine copy its file here",
         subtype="FILE_PATH",
         options={"PATH_SUPPORTS_BLEND_RELATIVE"},
     )
+    cache_folder: StringProperty(  # type: ignore[valid-type]
+        name="Cache Folder",
+        description="Where takes of unsaved files are kept; empty is the add-on's own folder. Saved files keep theirs "
+        "beside them, in //cache",
+        subtype="DIR_PATH",
+    )
+    log_level: EnumProperty(  # type: ignore[valid-type]
+        name="Log",
+        description="How much is written to the log file",
+        items=LEVELS,
+        default="INFO",
+        update=_set_level,
+    )
 
     def draw(self, context: bpy.types.Context) -> None:
-        self.layout.prop(self, "command")
-        self.layout.prop(self, "connection_file")
+        column = self.layout.column()
+        column.use_property_split = True
+        column.prop(self, "command")
+        column.prop(self, "connection_file")
+        column.label(text=address(), icon="LINKED")
+        column.separator()
+        column.prop(self, "cache_folder")
+        found = cache_folders.unused(cache_root())
+        size = sum(folder.bytes for folder in found)
+        row = column.row()
+        row.label(
+            text=f"Takes no open file plays: {len(found)}, {cache_folders.in_words(size)}", icon="DISK_DRIVE"
+        )
+        row.operator("perpetua.clean_cache", icon="TRASH")
+        column.separator()
+        column.prop(self, "log_level")
+        row = column.row()
+        row.label(text=str(log.path()), icon="TEXT")
+        row.operator("perpetua.open_log", icon="FILE_FOLDER")
 
 
 def command() -> str:
@@ -43,6 +92,38 @@ def connection_file() -> Path:
     if chosen and not os.environ.get("PERPETUA_CONNECTION"):
         return Path(bpy.path.abspath(chosen))
     return default_connection_file()
+
+
+def cache_root() -> Path:
+    """The folder for takes of unsaved files."""
+    chosen = _preferences().cache_folder
+    if chosen:
+        return Path(bpy.path.abspath(chosen)).resolve()
+    return Path(bpy.utils.extension_path_user(__package__, path="cache", create=True)).resolve()
+
+
+def log_level() -> int:
+    """The level of the ``logging`` module that is chosen."""
+    return int(getattr(logging, _preferences().log_level))
+
+
+def address() -> str:
+    """What the key file says of the backend, in a sentence."""
+    path = connection_file()
+    try:
+        return f"Backend at {read_connection(path).control} ({path})"
+    except ProtocolError as error:
+        return str(error)
+
+
+def address_in_short() -> str:
+    """Where the backend is that the key file names: this machine or another."""
+    try:
+        control = read_connection(connection_file()).control
+    except ProtocolError:
+        return "Key file cannot be used"
+    host = control.removeprefix("tcp://").rpartition(":")[0]
+    return "Backend on this machine" if is_loopback(control) else f"Backend on {host}"
 
 
 def _preferences() -> PerpetuaPreferences:

@@ -17,38 +17,9 @@ from bpy.props import (
     StringProperty,
 )
 
-MATERIALS = (
-    ("clay", "Clay", "Keeps every dent"),
-    ("plasticine", "Plasticine", "Firm, keeps every dent"),
-    ("dough", "Dough", "Soft, keeps its shape after a while"),
-    ("mud", "Mud", "Sags slowly"),
-    ("butter", "Butter", "Can be cut and spread"),
-    ("cream", "Whipped Cream", "Light, holds its peaks"),
-    ("jelly", "Jelly", "Wobbles and comes back"),
-    ("rubber", "Rubber", "Stiff and bouncy"),
-    ("foam", "Foam", "A light sponge"),
-    ("snow", "Snow", "Packs and crumbles"),
-    ("sand", "Dry Sand", "Loose grains"),
-    ("wet sand", "Wet Sand", "Holds a castle, breaks in lumps"),
-    ("sugar", "Sugar", "Loose light grains"),
-    ("jam", "Jam", "A thick liquid"),
-    ("honey", "Honey", "A slow liquid"),
-    ("chocolate", "Melted Chocolate", "A smooth liquid"),
-    ("oil", "Oil", "A liquid that clings"),
-    ("milk", "Milk", "A thin liquid"),
-    ("water", "Water", "A thin liquid"),
-    ("wood", "Wood", "Rigid and light"),
-    ("porcelain", "Porcelain", "Rigid and heavy"),
-    ("glass", "Glass", "Rigid and smooth"),
-    ("metal", "Metal", "Rigid and very heavy"),
-    ("stone", "Stone", "Rigid, heavy and rough"),
-    ("plastic", "Hard Plastic", "Rigid and light, bounces"),
-    ("cotton", "Cotton", "Cloth that drapes"),
-    ("silk", "Silk", "Light flowing cloth"),
-    ("denim", "Denim", "Stiff heavy cloth"),
-    ("steam", "Steam", "Rises"),
-    ("smoke", "Smoke", "Rises"),
-)
+from . import display, playback, redraw, session
+from .properties_objects import CLASSES as OBJECT_CLASSES
+from .properties_objects import PerpetuaOption, PerpetuaThing
 
 
 def _show_frame(settings: bpy.types.PropertyGroup, context: bpy.types.Context) -> None:
@@ -56,12 +27,65 @@ def _show_frame(settings: bpy.types.PropertyGroup, context: bpy.types.Context) -
 
 
 def _redraw_views(settings: bpy.types.PropertyGroup, context: bpy.types.Context) -> None:
-    for window in context.window_manager.windows:
-        for area in window.screen.areas:
-            if area.type == "VIEW_3D":
-                area.tag_redraw()
+    redraw.views()
 
 
+def _change_display(settings: bpy.types.PropertyGroup, context: bpy.types.Context) -> None:
+    display.apply(settings.id_data)
+    redraw.views()
+
+
+def _select_force(settings: bpy.types.PropertyGroup, context: bpy.types.Context) -> None:
+    """Choosing a force in the list chooses its object, so that it can be moved at once."""
+    if not 0 <= settings.force_index < len(settings.forces) or context.mode != "OBJECT":
+        return
+    carrier = settings.forces[settings.force_index].object
+    layer = context.view_layer
+    if carrier is None or carrier.name not in layer.objects or not carrier.visible_get():
+        return
+    for selected in list(layer.objects.selected):
+        selected.select_set(False)
+    carrier.select_set(True)
+    layer.objects.active = carrier
+
+
+def _only_one_front(entry: bpy.types.PropertyGroup, context: bpy.types.Context) -> None:
+    """A take has one front view: the one before becomes a side view."""
+    if entry.role != "front":
+        return
+    for other in entry.id_data.perpetua.cameras:
+        if other != entry and other.role == "front":
+            other.role = "side"
+
+
+def _compare(settings: bpy.types.PropertyGroup, context: bpy.types.Context) -> None:
+    playback.compare(settings.id_data)
+    redraw.views()
+
+
+def _fit_timeline(turn: bpy.types.PropertyGroup, context: bpy.types.Context) -> None:
+    scene = turn.id_data
+    end = scene.frame_start + scene.perpetua.frame_offset + sum(r.frames for r in scene.perpetua.rounds)
+    scene.frame_end = max(scene.frame_end, end)
+
+
+def _refiners(owner: bpy.types.PropertyGroup, context: bpy.types.Context, typed: str) -> list[str]:
+    return [name for name in session.current().refiners if typed.lower() in name]
+
+
+def _other_takes(settings: bpy.types.PropertyGroup, scene: bpy.types.Scene) -> bool:
+    return scene != settings.id_data and bool(scene.perpetua.cache_folder)
+
+
+DISPLAYS = (
+    ("SPLATS", "Splats", "As they will be rendered: soft, sorted, in the picture's colours"),
+    ("POINTS", "Points", "Blender's own points: quick, and seen by Cycles and EEVEE"),
+    (
+        "ELLIPSOIDS",
+        "Ellipsoids",
+        "Solid ellipsoids in the splats' sizes and colours, seen by Cycles and EEVEE",
+    ),
+)
 QUALITIES = (
     ("preview", "Preview", "Small and quick: to see what the forces do"),
     ("final", "Final", "The full take"),
@@ -72,40 +96,11 @@ ROLES = (
 )
 
 
-class PerpetuaClick(bpy.types.PropertyGroup):
-    """A point in the picture, pixels from its top left corner."""
-
-    x: FloatProperty(name="X", description="Pixels from the picture's left edge", min=0.0)
-    y: FloatProperty(name="Y", description="Pixels from the picture's top edge", min=0.0)
-    inside: BoolProperty(
-        name="Inside", description="On the object, or on what is not the object", default=True
-    )
-
-
-class PerpetuaThing(bpy.types.PropertyGroup):
-    """An object of the picture that will move. Its ``name`` is the group's own."""
-
-    clicks: CollectionProperty(type=PerpetuaClick)
-    material: EnumProperty(name="Material", items=MATERIALS, default="clay")
-    height: FloatProperty(
-        name="Height",
-        description="Real height of the object; 0 lets Perpetua guess from the material",
-        unit="LENGTH",
-        min=0.0,
-        soft_max=1.0,
-        precision=3,
-        default=0.0,
-    )
-    resting: BoolProperty(
-        name="Resting", description="Off for an object that hangs in the air in the picture", default=True
-    )
-
-
 class PerpetuaForce(bpy.types.PropertyGroup):
-    """A force: an empty in the scene (``object``), switched on or off."""
+    """An action: the object in the scene that carries it (``object``), switched on or off."""
 
     object: PointerProperty(type=bpy.types.Object)
-    enabled: BoolProperty(name="On", default=True)
+    enabled: BoolProperty(name="On", description="Whether it acts in the next bake", default=True)
     targets: StringProperty(
         name="Objects", description="Names of the objects it acts on, with commas; empty is all"
     )
@@ -116,13 +111,32 @@ class PerpetuaCamera(bpy.types.PropertyGroup):
 
     object: PointerProperty(type=bpy.types.Object)
     placed: FloatVectorProperty(size=17, description="Where Perpetua put it: matrix by rows, degrees")
-    role: EnumProperty(name="Role", items=ROLES, default="side")
+    orbit: FloatProperty(
+        description="Where it stands on the orbit around the objects while it is not moved, degrees"
+    )
+    role: EnumProperty(
+        name="Role", description="What the view is for", items=ROLES, default="side", update=_only_one_front
+    )
 
 
 class PerpetuaRound(bpy.types.PropertyGroup):
     """A stretch of the take."""
 
-    frames: IntProperty(name="Frames", min=1, max=100_000, default=36)
+    frames: IntProperty(
+        name="Frames",
+        description="How long the round is",
+        min=1,
+        max=100_000,
+        default=36,
+        update=_fit_timeline,
+    )
+    use_refiner: BoolProperty(
+        name="Own Refiner", description="Refine this round otherwise than the take says"
+    )
+    refiner: StringProperty(
+        name="Refiner", description="Video refiner of this round", default="none", search=_refiners
+    )
+    options: CollectionProperty(type=PerpetuaOption)
 
 
 class PerpetuaSettings(bpy.types.PropertyGroup):
@@ -158,15 +172,17 @@ class PerpetuaSettings(bpy.types.PropertyGroup):
     )
 
     things: CollectionProperty(type=PerpetuaThing)
-    thing_index: IntProperty()
+    thing_index: IntProperty(name="Object", description="The chosen object")
     forces: CollectionProperty(type=PerpetuaForce)
-    force_index: IntProperty()
+    force_index: IntProperty(name="Force", description="The chosen force", update=_select_force)
     cameras: CollectionProperty(type=PerpetuaCamera)
-    camera_index: IntProperty()
+    camera_index: IntProperty(name="Camera", description="The chosen camera")
     rounds: CollectionProperty(type=PerpetuaRound)
-    round_index: IntProperty()
+    round_index: IntProperty(name="Round", description="The chosen round")
 
-    quality: EnumProperty(name="Quality", items=QUALITIES, default="final")
+    quality: EnumProperty(
+        name="Quality", description="How much to spend on a bake", items=QUALITIES, default="final"
+    )
     particles: IntProperty(
         name="Particles", description="Particles to aim at; 0 takes the quality's", min=0, soft_max=100_000
     )
@@ -188,9 +204,13 @@ class PerpetuaSettings(bpy.types.PropertyGroup):
         min=0,
     )
     refiner: StringProperty(
-        name="Refiner", description="Video refiner of the backend, or none", default="none"
+        name="Refiner",
+        description="Video model that corrects what is simulated, by its name in the backend; none changes nothing",
+        default="none",
+        search=_refiners,
     )
-    seed: IntProperty(name="Seed", min=0)
+    refiner_options: CollectionProperty(type=PerpetuaOption)
+    seed: IntProperty(name="Seed", description="Another number draws other random choices", min=0)
 
     bake_folder: StringProperty(
         name="Bake to",
@@ -198,14 +218,31 @@ class PerpetuaSettings(bpy.types.PropertyGroup):
         subtype="DIR_PATH",
         options={"PATH_SUPPORTS_BLEND_RELATIVE"},
     )
+    job: StringProperty(name="Job", description="The bake that was paused or left running")
+    job_rounds: IntProperty(name="Rounds", description="How many rounds that bake goes through")
     cache_folder: StringProperty(
         name="Cache",
-        description="Folder of the baked take",
+        description="Folder of the baked take that is played",
         subtype="DIR_PATH",
         options={"PATH_SUPPORTS_BLEND_RELATIVE"},
     )
     frame_offset: IntProperty(
         name="Offset", description="Frames the playback is moved by", update=_show_frame
+    )
+    speed: FloatProperty(
+        name="Speed",
+        description="Frames of the take for each frame of the timeline: 0.5 is slow motion, negative plays backwards",
+        default=1.0,
+        soft_min=-4.0,
+        soft_max=4.0,
+        update=_show_frame,
+    )
+    loop: BoolProperty(name="Loop", description="Begin again when the take has ended", update=_show_frame)
+    display: EnumProperty(
+        name="Display",
+        description="How the take is shown in the viewport, and what Cycles and EEVEE render",
+        items=DISPLAYS,
+        update=_change_display,
     )
     density: FloatProperty(
         name="Density",
@@ -216,15 +253,51 @@ class PerpetuaSettings(bpy.types.PropertyGroup):
         subtype="FACTOR",
         update=_redraw_views,
     )
-    show_splats: BoolProperty(name="Splats in Viewport", default=True, update=_redraw_views)
-    show_background: BoolProperty(name="Background in Viewport", default=True, update=_redraw_views)
+    show_splats: BoolProperty(
+        name="Moving Splats", description="Show what moves", default=True, update=_change_display
+    )
+    show_background: BoolProperty(
+        name="Background", description="Show what stands still", default=True, update=_change_display
+    )
+    show_forces: BoolProperty(
+        name="Forces",
+        description="Arrows, reach and time of every force; dim while it does not act",
+        default=True,
+        update=_redraw_views,
+    )
+    show_table: BoolProperty(
+        name="Table", description="The plane that objects rest on", default=True, update=_redraw_views
+    )
+    show_bounds: BoolProperty(
+        name="Bounds",
+        description="The box around everything that is simulated, as it is in the picture",
+        default=False,
+        update=_redraw_views,
+    )
+    show_gravity: BoolProperty(
+        name="Gravity", description="An arrow for the scene's gravity", default=False, update=_redraw_views
+    )
+    compared: PointerProperty(
+        name="Compare with",
+        description="Another scene's take, shown beside this one",
+        type=bpy.types.Scene,
+        poll=_other_takes,
+        update=_compare,
+    )
+    compare_distance: FloatProperty(
+        name="Beside by",
+        description="How far to the right the other take is shown; 0 lays it over this one",
+        unit="LENGTH",
+        default=0.3,
+        update=_compare,
+    )
     splats: PointerProperty(type=bpy.types.Object)
     background: PointerProperty(type=bpy.types.Object)
+    compared_splats: PointerProperty(type=bpy.types.Object)
 
 
 CLASSES = (
-    PerpetuaClick,
-    PerpetuaThing,
+    *OBJECT_CLASSES,
     PerpetuaForce,
     PerpetuaCamera,
     PerpetuaRound,

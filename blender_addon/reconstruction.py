@@ -5,46 +5,62 @@ from __future__ import annotations
 import bpy
 from mathutils import Vector
 
-from perpetua_protocol.cache import CacheMeta
+from perpetua_protocol.cache import CacheMeta, CameraRecord
 
 from . import playback
 from .cameras import horizontal_fov, matrix16, new_camera, orbited, record_matrix, same_place
 from .errors import AddonError
 from .splat_engine import ENGINE
 
-FRONT = "front"
-
 
 def import_reconstruction(scene: bpy.types.Scene) -> None:
-    """Set the front camera, the scene's camera, engine, view transform and the picture's shape from the scene's cache.
+    """Set the cameras, the scene's camera, engine, view transform and the picture's shape from the scene's cache.
 
-    Once set they are the artist's: a later bake changes only a front camera that was not moved.
+    Once set they are the artist's: a later bake changes only cameras that were not moved, and adds none.
     """
     meta = playback.meta(scene)
-    record = next(camera for camera in meta.cameras if camera.role == "front")
-    _keep_shape(scene, record.width, record.height)
-    entry = next((c for c in scene.perpetua.cameras if c.role == "front"), None)
-    if entry is None:
-        entry = scene.perpetua.cameras.add()
-        entry.name, entry.role = record.name, "front"
-    first = entry.object is None
-    name = f"Perpetua {FRONT}" if first else entry.object.name
-    moved = not first and any(entry.placed) and not _unmoved(entry, scene)
-    if not moved:
-        matrix, fov = record_matrix(record), record.horizontal_fov_degrees
-        entry.object = new_camera(name, matrix, fov, playback.collection(scene))
-        bpy.context.view_layer.update()
-        entry.placed = [*matrix16(entry.object.matrix_world), horizontal_fov(entry.object, scene.render)]
-    if scene.camera not in [camera.object for camera in scene.perpetua.cameras]:
-        scene.camera = entry.object
+    front = next(camera for camera in meta.cameras if camera.role == "front")
+    _keep_shape(scene, front.width, front.height)
+    cameras = scene.perpetua.cameras
+    first = not any(entry.role == "front" and entry.object is not None for entry in cameras)
+    orbits = {spec.name: spec.orbit_degrees for spec in meta.take.cameras if spec.matrix_world is None}
+    for record in meta.cameras if not cameras else [front]:
+        entry = next((c for c in cameras if c.role == "front"), None) if record is front else None
+        _place_camera(scene, entry, record, orbits.get(record.name))
+    views = [entry.object for entry in cameras]
+    if scene.camera not in views:
+        scene.camera = next(entry.object for entry in cameras if entry.role == "front")
     if first:
         _set_up_render(scene)
+
+
+def _place_camera(
+    scene: bpy.types.Scene, entry: bpy.types.PropertyGroup | None, record: CameraRecord, orbit: float | None
+) -> None:
+    """Put a view where the cache has it, unless the artist has moved it. orbit: None where a matrix placed it."""
+    if entry is None:
+        entry = scene.perpetua.cameras.add()
+        entry.name, entry.role = record.name, record.role
+    if entry.object is not None and any(entry.placed) and not _unmoved(entry, scene):
+        return
+    name = entry.object.name if entry.object is not None else f"Perpetua {record.name}"
+    matrix, fov = record_matrix(record), record.horizontal_fov_degrees
+    entry.object = new_camera(name, matrix, fov, playback.collection(scene))
+    bpy.context.view_layer.update()
+    if orbit is not None:
+        entry.orbit = orbit
+        entry.placed = [*matrix16(entry.object.matrix_world), horizontal_fov(entry.object, scene.render)]
 
 
 def _set_up_render(scene: bpy.types.Scene) -> None:
     scene.render.engine = ENGINE
     # frames are written while a render job runs, so the window must not read them then
     scene.render.use_lock_interface = True
+    match_picture(scene)
+
+
+def match_picture(scene: bpy.types.Scene) -> None:
+    """Show colours as the picture has them: its sRGB values come out unchanged."""
     scene.view_settings.view_transform = "Standard"
     scene.view_settings.look = "None"
     scene.view_settings.exposure, scene.view_settings.gamma = 0.0, 1.0
@@ -67,6 +83,7 @@ def add_side_cameras(scene: bpy.types.Scene, degrees: float) -> None:
         if entry is None:
             entry = scene.perpetua.cameras.add()
             entry.name, entry.role = name, "side"
+        entry.placed = [0.0] * 17  # on an orbit of its own
         title = entry.object.name if entry.object is not None else f"Perpetua {name}"
         matrix = orbited(front.matrix_world, centre, angle)
         entry.object = new_camera(title, matrix, fov, playback.collection(scene))

@@ -31,6 +31,7 @@ def render_views(scene: bpy.types.Scene, folder: Path, frames: bool = False) -> 
     paths = []
     with _settings_kept(scene):
         scene.render.engine = ENGINE
+        scene.perpetua.speed, scene.perpetua.loop = 1.0, False
         for entry in cameras:
             scene.camera = entry.object
             for record in rounds:
@@ -89,6 +90,8 @@ def _settings_kept(scene: bpy.types.Scene) -> Iterator[None]:
         (scene, "frame_start"),
         (scene, "frame_end"),
         (scene.perpetua, "frame_offset"),
+        (scene.perpetua, "speed"),
+        (scene.perpetua, "loop"),
         (render, "engine"),
         (render, "filepath"),
         (render, "use_file_extension"),

@@ -7,6 +7,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+KNOWN_REFINERS = ("none", "files", "wan", "wan_vace", "cogvideox", "ltx")
+"""Offered until the backend has said which it has."""
+
 
 @dataclass
 class Session:
@@ -14,6 +17,7 @@ class Session:
 
     sentence: the last error, or what just happened. stage, text, overall: where the bake is, overall in [0, 1].
     eta_s: seconds left, None while unknown. rounds_ready: rounds whose files have arrived.
+    refiners: names of the backend's refiners, once it has said them. picture: icon of the newest baked frame, 0 for none.
     unplayable: by the ``session_uid`` of a scene whose frame could not be read, the sentence that says why.
     """
 
@@ -25,6 +29,8 @@ class Session:
     eta_s: float | None = None
     elapsed_s: float = 0.0
     rounds_ready: int = -1
+    refiners: tuple[str, ...] = KNOWN_REFINERS
+    picture: int = 0
     unplayable: dict[int, str] = field(default_factory=dict)
 
 

@@ -70,8 +70,13 @@ def to_linear(premultiplied: Floats) -> Floats:
     """
     alpha = premultiplied[..., 3:]
     colour = np.clip(premultiplied[..., :3] / np.maximum(alpha, 1e-6), 0.0, None)
+    return np.concatenate([srgb_to_linear(colour) * alpha, alpha], -1).astype(np.float32)
+
+
+def srgb_to_linear(colour: Floats) -> Floats:
+    """sRGB values >= 0 -> scene-linear (IEC 61966-2-1)."""
     linear = np.where(colour <= 0.04045, colour / 12.92, ((colour + 0.055) / 1.055) ** np.float32(2.4))
-    return np.concatenate([linear * alpha, alpha], -1).astype(np.float32)
+    return linear.astype(np.float32)
 
 
 def over(front: Floats, back: Floats) -> Floats:

@@ -70,8 +70,9 @@ def draw_scene(context: bpy.types.Context) -> None:
 def _visible_clouds(settings: bpy.types.PropertyGroup) -> list[bpy.types.Object]:
     """The clouds to draw. The background's own object is hidden from the viewport and has its switch in the tab."""
     chosen = [settings.background] if settings.show_background else []
-    if settings.splats is not None and settings.splats.visible_get():
-        chosen.append(settings.splats)
+    for cloud in (settings.splats, settings.compared_splats):
+        if cloud is not None and cloud.visible_get():
+            chosen.append(cloud)
     return [
         cloud
         for cloud in chosen
@@ -104,8 +105,8 @@ def _texture(scene: bpy.types.Scene, clouds: list[Packed], view: Matrix) -> gpu.
 def _on_draw() -> None:
     context = bpy.context
     shading = context.space_data.shading if context.space_data else None
-    if not context.scene.perpetua.show_splats:
-        return
+    if context.scene.perpetua.display != "SPLATS":
+        return  # Blender draws its own points
     if (
         shading is not None
         and shading.type == "RENDERED"

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import bpy
 import pytest
-from bl_ext.user_default.perpetua import backend_process, bake, panel, session
+from bl_ext.user_default.perpetua import backend_process, bake, panels, session
 from conftest import MODULE
 from toy_cache import write_cache
 
@@ -60,7 +60,9 @@ os._exit(0)
 
 
 class Recorder:
-    """A layout that checks what a panel puts on it: properties and operators have to exist."""
+    """A layout that checks what a panel puts on it: properties, operators and icons have to exist."""
+
+    icons = bpy.types.UILayout.bl_rna.functions["label"].parameters["icon"].enum_items
 
     def __init__(self, log: list[str]) -> None:
         object.__setattr__(self, "log", log)
@@ -68,51 +70,60 @@ class Recorder:
     def row(self, **_: object) -> "Recorder":
         return Recorder(self.log)
 
-    column = row
+    column = box = grid_flow = row
 
-    def prop(self, data: object, name: str, **_: object) -> None:
+    def prop(self, data: object, name: str, icon: str = "NONE", **_: object) -> None:
         if name.startswith("["):
             assert name[2:-2] in data, name
         else:
             assert name in data.bl_rna.properties, name
+        assert icon in self.icons, icon
         self.log.append(name)
 
-    def operator(self, idname: str, **_: object) -> object:
+    def operator(self, idname: str, text: str = "", icon: str = "NONE", **_: object) -> object:
         group, name = idname.split(".")
         properties = getattr(getattr(bpy.ops, group), name).get_rna_type().properties
-        log = self.log
+        assert icon in self.icons, icon
+        self.log.append(idname)
+        self.log.append(text)
 
         class Set:
             def __setattr__(self, key: str, value: object) -> None:
                 assert key in properties, f"{idname} has no {key}"
 
-        log.append(idname)
         return Set()
 
     def label(self, text: str = "", icon: str = "NONE") -> None:
+        assert icon in self.icons, icon
         self.log.append(text)
+
+    def separator(self) -> None:
+        pass
+
+    def template_icon(self, icon_value: int, scale: float = 1.0) -> None:
+        assert icon_value > 0
 
     def progress(self, text: str = "", factor: float = 0.0, type: str = "RING") -> None:
         assert 0 <= factor <= 1
         self.log.append(text)
 
     def template_list(self, kind: str, _: str, data: object, name: str, owner: object, active: str, **__: object) -> None:  # fmt: skip
-        made = next(c for c in panel.CLASSES if c.__name__ == kind)
+        made = next(c for c in panels.CLASSES if c.__name__ == kind)
         assert active in owner.bl_rna.properties
         for index, item in enumerate(getattr(data, name)):
             arguments = (None, bpy.context, Recorder(self.log), data, item, 0, owner, active)
-            if name == "rounds":
+            if name in ("rounds", "cameras"):
                 made.draw_item(*arguments, index)
             else:
                 made.draw_item(*arguments)
 
     def __setattr__(self, name: str, value: object) -> None:
-        assert name in {"use_property_split", "enabled"}, name
+        assert name in {"use_property_split", "use_property_decorate", "enabled", "scale_y"}, name
 
 
 def draw_panels() -> list[str]:
     log: list[str] = []
-    for made in panel.CLASSES:
+    for made in panels.CLASSES:
         if "_PT_" in made.__name__:
             made.draw(type("Panel", (), {"layout": Recorder(log)})(), bpy.context)
     return log

@@ -178,6 +178,59 @@ def test_a_failed_bake_gives_the_one_before_back(
     assert not (tmp_path / "baked" / "meta.previous.json").exists()
 
 
+def test_a_paused_bake_resumes_and_ends(backend: Path, scene: bpy.types.Scene, tmp_path: Path) -> None:
+    scene.perpetua.take_name = "slow"
+    scene.perpetua.bake_folder = str(tmp_path / "baked")
+    job = bake.start(scene, 2)
+    step_until(job, lambda: session.current().rounds_ready == 0)
+    assert not bake.can_resume(scene), "it runs"
+    bpy.ops.perpetua.pause()
+    end = time.monotonic() + WAIT_S
+    while not job.step(bake.BUDGET_S):
+        assert time.monotonic() < end
+        time.sleep(0.01)
+    bake.end()
+    assert session.current().sentence.startswith("Paused")
+    assert bake.can_resume(scene)
+    scene.perpetua.take_name = "quick"
+    bpy.ops.perpetua.resume()
+    assert len(playback.meta(scene).rounds) == 3
+    assert not bake.can_resume(scene)
+    with pytest.raises(RuntimeError, match="No bake was paused"):
+        bpy.ops.perpetua.resume()
+
+
+def test_a_bake_left_running_is_found_again(backend: Path, scene: bpy.types.Scene, tmp_path: Path) -> None:
+    scene.perpetua.take_name = "slow"
+    job = bake.start(scene, 1)
+    step_until(job, lambda: session.current().stage.startswith("round 1"))
+    bpy.ops.wm.save_mainfile()
+    bpy.ops.wm.open_mainfile(filepath=str(tmp_path / "scene.blend"))  # lets go of it
+    scene = bpy.context.scene
+    assert bake.can_resume(scene)
+    again = bake.resume(scene)
+    assert again.job_id == job.job_id, "the same job, not another"
+    step_until(again, lambda: session.current().rounds_ready == 0)
+    bpy.ops.perpetua.cancel()
+    end = time.monotonic() + WAIT_S
+    while not again.step(bake.BUDGET_S):
+        assert time.monotonic() < end
+        time.sleep(0.01)
+    assert not bake.can_resume(scene), "what was cancelled is over"
+
+
+def test_baked_rounds_know_what_they_were_baked_from(backend: Path, scene: bpy.types.Scene) -> None:
+    from bl_ext.user_default.perpetua import round_status
+
+    bpy.ops.perpetua.bake_and_wait()
+    assert round_status.statuses(scene) == ["baked"] * 3, "also after the cameras it brought"
+    assert [entry.name for entry in scene.perpetua.cameras] == ["front", "left", "right"]
+    bpy.ops.perpetua.add_push(start=scene.frame_start + 5, end=scene.frame_start + 6)
+    assert round_status.statuses(scene) == ["baked", "baked", "outdated"]
+    bpy.ops.perpetua.bake_and_wait()
+    assert round_status.statuses(scene) == ["baked"] * 3
+
+
 def test_the_timer_follows_and_ends(backend: Path, scene: bpy.types.Scene) -> None:
     bake.start(scene, 1)
     bake.start_timer()

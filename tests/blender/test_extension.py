@@ -66,12 +66,13 @@ def test_installed_from_its_zip_it_plays_and_renders(archive: Path, tmp_path: Pa
     cache = write_cache(tmp_path / "cache")
     resources = tmp_path / "blender"
     resources.mkdir()
+    without_path = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     done = subprocess.run(
         [
             *(sys.executable, "-c", USE, str(archive), str(cache)),
             *(str(tmp_path / "scene.blend"), str(tmp_path / "picture.png")),
         ],
-        env={**os.environ, "BLENDER_USER_RESOURCES": str(resources)},
+        env={**without_path, "BLENDER_USER_RESOURCES": str(resources)},
         capture_output=True,
         text=True,
         check=False,

@@ -1,0 +1,120 @@
+"""How a take is shown: as splats (drawn by the add-on), or as Blender's own points or ellipsoids.
+
+Points and ellipsoids are ordinary geometry, so Cycles and EEVEE render them too. Their colours come from the attribute
+``perpetua_colour``, which is written only while they are shown.
+"""
+
+from __future__ import annotations
+
+import bpy
+import numpy as np
+
+from .point_cloud import Floats
+from .splat_data import SH_C0, srgb_to_linear
+
+COLOUR = "perpetua_colour"
+"""Scene-linear colour and opacity of a splat, FLOAT_COLOR."""
+POINT_MATERIAL, ELLIPSOID_MATERIAL = "Perpetua points", "Perpetua ellipsoids"
+TREE, MODIFIER = "Perpetua Ellipsoids", "Perpetua Ellipsoids"
+ELLIPSOID_RADIUS = 1.6
+"""Standard deviations: about where a dense splat looks solid."""
+
+
+def apply(scene: bpy.types.Scene) -> None:
+    """Show the scene's clouds as its settings say."""
+    settings = scene.perpetua
+    for cloud, shown in (
+        (settings.background, settings.show_background),
+        (settings.splats, settings.show_splats),
+        (settings.compared_splats, settings.show_splats),
+    ):
+        if cloud is None or cloud.type != "POINTCLOUD":
+            continue
+        splats = settings.display == "SPLATS"
+        cloud.display_type = "BOUNDS" if splats else "TEXTURED"
+        # as splats the background's outline would only be in the way: the add-on draws them all the same
+        cloud.hide_viewport = (splats and cloud == settings.background) or not shown
+        _set_ellipsoids(cloud, settings.display == "ELLIPSOIDS")
+        if not splats:
+            write_colour(cloud)
+            _set_material(cloud)
+
+
+def write_colour(cloud: bpy.types.Object) -> None:
+    """Write ``perpetua_colour`` from the cloud's ``radiance:base``."""
+    attributes = cloud.data.attributes
+    source = attributes["radiance:base"]
+    radiance = np.empty(len(cloud.data.points) * 4, np.float32)
+    source.data.foreach_get("color" if source.data_type == "FLOAT_COLOR" else "vector", radiance)
+    if COLOUR not in attributes:
+        attributes.new(COLOUR, "FLOAT_COLOR", "POINT")
+    attributes[COLOUR].data.foreach_set("color", linear_colour(radiance.reshape(-1, 4)).ravel())
+
+
+def linear_colour(radiance: Floats) -> Floats:
+    """Radiance [N,4] (SH coefficients, opacity) -> scene-linear colour and opacity [N,4]."""
+    colour = np.ascontiguousarray(radiance, np.float32).copy()
+    colour[:, :3] = srgb_to_linear(np.clip(0.5 + SH_C0 * radiance[:, :3], 0.0, 1.0))
+    return colour
+
+
+def _set_material(cloud: bpy.types.Object) -> None:
+    material = _material(POINT_MATERIAL, "GEOMETRY")
+    if not cloud.data.materials:
+        cloud.data.materials.append(material)
+
+
+def _set_ellipsoids(cloud: bpy.types.Object, wanted: bool) -> None:
+    modifier = cloud.modifiers.get(MODIFIER)
+    if wanted and modifier is None:
+        modifier = cloud.modifiers.new(MODIFIER, "NODES")
+        modifier.node_group = bpy.data.node_groups.get(TREE) or _tree()
+    elif not wanted and modifier is not None:
+        cloud.modifiers.remove(modifier)
+
+
+def _material(name: str, where: str) -> bpy.types.Material:
+    """A material that shines in a splat's colour with its opacity. where: of the geometry, or of the instancer."""
+    found = bpy.data.materials.get(name)
+    if found is not None:
+        return found
+    made = bpy.data.materials.new(name)
+    made.use_nodes = True
+    nodes, link = made.node_tree.nodes, made.node_tree.links.new
+    nodes.clear()
+    attribute = nodes.new("ShaderNodeAttribute")
+    attribute.attribute_name, attribute.attribute_type = COLOUR, where
+    emission, clear = nodes.new("ShaderNodeEmission"), nodes.new("ShaderNodeBsdfTransparent")
+    mix, output = nodes.new("ShaderNodeMixShader"), nodes.new("ShaderNodeOutputMaterial")
+    link(attribute.outputs["Color"], emission.inputs["Color"])
+    link(attribute.outputs["Alpha"], mix.inputs[0])
+    link(clear.outputs[0], mix.inputs[1])
+    link(emission.outputs[0], mix.inputs[2])
+    link(mix.outputs[0], output.inputs["Surface"])
+    return made
+
+
+def _tree() -> bpy.types.NodeTree:
+    """Geometry nodes: a sphere at every splat, turned and stretched as the splat is."""
+    tree = bpy.data.node_groups.new(TREE, "GeometryNodeTree")
+    tree.interface.new_socket("Geometry", in_out="INPUT", socket_type="NodeSocketGeometry")
+    tree.interface.new_socket("Geometry", in_out="OUTPUT", socket_type="NodeSocketGeometry")
+    nodes, link = tree.nodes, tree.links.new
+    points, output = nodes.new("NodeGroupInput"), nodes.new("NodeGroupOutput")
+    ball = nodes.new("GeometryNodeMeshIcoSphere")
+    ball.inputs["Radius"].default_value = ELLIPSOID_RADIUS
+    ball.inputs["Subdivisions"].default_value = 2
+    material = nodes.new("GeometryNodeSetMaterial")
+    material.inputs["Material"].default_value = _material(ELLIPSOID_MATERIAL, "INSTANCER")
+    instances = nodes.new("GeometryNodeInstanceOnPoints")
+    link(points.outputs["Geometry"], instances.inputs["Points"])
+    link(ball.outputs["Mesh"], material.inputs["Geometry"])
+    link(material.outputs["Geometry"], instances.inputs["Instance"])
+    for name, kind, socket in (("scale", "FLOAT_VECTOR", "Scale"), ("rotation", "QUATERNION", "Rotation")):
+        attribute = nodes.new("GeometryNodeInputNamedAttribute")
+        attribute.data_type = kind
+        attribute.inputs["Name"].default_value = name
+        value = next(output for output in attribute.outputs if output.enabled)
+        link(value, instances.inputs[socket])
+    link(instances.outputs["Instances"], output.inputs["Geometry"])
+    return tree

@@ -1,0 +1,222 @@
+"""Drawing in the 3D viewport: every force with its direction, reach and time; the table, the bounds and gravity."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import blf
+import bpy
+import gpu
+import numpy as np
+from bpy_extras.view3d_utils import location_3d_to_region_2d
+from gpu_extras.batch import batch_for_shader
+from mathutils import Vector
+
+from perpetua_protocol.errors import ProtocolError
+
+from . import force_sampling, forces, playback
+from . import overlay_shapes as shapes
+from .errors import AddonError
+from .force_kinds import REACH, Kind
+
+LINE_PX, TEXT_PX = 1.6, 11
+BAR_PX = (70, 4)
+"""Width and height of the bar that shows a force's frames on the timeline."""
+SIZE_M = 0.08
+"""Length of an arrow that has no reach of its own."""
+SMALLEST_M = 0.02
+FIELD_COLOUR, HAND_COLOUR, PLACE_COLOUR = (0.35, 0.75, 1.0), (1.0, 0.55, 0.15), (0.75, 0.75, 0.75)
+DIM = 0.3
+"""Opacity of what does not act in the present frame."""
+EARTH = 9.81
+"""m/s^2, drawn as an arrow of ``SIZE_M``."""
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A force as it is drawn. lines: [N,2,3] m. part: of the timeline it acts in, from and to, in [0, 1]."""
+
+    lines: shapes.Lines
+    colour: tuple[float, float, float]
+    acting: bool
+    place: Vector
+    text: str
+    part: tuple[float, float]
+
+
+_handles: list[object] = []
+
+
+def shown_forces(scene: bpy.types.Scene) -> Iterator[Shown]:
+    """What is drawn of the forces that are switched on; those that carry none any more are left out."""
+    for entry in force_sampling.acting(scene):
+        try:
+            yield _shown(entry.object, scene)
+        except AddonError:  # the list and the bake say what is wrong with it
+            continue
+
+
+def force_lines(carrier: bpy.types.Object, kind: Kind) -> shapes.Lines:
+    """The shape [N,2,3] of a force where its object stands."""
+    centre = np.array(carrier.matrix_world.translation)
+    axis = np.array(carrier.matrix_world.col[2].xyz.normalized())
+    reach = _reach(carrier, kind)
+    size = max(reach or SIZE_M, SMALLEST_M)
+    strength = carrier.field.strength if kind.field else 1.0
+    parts = [shapes.ball(centre, reach)] if reach else []
+    if kind.name in ("wind", "push", "poke"):
+        way = axis if strength >= 0 else -axis
+        parts.append(shapes.arrow(centre, centre + size * way))
+    elif kind.name == "force":
+        parts.append(shapes.burst(centre, size, strength < 0))
+    elif kind.name == "vortex":
+        parts.append(shapes.whirl(centre, axis, size, strength < 0))
+    elif kind.name == "turbulence":
+        parts.append(shapes.eddies(centre, min(size, SIZE_M)))
+    elif kind.name in ("drag", "pin"):
+        parts.append(shapes.cross(centre, 0.5 * size))
+    elif kind.name == "collider":
+        corners = np.array([carrier.matrix_world @ Vector(corner) for corner in carrier.bound_box])
+        parts.append(shapes.box(corners.min(0), corners.max(0)))
+    return np.concatenate(parts)
+
+
+def label(carrier: bpy.types.Object, kind: Kind, window: tuple[float, float]) -> str:
+    """Its name, how strong it is and the frames of the timeline it acts in, such as ``Thumb  20 N  1-25``."""
+    strength = kind.strength
+    words = [carrier.name]
+    if strength is not None:
+        value = getattr(carrier.field, strength.name) if kind.field else carrier.get(strength.name, 0.0)
+        unit = strength.label[strength.label.find("(") + 1 : -1] if "(" in strength.label else ""
+        words.append(f"{value:.3g} {unit}".strip())
+    words.append(f"{window[0]:g}-{window[1]:g}")
+    return "  ".join(words)
+
+
+def _shown(carrier: bpy.types.Object, scene: bpy.types.Scene) -> Shown:
+    kind = forces.kind_of(carrier)
+    whole = max(1, scene.frame_end - scene.frame_start)
+    start, end = force_sampling.window(carrier, scene, 0, whole)
+    now = scene.frame_current - scene.frame_start
+    return Shown(
+        force_lines(carrier, kind),
+        FIELD_COLOUR if kind.field else HAND_COLOUR,
+        start <= now < end,
+        carrier.matrix_world.translation.copy(),
+        label(carrier, kind, (start + scene.frame_start, end + scene.frame_start)),
+        (min(max(start / whole, 0.0), 1.0), min(max(end / whole, 0.0), 1.0)),
+    )
+
+
+def _reach(carrier: bpy.types.Object, kind: Kind) -> float:
+    """Radius it acts in, m; 0 is everywhere."""
+    if kind.field:
+        return float(carrier.field.distance_max) if carrier.field.use_max_distance else 0.0
+    return forces.number(carrier, REACH) if any(entry.name == REACH for entry in kind.own) else 0.0
+
+
+def place_lines(scene: bpy.types.Scene) -> shapes.Lines:
+    """The table, the bounds and gravity of what is baked, as the settings ask; nothing before a reconstruction."""
+    settings = scene.perpetua
+    try:
+        meta = playback.meta(scene)
+    except (AddonError, ProtocolError):
+        return np.zeros((0, 2, 3))
+    lower, upper = np.array(meta.lower), np.array(meta.upper)
+    centre, extent = (lower + upper) / 2, float((upper - lower).max())
+    parts = [np.zeros((0, 2, 3))]
+    if settings.show_table:
+        parts.append(shapes.grid(centre, 1.5 * extent))
+    if settings.show_bounds:
+        parts.append(shapes.box(lower, upper))
+    if settings.show_gravity and scene.use_gravity:
+        top = np.array([centre[0], centre[1], upper[2] + SIZE_M])
+        parts.append(shapes.arrow(top, top + SIZE_M / EARTH * np.array(scene.gravity)))
+    return np.concatenate(parts)
+
+
+def _draw_lines() -> None:
+    context = bpy.context
+    if context.region is None or not context.space_data.overlay.show_overlays:
+        return
+    _polylines(place_lines(context.scene), (*PLACE_COLOUR, DIM))
+    if context.scene.perpetua.show_forces:
+        for force in shown_forces(context.scene):
+            _polylines(force.lines, (*force.colour, 1.0 if force.acting else DIM))
+
+
+def _polylines(lines: shapes.Lines, colour: tuple[float, float, float, float]) -> None:
+    if not len(lines):
+        return
+    shader = gpu.shader.from_builtin("POLYLINE_UNIFORM_COLOR")
+    batch = batch_for_shader(shader, "LINES", {"pos": np.ascontiguousarray(lines.reshape(-1, 3), np.float32)})
+    gpu.state.blend_set("ALPHA")
+    gpu.state.depth_test_set("NONE")
+    shader.bind()
+    shader.uniform_float("viewportSize", gpu.state.viewport_get()[2:])
+    shader.uniform_float("lineWidth", LINE_PX)
+    shader.uniform_float("color", colour)
+    batch.draw(shader)
+    gpu.state.blend_set("NONE")
+
+
+def _draw_labels() -> None:
+    context = bpy.context
+    scene, region = context.scene, context.region
+    if region is None or not scene.perpetua.show_forces or not context.space_data.overlay.show_overlays:
+        return
+    scale = context.preferences.system.ui_scale
+    for force in shown_forces(scene):
+        at = location_3d_to_region_2d(region, context.region_data, force.place)
+        if at is None:
+            continue
+        colour = (*force.colour, 1.0 if force.acting else 2 * DIM)
+        blf.size(0, TEXT_PX * scale)
+        blf.color(0, *colour)
+        blf.position(0, at.x + 10 * scale, at.y + 6 * scale, 0)
+        blf.draw(0, force.text)
+        now = (scene.frame_current - scene.frame_start) / max(1, scene.frame_end - scene.frame_start)
+        _time_bar(at.x + 10 * scale, at.y - 2 * scale, scale, force.part, min(max(now, 0.0), 1.0), colour)
+
+
+def _time_bar(
+    x: float,
+    y: float,
+    scale: float,
+    part: tuple[float, float],
+    now: float,
+    colour: tuple[float, float, float, float],
+) -> None:
+    """The timeline as a bar [px]: the part a force acts in is filled, a stroke stands at the present frame."""
+    width, height = BAR_PX[0] * scale, BAR_PX[1] * scale
+    _rectangle(x, y, width, height, (0.0, 0.0, 0.0, 0.45))
+    _rectangle(x + part[0] * width, y, max(1.0, (part[1] - part[0]) * width), height, colour)
+    _rectangle(x + now * width - 0.5, y - 2 * scale, scale, height + 4 * scale, (1.0, 1.0, 1.0, 0.9))
+
+
+def _rectangle(
+    x: float, y: float, width: float, height: float, colour: tuple[float, float, float, float]
+) -> None:
+    shader = gpu.shader.from_builtin("UNIFORM_COLOR")
+    corners = [(x, y), (x + width, y), (x, y + height), (x + width, y + height)]
+    gpu.state.blend_set("ALPHA")
+    shader.bind()
+    shader.uniform_float("color", colour)
+    batch_for_shader(shader, "TRI_STRIP", {"pos": corners}).draw(shader)
+    gpu.state.blend_set("NONE")
+
+
+def start() -> None:
+    """Draw in every 3D viewport from now on."""
+    if not _handles:
+        add = bpy.types.SpaceView3D.draw_handler_add
+        _handles.append(add(_draw_lines, (), "WINDOW", "POST_VIEW"))
+        _handles.append(add(_draw_labels, (), "WINDOW", "POST_PIXEL"))
+
+
+def stop() -> None:
+    """Draw no more."""
+    for handle in _handles:
+        bpy.types.SpaceView3D.draw_handler_remove(handle, "WINDOW")
+    _handles.clear()

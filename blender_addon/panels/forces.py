@@ -1,0 +1,134 @@
+"""Forces: buttons for every kind of action, the list with switches, and the chosen one's numbers, time and objects."""
+
+from __future__ import annotations
+
+import bpy
+
+from .. import force_sampling
+from .. import forces as carriers
+from ..errors import AddonError
+from ..force_kinds import END, KINDS, START, Kind
+from . import layout as shared
+
+
+class PERPETUA_UL_forces(bpy.types.UIList):
+    """Forces, each with its switch and the frames it acts in."""
+
+    def draw_item(self, context, layout, data, item, icon, active_data, active_property) -> None:  # type: ignore[no-untyped-def]
+        row = layout.row(align=True)
+        row.prop(item, "enabled", text="")
+        if item.object is None:
+            row.label(text=f"{item.name} (deleted)", icon="ERROR")
+            return
+        row.prop(item.object, "name", text="", emboss=False, icon=_icon(item.object))
+        row.label(text=f"{item.object.get(START, 0):g} - {item.object.get(END, 0):g}")
+
+
+def _icon(carrier: bpy.types.Object) -> str:
+    try:
+        return carriers.kind_of(carrier).icon
+    except AddonError:  # the field was taken off it
+        return "ERROR"
+
+
+class PERPETUA_PT_forces(shared.Tab, bpy.types.Panel):
+    bl_label = "Forces"
+    bl_idname = "PERPETUA_PT_forces"
+
+    def draw(self, context: bpy.types.Context) -> None:
+        layout, settings = self.layout, context.scene.perpetua
+        grid = layout.grid_flow(row_major=True, columns=3, even_columns=True, align=True)
+        for kind in KINDS.values():
+            grid.operator("perpetua.add_force", text=kind.label, icon=kind.icon).kind = kind.name
+        buttons = shared.list_with_buttons(layout, settings, "forces")
+        buttons.operator("perpetua.use_force", text="", icon="EYEDROPPER")
+        buttons.prop(settings, "show_forces", text="", icon="OVERLAY")
+        entry = shared.chosen(settings, "forces")
+        if entry is None or entry.object is None:
+            return
+        try:
+            kind = carriers.kind_of(entry.object)
+        except AddonError as error:
+            shared.sentence(layout, str(error), context, icon="ERROR")
+            return
+        column = shared.properties(layout)
+        column.use_property_decorate = True  # the dots that key a strength
+        _draw_numbers(column, entry.object, kind)
+        _draw_targets(layout, settings, entry)
+
+
+class PERPETUA_PT_falloff(shared.Tab, bpy.types.Panel):
+    """How far a field reaches: Blender's own falloff."""
+
+    bl_label = "Reach and Falloff"
+    bl_idname = "PERPETUA_PT_falloff"
+    bl_parent_id = "PERPETUA_PT_forces"
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        entry = shared.chosen(context.scene.perpetua, "forces")
+        return entry is not None and entry.object is not None and _has_field(entry.object)
+
+    def draw(self, context: bpy.types.Context) -> None:
+        entry = shared.chosen(context.scene.perpetua, "forces")
+        if entry is not None and entry.object is not None and _has_field(entry.object):
+            _draw_falloff(shared.properties(self.layout), entry.object.field)
+
+
+def _has_field(carrier: bpy.types.Object) -> bool:
+    try:
+        return bool(carriers.kind_of(carrier).field)
+    except AddonError:
+        return False
+
+
+def _draw_numbers(column: bpy.types.UILayout, carrier: bpy.types.Object, kind: Kind) -> None:
+    for entry in kind.fields:
+        column.prop(carrier.field, entry.name, text=entry.label)
+    for entry in kind.own:
+        if entry.name in carrier:
+            column.prop(carrier, f'["{entry.name}"]', text=entry.label)
+    part = column.column(align=True)
+    for name, text in ((START, "Frames from"), (END, "to")):
+        if name in carrier:
+            part.prop(carrier, f'["{name}"]', text=text)
+
+
+def _draw_targets(
+    layout: bpy.types.UILayout, settings: bpy.types.PropertyGroup, entry: bpy.types.PropertyGroup
+) -> None:
+    chosen = force_sampling.targets(entry)
+    if not settings.things:
+        return
+    row = layout.row(align=True)
+    row.label(text="Acts on all" if not chosen else "Acts on")
+    for thing in settings.things:
+        button = row.operator("perpetua.toggle_target", text=thing.name, depress=thing.name in chosen)
+        button.index, button.name = settings.force_index, thing.name
+
+
+def _draw_falloff(column: bpy.types.UILayout, field: bpy.types.FieldSettings) -> None:
+    _limit(column, field, "distance_max", "use_max_distance", "Reach (m)")
+    _limit(column, field, "distance_min", "use_min_distance", "Full within (m)")
+    column.prop(field, "falloff_type", text="Shape")
+    column.prop(field, "falloff_power", text="Power")
+    column.prop(field, "z_direction", text="Side")
+    if field.falloff_type == "SPHERE":
+        return
+    unit = "\u00b0" if field.falloff_type == "CONE" else "m"
+    column.prop(field, "radial_falloff", text="Radial Power")
+    _limit(column, field, "radial_min", "use_radial_min", f"Full within ({unit})")
+    _limit(column, field, "radial_max", "use_radial_max", f"Out to ({unit})")
+
+
+def _limit(
+    column: bpy.types.UILayout, field: bpy.types.FieldSettings, name: str, use: str, text: str
+) -> None:
+    row = column.row(heading=text)
+    row.prop(field, use, text="")
+    part = row.row()
+    part.enabled = getattr(field, use)
+    part.prop(field, name, text="")
+
+
+CLASSES = (PERPETUA_UL_forces, PERPETUA_PT_forces, PERPETUA_PT_falloff)
