@@ -93,7 +93,7 @@ class Suggestion(msgspec.Struct, frozen=True):
     simulations: int = 0
     """How often the round was simulated to find out."""
     accepted: bool = False
-    """Whether the next round goes on with these values."""
+    """Whether the round was played again, and the next one goes on, with these values."""
 
 
 class RoundRecord(msgspec.Struct, frozen=True):

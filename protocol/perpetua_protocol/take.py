@@ -82,8 +82,8 @@ __all__ = [
 TAKE_VERSION = 1
 
 Identify = Literal["off", "offer", "accept"]
-"""Whether a round's videos are asked what the physics is: no; yes, and the answer stands in the round's record; yes, and the
-rounds after it use it."""
+"""Whether a round's videos are asked what the physics is: no; yes, and the answer stands in the round's record; yes, and the round
+is played once more with it and the rounds after it use it."""
 
 Matrix16 = tuple[
     float, float, float, float,

@@ -44,7 +44,7 @@ def found_from(scene: Scene, truth: Known, noise: float) -> Identified:
     off = noise * np.linspace(0, 1, seen.frames)[:, None, None] * waves
     corrected = replace(seen, positions=(seen.positions + off).astype(np.float32))
     return identify(
-        scene, Known(), corrected, 3, np.ones(seen.frames), lambda k, p: play(scene, k, p), Progress()
+        scene, Known(), corrected, np.ones(seen.frames), lambda k, p: play(scene, k, p), Progress()
     )
 
 
@@ -80,7 +80,6 @@ def test_it_stops_when_it_is_told_to(scene: Scene):
             scene,
             Known(),
             rest,
-            3,
             np.ones(0),
             lambda k, p: play(scene, k, p),
             Progress(cancelled=lambda: True),

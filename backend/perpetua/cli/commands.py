@@ -139,6 +139,7 @@ def evaluate(
     variant: tuple[str, ...] = (),
     rounds: int = 4,
     frames: int = 16,
+    renders: int = 300,
     html: Path | None = None,
     out: Path = Path("out/evaluate"),
 ) -> int:
@@ -151,13 +152,15 @@ def evaluate(
         variant: Ways of closing the loop to compare; all if none is given.
         rounds: Rounds of each scene.
         frames: Frames of a round.
+        renders: Renders that each of the loop's two passes over a round may spend.
         html: Write a page with tables, curves and videos here.
         out: Folder for finished stages and loop.json.
     """
     from perpetua.cli.evaluate import evaluate_loop
     from perpetua.evaluate.suite import LoopSettings
 
-    return evaluate_loop(scene, variant, LoopSettings(rounds=rounds, frames=frames), json, html, out)
+    settings = LoopSettings(rounds=rounds, frames=frames, renders=renders)
+    return evaluate_loop(scene, variant, settings, json, html, out)
 
 
 COMMANDS: dict[str, Callable[..., Any]] = {

@@ -75,7 +75,7 @@ def findings(summary: BakeSummary) -> str:
     for played in summary.rounds:
         found = played.suggestion
         if found.findings:
-            used = "used from the next round on" if found.accepted else "set `identify: accept` to use it"
+            used = "used from this round on" if found.accepted else "set `identify: accept` to use it"
             lines.append(
                 f"\nround {played.index}: {found.explains:.0%} of the correction would not be needed with ({used})"
             )

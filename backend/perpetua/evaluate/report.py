@@ -63,13 +63,14 @@ def as_rows(result: SceneResult) -> tuple[list[str], list[list[str]]]:
 
 def as_html(results: Sequence[SceneResult], settings: LoopSettings) -> str:
     """The whole page."""
+    spent = f"{settings.renders} renders a pass"
     parts = [
         f"<!doctype html><meta charset='utf-8'><title>The loop against known truths</title><style>{STYLE}</style>",
         "<h1>The loop against known truths</h1>",
         "<p>Each scene is played in a true world whose physics differs from the simulator's. A variant sees only videos of the truth, "
         "made inconsistent from view to view; drifts are mean distances of particles from where they truly are. "
         "Forecast drift is that of the next round, simulated from the state that was handed on, with no video to help.</p>",
-        f"<p>{settings.rounds} rounds of {settings.frames} frames, {settings.width}x{settings.height} pixels.</p>",
+        f"<p>{settings.rounds} rounds of {settings.frames} frames, {settings.width}x{settings.height} pixels, {spent}.</p>",
     ]
     for result in results:
         parts += [

@@ -143,7 +143,7 @@ def evaluate_scene(
         quality=Quality(width=settings.width, optimise_renders=settings.renders),
     )
     truth = true_rounds(store, world, scene, scene_stage, take, engine, progress)
-    code = code_digest("optimize", "loop", "evaluate")
+    code = code_digest("optimize", "identify", "loop", "evaluate")
     refiner = SpoiledTruth(scene, truth, settings.spoiling, code)
 
     def camera(label: str, degrees: float, elevation: float) -> Camera:

@@ -32,14 +32,17 @@ from perpetua_protocol.cache import Finding, Suggestion
 Simulate = Callable[[Known, Progress], Trajectory]
 """The round from its own start with what is assumed known; raises ``SimulationError``."""
 
-MORE_CALLS = 12
-"""Simulations beyond two a quantity, at most."""
+MORE_CALLS = 14
+"""Simulations beyond one a quantity, at most."""
 PARTICLES = 600
 """That are compared of each round, at most about."""
-NOISE = 0.05
+NOISE = 0.1
 """Of a corrected place along an axis, in particle spacings, however good the fit."""
-INDEPENDENT = 16
-"""Regions of a soft body that the videos show to move independently; a rigid body has two (its place and its turn)."""
+INDEPENDENT = 8
+"""Vectors that a soft body's corrected motion is worth: what is wrong with it is a smooth warp of each video that hardly changes over a
+round, so thousands of particles in tens of frames err together in a few regions at the round's beginning and end."""
+INDEPENDENT_RIGID = 4
+"""The same of a rigid body: its place and its turn, at the beginning and the end."""
 LEAST_EXPLAINED = 0.1
 """A smaller share of the correction is no reason to doubt the take's physics."""
 DOUBT = 0.3
@@ -59,15 +62,13 @@ def identify(
     scene: Scene,
     known: Known,
     corrected: Trajectory,
-    knots: int,
     belief: NDArray,
     simulate: Simulate,
     progress: Progress,
 ) -> Identified:
     """Values of the scene's physics with which ``simulate`` comes nearest to ``corrected``.
 
-    known: what earlier rounds found, where this one begins.  knots: of the correction, after the first.  belief: [T + 1] in
-    (0, 1], how far the videos were believed in each frame, or of size 0.  Raises ``Cancelled``.
+    known: what earlier rounds found, where this one begins.  belief: [T + 1] in (0, 1], how far the videos were believed in each frame, or of size 0.  Raises ``Cancelled``.
     """
     quantities = quantities_of(scene)
     nothing = Identified(Suggestion(), known)
@@ -77,7 +78,7 @@ def identify(
     wanted = corrected.positions[1:, chosen].astype(np.float64)
     trusted = np.ones(corrected.frames) if belief.size == 0 else np.asarray(belief, np.float64)
     weights = np.repeat(trusted[1:], len(chosen))
-    most = 2 * len(quantities) + MORE_CALLS
+    most = len(quantities) + MORE_CALLS
     calls = 0
 
     def residual(x: NDArray[np.float64]) -> NDArray[np.float64] | None:
@@ -102,7 +103,7 @@ def identify(
         np.array([q.step for q in quantities]),
         np.array([index if q.body is not None else -1 for index, q in enumerate(quantities)]),
     )
-    independent = float(knots) * sum(2 if b.material.is_rigid else INDEPENDENT for b in scene.bodies)
+    independent = float(sum(INDEPENDENT_RIGID if b.material.is_rigid else INDEPENDENT for b in scene.bodies))
     found = fit(residual, prior, weights, independent, (NOISE * scene.spacing) ** 2, most)
     if found is None:
         return nothing

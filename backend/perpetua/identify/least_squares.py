@@ -5,7 +5,7 @@
 Residuals r [K, 3] are vectors; the weights w are the given ones times Huber's, s^2 is the weighted mean square that is left, and n says how
 many independent vectors the residuals hold, for neighbours say the same. The last term (Schwarz 1978) leaves at m what the data do
 not need; in the linear model every set of parameters is tried, which costs nothing. Slopes are kept up by Broyden's rank-one
-updates (1965) and taken anew once, near the end, for the first are secants over long ways.
+updates (1965), and those of what moved are taken anew near the end, for the first are secants over long ways.
 """
 
 from __future__ import annotations
@@ -33,6 +33,8 @@ MOST_FAILURES = 3
 """Steps in a row that make it worse."""
 SHORTER = 0.5
 """Slopes that are taken anew are secants over this share of the first ones' way."""
+LAST_CALLS = 6
+"""Calls that are kept for the new slopes and what follows from them."""
 MOST_SETS = 10
 """Groups of parameters of which all sets are tried; of more, sets of up to ``LARGEST_SET``."""
 LARGEST_SET = 3
@@ -90,11 +92,11 @@ class _Search:
         if first is None:
             return None
         self.x, self.r = self.prior.mean.copy(), first
-        self.slopes = self._slopes(1.0)
-        self._descend(self.most - len(self.x) - 2)
-        if self.calls + len(self.x) < self.most and (self.x != self.prior.mean).any():
-            self.slopes = self._slopes(SHORTER)
-            self._descend(self.most)
+        self.slopes = np.zeros((first.size, len(self.x)))
+        self._take_slopes(np.ones(len(self.x), bool), 1.0)
+        self._descend(self.most - LAST_CALLS)
+        self._take_slopes(self.x != self.prior.mean, SHORTER)
+        self._descend(self.most)
         matrix, _, _ = self._normal()
         free = self.x != self.prior.mean
         spread = self.prior.spread.copy()
@@ -107,11 +109,11 @@ class _Search:
         self.calls += 1
         return self.residual(x)
 
-    def _slopes(self, share: float) -> NDArray[np.float64]:
-        """[3 K, Q] secants from x over ``share`` of the prior's steps. Where there is no answer the step is turned round, and
-        without one there either the parameter is taken to do nothing."""
-        columns = []
-        for q, size in enumerate(share * self.prior.steps):
+    def _take_slopes(self, which: NDArray[np.bool_], share: float) -> None:
+        """Secants from x over ``share`` of the prior's steps. Where there is no answer the step is turned round, and without one there
+        either the parameter is taken to do nothing."""
+        for q in np.flatnonzero(which):
+            size = share * self.prior.steps[q]
             column = np.zeros(self.r.size)
             for sign in (1.0, -1.0):
                 x = self.x.copy()
@@ -123,8 +125,7 @@ class _Search:
                 if r is not None:
                     column = (r - self.r).ravel() / moved
                     break
-            columns.append(column)
-        return np.stack(columns, 1)
+            self.slopes[:, q] = column
 
     def _descend(self, most: int) -> None:
         """Go down until nothing more is gained or ``most`` calls are spent in all."""

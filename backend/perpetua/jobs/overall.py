@@ -125,6 +125,7 @@ def _stages(take: Take, index: int) -> list[str]:
         *(f"refine {name}" for name in sides),
         f"optimise {1 + len(sides)} views",
         *(["identify"] if take.round_identify(index) != "off" else []),
+        *(["simulate again"] if take.round_identify(index) == "accept" else []),
         "write back",
         "cache",
     ]

@@ -7,7 +7,8 @@
                       └─> cache
 
 The simulator proposes motion; a video model says how it should look; the difference moves the particles; and the moved particles, with
-their velocities and deformation, are where the next round's forces begin.
+their velocities and deformation, are where the next round's forces begin. Where the artist accepts what the videos say of the physics, the
+simulator proposes once more, with what was found, and the same videos correct the little that is left.
 
 Every line below is a stage (``stages.py``): its output is a folder on disk that exists whole or not at all and is named by what went into it.
 """
@@ -47,5 +48,9 @@ def play_round(studio: Studio, index: int, start: Stage, memory: Stage) -> tuple
 
     memory = studio.remember(memory, refined[0])
     found = studio.identify(start, coarse, corrected)
-    end = studio.write_back(coarse, corrected, found)
+    if found is not None and studio.changed(found, start):
+        coarse = studio.simulate(start, found)
+        corrected = studio.optimise(coarse, [studio.front, *studio.sides], refined, None)
+
+    end = studio.write_back(coarse, corrected)
     return PlayedRound(coarse, corrected, end, found), memory

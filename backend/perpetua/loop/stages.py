@@ -84,13 +84,14 @@ class Studio:
 
     # -- the stages of a round ----------------------------------------------------------------------------------
 
-    def simulate(self, start: Stage) -> Stage:
-        """The engine's own motion under this round's forces."""
+    def simulate(self, start: Stage, found: Stage | None = None) -> Stage:
+        """The engine's own motion under this round's forces, with the physics that is known at its start or was ``found`` since."""
+        known = load_known(found or start)
 
         def make(folder: Path) -> None:
             try:
-                listen = self._listen("simulate")
-                result = self._simulate(self.scene, load_state(start), 1.0, listen, load_known(start))
+                listen = self._listen("simulate again" if found else "simulate")
+                result = self._simulate(self.scene, load_state(start), 1.0, listen, known)
             except SimulationStopped as stopped:
                 so_far = stopped.so_far
                 kept = self.store.run("stopped", inputs, lambda place: save(place, so_far))
@@ -103,10 +104,10 @@ class Studio:
             save_trajectory(folder, result.trajectory)
             result.end.save(folder / "end.npz")
             np.save(folder / "sh.npy", np.load(start.path("sh.npy")))
-            save_known(folder, load_known(start))
+            save_known(folder, known)
             (folder / "idle.json").write_bytes(msgspec.json.encode(result.idle))
 
-        inputs = {"start": start, **self._forces()}
+        inputs = {"start": start, **({"found": found} if found else {}), **self._forces()}
         return self.store.run("simulate", inputs, make)
 
     def render(self, coarse: Stage, corrected: Stage | None, camera: Camera) -> Stage:
@@ -227,18 +228,21 @@ class Studio:
                     return self._simulate(self.scene, state, 1.0, progress, assumed).trajectory
 
                 belief = correction.trust.mean(0) if correction.trust.size else correction.trust
-                found = identify(
-                    self.scene, known, moved, len(correction.knots) - 1, belief, simulate, listen
-                )
-                suggestion = msgspec.structs.replace(found.suggestion, accepted=asked == "accept")
-                known = found.known if asked == "accept" else known
+                found = identify(self.scene, known, moved, belief, simulate, listen)
+                accepted = asked == "accept" and bool(found.suggestion.findings)
+                suggestion = msgspec.structs.replace(found.suggestion, accepted=accepted)
+                known = found.known if accepted else known
             (folder / "suggestion.json").write_bytes(msgspec.json.encode(suggestion))
             save_known(folder, known)
 
         inputs = {"start": start, "coarse": coarse, "corrected": corrected, "asked": asked, **self._forces()}
         return self.store.run("identify", inputs, make)
 
-    def write_back(self, coarse: Stage, corrected: Stage, found: Stage | None = None) -> Stage:
+    def changed(self, found: Stage, start: Stage) -> bool:
+        """Whether the videos changed what is known of the physics."""
+        return load_known(found) != load_known(start)
+
+    def write_back(self, coarse: Stage, corrected: Stage) -> Stage:
         """The state the next round starts from: the corrected world, with its velocities and deformation, and what is known of
         its physics."""
 
@@ -254,10 +258,9 @@ class Studio:
             )
             end.save(folder / "state.npz")
             np.save(folder / "sh.npy", foreground.sh.numpy())
-            save_known(folder, load_known(found or coarse))
+            save_known(folder, load_known(coarse))
 
-        inputs = {"coarse": coarse, "corrected": corrected, "found": found}
-        return self.store.run("write_back", inputs, make)
+        return self.store.run("write_back", {"coarse": coarse, "corrected": corrected}, make)
 
     def played(self, coarse: Stage, corrected: Stage) -> tuple[Trajectory, Gaussians]:
         """The corrected motion and splats of a played round."""
