@@ -11,6 +11,7 @@ MATERIALS: tuple[tuple[str, str, str], ...] = (
     ("butter", "Butter", "Can be cut and spread"),
     ("cream", "Whipped Cream", "Light, holds its peaks"),
     ("snow", "Snow", "Packs and crumbles"),
+    ("fresh snow", "Fresh Snow", "Light; keeps every print"),
     ("", "Comes Back", "Solids that return to their shape"),
     ("jelly", "Jelly", "Wobbles and comes back"),
     ("rubber", "Rubber", "Stiff and bouncy"),

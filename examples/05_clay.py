@@ -15,7 +15,7 @@ SHOT = Shot(
         Round(16, (Push("thumb", (0, 0, 0.08), (0, 0, -1), 30.0, reach=0.03, end=8),), name="from above"),
         Round(
             16,
-            (Push("finger", (-0.04, -0.01, 0.03), (1, 0, 0), 25.0, reach=0.025, end=24),),
+            (Push("finger", (-0.04, -0.01, 0.03), (1, 0, 0), 20.0, reach=0.025, end=21),),
             name="from the left",
         ),
     ),

@@ -15,6 +15,7 @@ SHOT = Shot(
         Prop("wet", "wet sand", cylinder(0.032, 0.09), at=(0.08, 0, 0), colour=(0.62, 0.48, 0.32)),
     ),
     (Round(32, name="slump"),),
+    spacing=0.005,
 )
 
 if __name__ == "__main__":

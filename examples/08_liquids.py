@@ -15,7 +15,7 @@ SHOT = Shot(
         Prop("jam", "jam", box(0.05, 0.05, 0.08), at=(0.10, 0, 0), colour=(0.62, 0.10, 0.18)),
     ),
     (Round(24, name="flow"),),
-    spacing=0.007,
+    spacing=0.005,
     eye=(0.0, -0.55, 0.3),
 )
 

@@ -14,7 +14,7 @@ SHOT = Shot(
         Prop("sand", "dry sand", box(0.06, 0.06, 0.03), at=(-0.14, 0, 0), colour=(0.90, 0.76, 0.50)),
         Prop("left", "jelly", box(0.03, 0.03, 0.03), at=(-0.02, 0, 0), colour=(0.45, 0.70, 0.40)),
         Prop("right", "jelly", box(0.03, 0.03, 0.03), at=(0.02, 0, 0), colour=(0.86, 0.60, 0.25)),
-        Prop("water", "water", ball(0.03), at=(0.14, 0, 0.05), colour=(0.35, 0.62, 0.85)),
+        Prop("water", "water", ball(0.025), at=(0.13, 0, 0.02), colour=(0.35, 0.62, 0.85)),
     ),
     (
         Round(
@@ -23,20 +23,20 @@ SHOT = Shot(
                 Vortex(
                     "whirl",
                     (-0.14, 0, 0),
-                    strength=260.0,
-                    inflow=60.0,
+                    strength=70.0,
+                    inflow=15.0,
                     falloff=Falloff(max_distance=0.08),
                     targets=("sand",),
                 ),
-                Force("apart", (0, 0, 0.01), strength=9.0, targets=("left", "right")),
-                Turbulence("stir", strength=14.0, size=0.04, targets=("water",)),
+                Force("apart", (0, 0, 0.01), strength=5.0, targets=("left", "right")),
+                Turbulence("stir", strength=5.0, size=0.04, targets=("water",)),
             ),
             name="stir",
         ),
         Round(
             16,
             (
-                Force("together", (0, 0, 0.01), strength=-9.0, targets=("left", "right")),
+                Force("together", (0, 0, 0.01), strength=-5.0, targets=("left", "right")),
                 Drag("calm", linear=8.0, targets=("sand", "water")),
             ),
             name="calm",

@@ -33,6 +33,10 @@ AMBIENT = 0.42
 NEIGHBOURS = 24
 TABLE, WALL = (0.72, 0.68, 0.62), (0.83, 0.85, 0.88)
 SHADOW_SPLATS = 160
+JITTER = {"sand": 0.25, "liquid": 0.25}
+"""Spacings by which particles leave their lattice along each axis at most, so that what spreads forms no rows; LEVEL_JITTER for
+other models, whose skin shows it."""
+LEVEL_JITTER = 0.08
 OPACITY = {"gas": 0.06}
 """Of a particle's splat; 0.97 for other models."""
 
@@ -140,7 +144,7 @@ def stage(shot: Shot) -> Scene:
     for index, prop in enumerate(shot.props):
         spec = MaterialSpec(prop.material) if isinstance(prop.material, str) else prop.material
         material = resolve(spec)
-        points, vertices, faces = _points(prop.shape, shot.spacing)
+        points, vertices, faces = _points(prop.shape, shot.spacing, JITTER.get(material.model, LEVEL_JITTER))
         place = np.asarray(prop.at)
         resting = bool(abs(prop.at[2]) < 1e-9 and not any(prop.velocity) and not prop.held)
         bodies.append(Body(prop.name, material, vertices + place, faces, resting, prop.held))
@@ -219,7 +223,7 @@ def _colours(shot: Shot, scene: Scene) -> NDArray[np.float64]:
     return np.array([prop.colour for prop in shot.props])[scene.particles.body]
 
 
-def _points(shape: Shape, spacing: float) -> tuple[NDArray, NDArray, NDArray]:
+def _points(shape: Shape, spacing: float, jitter: float) -> tuple[NDArray, NDArray, NDArray]:
     """Particles [P, 3] m, and the surface's vertices [V, 3] m and faces [F, 3]."""
     if shape.net is not None:
         vertices, faces = shape.net(spacing)
@@ -232,16 +236,23 @@ def _points(shape: Shape, spacing: float) -> tuple[NDArray, NDArray, NDArray]:
         count = max(1, round((b - a) / spacing))
         axes.append((a + b) / 2 + (np.arange(count) - (count - 1) / 2) * spacing)
     points = np.stack(np.meshgrid(*axes, indexing="ij"), -1).reshape(-1, 3)
-    return points[shape.inside(points)], np.array(shape.mesh.vertices), np.array(shape.mesh.faces)
+    points = points[shape.inside(points)]
+    moved = points + np.random.default_rng(0).uniform(-jitter, jitter, points.shape) * spacing
+    points = np.where(shape.inside(moved)[:, None], moved, points)
+    return points, np.array(shape.mesh.vertices), np.array(shape.mesh.faces)
 
 
 def _light(positions: NDArray, spacing: float) -> NDArray[np.float64]:
-    """[P]: how bright each particle is. The normal points away from the neighbours; inside, where it vanishes, half light."""
+    """[P]: how bright each particle is. The normal points away from the neighbours; inside, where it vanishes, half light.
+
+    The table counts as more of what lies on it, mirrored, so that a puddle or the foot of a pile looks up and not to all sides.
+    """
     points = positions.astype(np.float64)
-    count = min(NEIGHBOURS + 1, len(points))
-    distance, index = cKDTree(points).query(points, k=count)
+    matter = np.concatenate([points, points[points[:, 2] < 3 * spacing] * [1, 1, -1]])
+    count = min(NEIGHBOURS + 1, len(matter))
+    distance, index = cKDTree(matter).query(points, k=count)
     weight = np.exp(-((distance / (1.6 * spacing)) ** 2))
-    away = (weight[..., None] * (points[:, None] - points[index])).sum(1) / weight.sum(1)[:, None]
+    away = (weight[..., None] * (points[:, None] - matter[index])).sum(1) / weight.sum(1)[:, None]
     length = np.linalg.norm(away, axis=1)
     normal = away / np.maximum(length, 1e-12)[:, None]
     skin = np.clip(length / (0.35 * spacing), 0.0, 1.0)
