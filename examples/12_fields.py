@@ -23,8 +23,8 @@ SHOT = Shot(
                 Vortex(
                     "whirl",
                     (-0.14, 0, 0),
-                    strength=70.0,
-                    inflow=15.0,
+                    strength=120.0,
+                    inflow=25.0,
                     falloff=Falloff(max_distance=0.08),
                     targets=("sand",),
                 ),
