@@ -45,9 +45,7 @@ def attach(scene: bpy.types.Scene, folder: Path) -> CacheMeta:
     settings.background[STATIC] = True
     background = cache.background()
     _write(settings.background, background)
-    write_radius(settings.background, background["scale"])
     show(scene)
-    write_radius(settings.splats, cache.frame(0)["scale"])
     display.apply(scene)
     scene.render.fps, scene.render.fps_base = frame_rate(cache.meta.fps)
     baked_end = scene.frame_start + settings.frame_offset + cache.meta.frames - 1
@@ -81,7 +79,6 @@ def compare(scene: bpy.types.Scene) -> None:
     settings.compared_splats = cloud = _cloud(scene, settings.compared_splats, COMPARED, count)
     cloud.location = settings.compare_distance * _to_the_right(scene)
     _write_compared(scene)
-    write_radius(cloud, frame_of_another(settings.compared, scene)["scale"])
     display.apply(scene)
 
 
@@ -179,6 +176,7 @@ def _open(folder: Path, again: bool = False) -> Cache:
 def _write(cloud: bpy.types.Object, frame: dict[str, Floats]) -> None:
     values = {("radiance:base" if name == "radiance_base" else name): array for name, array in frame.items()}
     write_attributes(cloud, values)
+    write_radius(cloud, frame["scale"])
     splat_viewport.mark_changed(cloud)
 
 

@@ -1,4 +1,4 @@
-"""What an artist can do to a scene: fields of force, pushes, pins and colliders.
+"""What an artist can do to a scene: fields of force, pushes, pins, colliders and emitters.
 
 Every action has a name, acts on the frames from ``start`` up to ``end`` of the take and on the objects named in ``targets``, and may be
 keyed over time. Units are SI. The fields (wind, force, vortex, turbulence, drag) give matter an acceleration
@@ -16,6 +16,7 @@ from typing import Literal
 
 import msgspec
 
+from perpetua_protocol.material import MaterialSpec
 from perpetua_protocol.tracks import Rotation, Scalar, Vec3, Vector
 
 
@@ -224,4 +225,29 @@ class Collider(Acting, frozen=True, tag="collider", tag_field="type", forbid_unk
     """Coulomb friction of its surface."""
 
 
-Action = Wind | Force | Vortex | Turbulence | Drag | Push | Poke | Pin | Collider
+class Emitter(Acting, frozen=True, tag="emitter", tag_field="type", forbid_unknown_fields=True):
+    """A tap, a spout or a chute: matter comes out of its mouth, a disc, in a stream.
+
+    The stream leaves with the matter's own density, so it brings ``density * rate * pi radius^2 * speed`` kg/s. What has come
+    out stays when the round ends; an emitter of the same name in a later round adds to it. Other actions can act on
+    it by the emitter's name. ``targets`` stays empty.
+    """
+
+    name: str
+    location: Vector = (0.0, 0.0, 0.2)
+    """Centre of the mouth, m; where it is keyed, what comes out moves along with it at first."""
+    direction: Vector = (0.0, 0.0, -1.0)
+    """Where the stream goes; normalised when sampled."""
+    radius: float = 0.01
+    """Of the mouth, m."""
+    speed: Scalar = 1.0
+    """m/s, zero or above."""
+    rate: Scalar = 1.0
+    """Share of the mouth that the stream fills, from 0, shut, to 1; it is thinner then and not slower."""
+    material: MaterialSpec = MaterialSpec("water")
+    """A liquid, sand, snow, something soft that keeps its shape such as cream, or a gas."""
+    colour: Vec3 | None = None
+    """sRGB, 0 to 1; None takes that of an object of the same preset, or one that suits the preset."""
+
+
+Action = Wind | Force | Vortex | Turbulence | Drag | Push | Poke | Pin | Collider | Emitter

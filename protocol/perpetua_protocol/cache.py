@@ -8,6 +8,7 @@
         rotation.npy         [T, N, 4] float32, wxyz
         scale.npy            [T, N, 3] float32, m, standard deviations
         radiance_base.npy    [N, 4] float32: degree-0 SH coefficients of the colour, and opacity in [0, 1]
+        opacity.npy          [T, N] float32, instead of that opacity, in rounds in which it changes: matter comes, or fades
 
 Every array is an ``.npy`` file that playback maps into memory. A folder is named by the digest of what it came from and
 appears whole or not at all, so a new bake never touches what an earlier one left. Attribute names
@@ -30,6 +31,13 @@ from perpetua_protocol.take import Matrix16, Take, Vec3
 FORMAT = "perpetua-4d-cache"
 VERSION = 1
 SH_C0 = 0.28209479177387814
+NOTHING = {
+    "position": (0.0, 0.0, 0.0),
+    "rotation": (1.0, 0.0, 0.0, 0.0),
+    "scale": (1e-6, 1e-6, 1e-6),
+    "radiance_base": (0.0, 0.0, 0.0, 0.0),
+}
+"""Attributes of a splat that is not there yet."""
 ATTRIBUTES = ("position", "rotation", "scale", "radiance_base")
 
 
@@ -124,7 +132,8 @@ class CacheMeta(msgspec.Struct, frozen=True):
     background: int
     """Number of splats that never move."""
     foreground: int
-    """Number of splats that do."""
+    """Number of splats that do, in the last round. Each round has the splats of those before it, in the same places, and at the end
+    what its emitters let out; ``Cache.frame`` has all of them in every frame."""
     particles: int
     particle_spacing: float
     """m"""
@@ -172,13 +181,29 @@ class Cache:
         return {a: self.array(f"{self.meta.background_folder}/{a}.npy") for a in ATTRIBUTES}
 
     def frame(self, number: int) -> dict[str, NDArray[np.float32]]:
-        """Attributes of the moving splats at a frame of the take; outside the baked range the nearest frame."""
+        """Attributes of the moving splats at a frame of the take; outside the baked range the nearest frame.
+
+        A splat that only a later round brings is a clear point at the origin.
+        """
         round_, local = self.locate(number)
         animated: dict[str, Any] = {
             a: self.array(f"{round_.folder}/{a}.npy")[local] for a in ("position", "rotation", "scale")
         }
-        animated["radiance_base"] = self.array(f"{round_.folder}/radiance_base.npy")
+        base = self.array(f"{round_.folder}/radiance_base.npy")
+        if self.opacity_moves(round_):
+            opacity = self.array(f"{round_.folder}/opacity.npy")[local]
+            base = np.concatenate([base[:, :3], opacity[:, None]], 1)
+        animated["radiance_base"] = base
+        missing = self.meta.foreground - len(base)
+        if missing > 0:
+            for name, value in NOTHING.items():
+                rest = np.tile(np.array(value, np.float32), (missing, 1))
+                animated[name] = np.concatenate([animated[name], rest])
         return animated
+
+    def opacity_moves(self, round_: RoundRecord) -> bool:
+        """Whether splats appear or fade during a round."""
+        return f"{round_.folder}/opacity.npy" in self.meta.files
 
     def locate(self, number: int) -> tuple[RoundRecord, int]:
         """The round a frame belongs to and the frame's place in that round's arrays."""

@@ -16,11 +16,12 @@ from typing import Literal
 
 import msgspec
 
-from perpetua_protocol.action_checks import action_problems
+from perpetua_protocol.action_checks import action_problems, emitter_problems, track_problems
 from perpetua_protocol.actions import (
     Action,
     Collider,
     Drag,
+    Emitter,
     Falloff,
     Force,
     Mesh,
@@ -32,6 +33,7 @@ from perpetua_protocol.actions import (
     Wind,
 )
 from perpetua_protocol.errors import InvalidTake
+from perpetua_protocol.material import MaterialSpec
 from perpetua_protocol.tracks import (
     Quaternion,
     Rotation,
@@ -50,6 +52,7 @@ __all__ = [
     "Click",
     "Collider",
     "Drag",
+    "Emitter",
     "Falloff",
     "Force",
     "Identify",
@@ -100,41 +103,6 @@ class Click(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     y: float
     inside: bool = True
     """True marks the object, False marks what is not the object."""
-
-
-class MaterialSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A named preset and what the artist changes of it. None keeps the preset's value."""
-
-    preset: str = "clay"
-    density: float | None = None
-    """kg/m^3"""
-    youngs_modulus: float | None = None
-    """Pa"""
-    poisson_ratio: float | None = None
-    yield_stress: float | None = None
-    """von Mises yield stress of an elasto-plastic solid, Pa"""
-    viscosity: float | None = None
-    """Dynamic viscosity of a liquid or gas, Pa s; of a solid its internal (Kelvin-Voigt) shear viscosity, which ends its wobble"""
-    friction_angle: float | None = None
-    """Internal friction of sand, degrees"""
-    cohesion: float | None = None
-    """Strength of wet sand without pressure, Pa"""
-    friction: float | None = None
-    """Coulomb friction against the support; two bodies that touch share the geometric mean of theirs"""
-    restitution: float | None = None
-    """Share of the approach speed with which a rigid body bounces off, 0 to 1"""
-    surface_tension: float | None = None
-    """Surface tension of a liquid, N/m"""
-    contact_angle: float | None = None
-    """Angle at which a liquid's edge meets the support, degrees"""
-    area_density: float | None = None
-    """Mass of cloth, kg/m^2"""
-    bending_stiffness: float | None = None
-    """Flexural rigidity of cloth, N m"""
-    temperature: float | None = None
-    """Temperature of a gas, degrees Celsius; hotter than the room's 20 it rises"""
-    lifetime: float | None = None
-    """How long a puff of gas can be seen, s"""
 
 
 class RegionSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -229,6 +197,8 @@ class Round(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     they are. Another refiner: these options alone."""
     identify: Identify | None = None
     """None as the take says."""
+    gravity: Vector | None = None
+    """m/s^2, keyed over the frames of the take; None is the take's."""
 
 
 class Take(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -268,6 +238,11 @@ class Take(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def round_identify(self, index: int) -> Identify:
         """Whether round ``index`` (0-based) is asked what the physics is."""
         return self.rounds[index].identify or self.identify
+
+    def round_gravity(self, index: int) -> Vector:
+        """Gravity in round ``index`` (0-based), m/s^2."""
+        own = self.rounds[index].gravity
+        return self.gravity if own is None else own
 
     def round_start(self, index: int) -> int:
         """Frame that round ``index`` (0-based) starts from."""
@@ -322,7 +297,12 @@ def _problems(take: Take) -> Iterator[str]:
         yield "sub_gaussians and optimise_renders cannot be negative; use zero or more."
     if take.quality.max_substeps is not None and take.quality.max_substeps < 1:
         yield f"max_substeps is {take.quality.max_substeps}; allow at least one, or leave it out."
+    yield from track_problems(take.gravity, "The take's gravity")
+    yield from emitter_problems([turn.actions for turn in take.rounds], names)
     for index, turn in enumerate(take.rounds, 1):
+        if turn.gravity is not None:
+            yield from track_problems(turn.gravity, f"The gravity of round {index}")
+        names += [a.name for a in turn.actions if isinstance(a, Emitter) and a.name not in names]
         if not 1 <= turn.frames <= 100_000:
             yield f"Round {index} has {turn.frames} frames; it needs at least one."
         yield from action_problems(turn.actions, index, take.round_start(index - 1), turn.frames, names)

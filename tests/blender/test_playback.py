@@ -10,9 +10,9 @@ import bpy
 import numpy as np
 import pytest
 from bl_ext.user_default.perpetua import playback, point_cloud, session
-from toy_cache import write_cache
+from toy_cache import radiance, write_arrays, write_cache
 
-from perpetua_protocol.cache import Cache
+from perpetua_protocol.cache import Cache, RoundRecord
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -43,6 +43,34 @@ def test_every_frame_carries_the_cache_exactly(cache: Path) -> None:
         assert_frame(scene, baked, number)
     for name, values in point_cloud.read_attributes(scene.perpetua.background.data).items():
         np.testing.assert_array_equal(values, baked.background()[name.replace(":", "_")])
+
+
+def test_splats_that_come_in_a_later_round_are_clear_points_until_they_do(tmp_path: Path) -> None:
+    def splats(frames: int, count: int) -> dict[str, np.ndarray]:
+        return {
+            "position": np.random.default_rng(count).uniform(0, 1, (frames, count, 3)).astype(np.float32),
+            "rotation": np.tile(np.float32([1, 0, 0, 0]), (frames, count, 1)),
+            "scale": np.full((frames, count, 3), 0.01, np.float32),
+            "radiance_base": radiance(np.full((count, 3), 0.5), 0.9),
+        }
+
+    arrays = {f"background/{k}.npy": v[0] if v.ndim == 3 else v for k, v in splats(1, 2).items()}
+    arrays |= {f"round_000/{k}.npy": v for k, v in splats(1, 2).items()}
+    arrays |= {f"round_001/{k}.npy": v for k, v in splats(3, 4).items()}
+    arrays["round_001/opacity.npy"] = np.float32([[0.9, 0.9, 0, 0], [0.9, 0.9, 0.9, 0], [0.9, 0.9, 0.9, 0.9]])
+    rounds = [
+        RoundRecord(index, start, frames, f"round_{index:03d}", "d" * 64, "5" * 64, 1.0)
+        for index, start, frames in ((0, 0, 1), (1, 1, 3))
+    ]
+    folder, scene = write_arrays(tmp_path / "cache", arrays, rounds, 2, 4), bpy.context.scene
+    playback.attach(scene, folder)
+    for number, there in ((0, 2), (1, 2), (2, 3), (3, 4), (0, 2)):
+        scene.frame_set(scene.frame_start + number)
+        assert_frame(scene, Cache(folder), number)
+        np.testing.assert_array_equal(shown(scene)["radiance:base"][:, 3] > 0.5, np.arange(4) < there)
+    radii = np.empty(4, np.float32)
+    scene.perpetua.splats.data.attributes["radius"].data.foreach_get("value", radii)
+    np.testing.assert_array_equal(radii > 1e-4, [True, True, False, False])
 
 
 def test_attributes_are_named_and_typed_as_native_splats(cache: Path) -> None:
@@ -124,7 +152,7 @@ import numpy as np
 bpy.ops.preferences.addon_enable(module="bl_ext.user_default.perpetua")
 bpy.ops.wm.open_mainfile(filepath={str(moved / "scene.blend")!r})
 from bl_ext.user_default.perpetua import playback, point_cloud
-from perpetua_protocol.cache import Cache
+from perpetua_protocol.cache import Cache, RoundRecord
 baked, scene = Cache(playback.resolve("//cache")), bpy.context.scene
 for number in (0, 6, 2):
     scene.frame_set(scene.frame_start + number)

@@ -64,7 +64,11 @@ class CacheWriter:
             common = len(self.meta.rounds)
             if [r.digest for r in old.rounds[:common]] == [r.digest for r in self.meta.rounds]:
                 self.meta = msgspec.structs.replace(
-                    self.meta, rounds=old.rounds, files={**old.files, **self.meta.files}
+                    self.meta,
+                    rounds=old.rounds,
+                    files={**old.files, **self.meta.files},
+                    foreground=old.foreground,
+                    particles=old.particles,
                 )
                 self._publish()
         (self.folder / PREVIOUS).unlink(missing_ok=True)

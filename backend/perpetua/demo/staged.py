@@ -22,8 +22,10 @@ from perpetua.physics.api import PhysicsEngine, RoundPlan
 from perpetua.progress import Progress
 from perpetua.registry import load
 from perpetua.scene import Binding, Body, Camera, Gaussians, Particles, Scene, Trajectory, deform
+from perpetua.scene.emission import with_streams
 from perpetua.scene.gaussians import SH_C0
 from perpetua.scene.materials import Model, resolve
+from perpetua.scene.particles import present
 from perpetua_protocol.take import MaterialSpec, Round, Vec3, Vector
 
 LIGHT = np.array([-0.5, -0.45, 0.74])
@@ -90,10 +92,9 @@ class Shot:
         from perpetua.cache.export_video import write_video
 
         progress = progress or Progress()
-        scene = stage(self)
-        trajectory = simulate(self, scene, progress)
+        scene, trajectory = simulate(self, stage(self), progress)
         path.parent.mkdir(parents=True, exist_ok=True)
-        frames = film(scene, trajectory, _colours(self, scene))
+        frames = film(scene, trajectory)
         write_video(path, frames, self.fps, (self.width, self.height))
         return trajectory
 
@@ -119,6 +120,19 @@ def cylinder(radius: float, height: float) -> Shape:
 
     def inside(p: NDArray) -> NDArray:
         return (np.linalg.norm(p[:, :2], axis=1) <= radius) & (p[:, 2] >= 0) & (p[:, 2] <= height)
+
+    return Shape(mesh, inside)
+
+
+def cup(radius: float, height: float, wall: float) -> Shape:
+    """An upright cylinder, open at the top, with a floor as thick as its ``wall``."""
+    bore = radius - wall
+    profile = [(0, 0), (radius, 0), (radius, height), (bore, height), (bore, wall), (0, wall)]
+    mesh = trimesh.creation.revolve(np.array(profile, float), sections=48)
+
+    def inside(p: NDArray) -> NDArray:
+        away = np.linalg.norm(p[:, :2], axis=1)
+        return (away <= radius) & (p[:, 2] >= 0) & (p[:, 2] <= height) & ((away >= bore) | (p[:, 2] <= wall))
 
     return Shape(mesh, inside)
 
@@ -171,8 +185,8 @@ def stage(shot: Shot) -> Scene:
     )
 
 
-def simulate(shot: Shot, scene: Scene, progress: Progress) -> Trajectory:
-    """The motion of all rounds, one after another."""
+def simulate(shot: Shot, scene: Scene, progress: Progress) -> tuple[Scene, Trajectory]:
+    """``scene`` with what emitters let out, and the motion of all rounds, one after another."""
     engine: PhysicsEngine = load("engine", "genesis")()
     state = scene.rest_state()
     velocity = np.array([prop.velocity for prop in shot.props], np.float32)[scene.particles.body]
@@ -184,31 +198,41 @@ def simulate(shot: Shot, scene: Scene, progress: Progress) -> Trajectory:
         state = replace(state, rigid=rigid)
     parts, start = [], 0
     for turn in shot.rounds:
+        scene = with_streams(scene, turn, start, shot.fps)
+        gravity = shot.gravity if turn.gravity is None else turn.gravity
         done = engine.simulate(
             scene,
             state,
-            RoundPlan(turn, start, shot.fps, shot.gravity),
+            RoundPlan(turn, start, shot.fps, gravity),
             progress.of(f"{shot.name}: {turn.name}"),
         )
         parts.append(done.trajectory)
         state, start = done.end, start + turn.frames
-    keep = [slice(0 if i == 0 else 1, None) for i in range(len(parts))]
-    return Trajectory(
-        np.concatenate([t.positions[k] for t, k in zip(parts, keep, strict=True)]),
-        np.concatenate([t.F[k] for t, k in zip(parts, keep, strict=True)]),
-        np.concatenate([t.times[k] for t, k in zip(parts, keep, strict=True)]),
-    )
+    frames = 1 + sum(part.frames - 1 for part in parts)
+    positions = np.tile(scene.particles.positions, (frames, 1, 1))
+    # what comes in a later round is not there yet
+    F = np.zeros((frames, len(scene.particles), 3, 3), np.float32)
+    times, first = np.zeros(frames), 0
+    for part in parts:
+        here, count = slice(first, first + part.frames), part.positions.shape[1]
+        positions[here, :count], F[here, :count], times[here] = part.positions, part.F, part.times
+        first += part.frames - 1
+    return scene, Trajectory(positions, F, times)
 
 
 @torch.no_grad()
-def film(scene: Scene, trajectory: Trajectory, colours: NDArray) -> list[NDArray[np.uint8]]:
-    """[H, W, 3] frames of the trajectory; the particles' ``colours`` [P, 3] are lit anew in every frame."""
+def film(scene: Scene, trajectory: Trajectory) -> list[NDArray[np.uint8]]:
+    """[H, W, 3] frames of the trajectory; the particles are lit anew in every frame."""
     from perpetua.render import render_layers
 
     backdrop = render_layers(scene.background, scene.camera)
+    # a splat for each particle, in their order
+    colours = scene.foreground.colors[: scene.binding.carried].numpy()
     frames = []
     for positions, F in zip(trajectory.positions, trajectory.F, strict=True):
-        lit = torch.from_numpy(colours * _light(positions, scene.spacing)[:, None]).float().clamp(0, 1)
+        light, there = np.ones(len(positions)), present(F)
+        light[there] = _light(positions[there], scene.spacing)
+        lit = torch.from_numpy(colours * light[:, None]).float().clamp(0, 1)
         sh = scene.foreground.sh.clone()
         sh[: len(lit), 0] = (lit - 0.5) / SH_C0
         rest = replace(scene.foreground, sh=sh)
@@ -217,10 +241,6 @@ def film(scene: Scene, trajectory: Trajectory, colours: NDArray) -> list[NDArray
         seen = front.rgb + (1 - front.alpha)[..., None] * backdrop.rgb
         frames.append((seen.clamp(0, 1) * 255 + 0.5).to(torch.uint8).numpy())
     return frames
-
-
-def _colours(shot: Shot, scene: Scene) -> NDArray[np.float64]:
-    return np.array([prop.colour for prop in shot.props])[scene.particles.body]
 
 
 def _points(shape: Shape, spacing: float, jitter: float) -> tuple[NDArray, NDArray, NDArray]:

@@ -40,7 +40,7 @@ def true_rounds(
             world.true_round(played, start),
             start,
             take.fps,
-            take.gravity,
+            take.round_gravity(index),
             take.seed,
             grid_refinement=world.truth.grid_refinement,
         )
@@ -59,7 +59,7 @@ def true_rounds(
             "materials": [body.material for body in true_scene.bodies],
             "grid_refinement": plan.grid_refinement,
             "fps": take.fps,
-            "gravity": take.gravity,
+            "gravity": plan.gravity,
             "seed": take.seed,
         }
         stages.append(store.run("truth", inputs, make))

@@ -73,7 +73,8 @@ def bake(
 
     front, sides = cameras_of(take, scene, take.quality.width)
     studio = Studio(stages, take, scene, scene_stage, front, sides, engine, refiners, progress)
-    writer = CacheWriter(output, _meta(take, scene, [front, *sides]))
+    whole = studio.for_round(through_round).scene
+    writer = CacheWriter(output, _meta(take, scene, whole, [front, *sides]))
     try:
         summaries = _play(studio, writer, through_round)
     except BaseException:
@@ -83,7 +84,7 @@ def bake(
         for refiner in refiners:
             refiner.release()
     writer.finish()
-    counts = (len(scene.particles), len(scene.foreground), len(scene.background))
+    counts = (len(whole.particles), len(whole.foreground), len(whole.background))
     summary = BakeSummary(str(output), writer.meta.frames, *counts, round(reconstruct_seconds, 2), summaries)
     return msgspec.to_builtins(summary)
 
@@ -141,12 +142,14 @@ def _publish(
     progress: Progress,
 ) -> None:
     def arrays() -> dict[str, np.ndarray]:
+        current = studio.for_round(index)
         if isinstance(played, Trajectory):
             trajectory, foreground, first = played, studio.scene.foreground, 0
         else:
-            trajectory, foreground = studio.played(played.coarse, played.corrected)
+            trajectory, foreground = current.played(played.coarse, played.corrected)
             first = 1  # frame 0 of a round is the last of the one before
-        return animated_arrays(foreground, studio.scene.binding, trajectory, first, progress)
+        binding, opening = current.scene.binding, studio.scene.binding
+        return animated_arrays(foreground, binding, trajectory, first, progress, opening.carried)
 
     record = RoundRecord(
         index=index,
@@ -166,7 +169,8 @@ def _rest_trajectory(scene: Scene) -> Trajectory:
     return Trajectory(state.particles.positions[None], state.total_F[None], np.zeros(1))
 
 
-def _meta(take: Take, scene: Scene, cameras: list[Camera]) -> CacheMeta:
+def _meta(take: Take, scene: Scene, whole: Scene, cameras: list[Camera]) -> CacheMeta:
+    """What the cache says of itself before its first round; ``whole`` is ``scene`` with all that emitters let out."""
     lower, upper = (f(scene.particles.positions, axis=0) for f in (np.min, np.max))
     return CacheMeta(
         name=take.name,
@@ -184,8 +188,8 @@ def _meta(take: Take, scene: Scene, cameras: list[Camera]) -> CacheMeta:
             for body in scene.bodies
         ],
         background=len(scene.background),
-        foreground=len(scene.foreground),
-        particles=len(scene.particles),
+        foreground=len(whole.foreground),
+        particles=len(whole.particles),
         particle_spacing=scene.spacing,
         lower=_vec(lower),
         upper=_vec(upper),

@@ -36,6 +36,7 @@ from perpetua.physics.api import PhysicsEngine, RoundPlan, Simulation, Simulatio
 from perpetua.progress import Progress
 from perpetua.refine.api import LAST_REFINED, Refiner, RenderedVideo, RoundContext, VideoName
 from perpetua.scene import Camera, Gaussians, Scene, State, Trajectory
+from perpetua.scene.emission import awaiting, with_colours, with_streams
 from perpetua_protocol.cache import Suggestion
 from perpetua_protocol.take import RefinerSpec, Take
 
@@ -59,8 +60,12 @@ class Studio:
     """Of the backward pass."""
 
     def for_round(self, index: int) -> Studio:
-        """The same studio, working on round ``index`` (1-based)."""
-        return replace(self, index=index)
+        """The same studio, working on round ``index`` (1-based), this one or a later: its scene holds also what the emitters of the
+        rounds up to it let out."""
+        scene = self.scene
+        for turn in range(self.index, index):
+            scene = with_streams(scene, self.take.rounds[turn], self.take.round_start(turn), self.take.fps)
+        return replace(self, index=index, scene=scene)
 
     @property
     def refiner(self) -> Refiner:
@@ -103,7 +108,7 @@ class Studio:
         def save(folder: Path, result: Simulation) -> None:
             save_trajectory(folder, result.trajectory)
             result.end.save(folder / "end.npz")
-            np.save(folder / "sh.npy", np.load(start.path("sh.npy")))
+            np.save(folder / "sh.npy", self._scene_at(start).foreground.sh.numpy())
             save_known(folder, known)
             (folder / "idle.json").write_bytes(msgspec.json.encode(result.idle))
 
@@ -273,7 +278,7 @@ class Studio:
             self.take.rounds[self.index - 1],
             self.take.round_start(self.index - 1),
             self.take.fps,
-            self.take.gravity,
+            self.take.round_gravity(self.index - 1),
             self.take.seed,
             self.take.quality.max_substeps,
             grid_refinement,
@@ -313,7 +318,7 @@ class Studio:
         def render(trajectory: Trajectory, camera: Camera) -> RenderedVideo:
             return film(scene, trajectory, scene.foreground, camera, self._listen(f"refine {camera.name}"))
 
-        start_state = load_state(start)
+        start_state = awaiting(scene, load_state(start))
         return RoundContext(scene, start_state, self.index, simulate, render, self.take.name, self.take.fps)
 
     def _moved(self, coarse: Stage, corrected: Stage | None) -> tuple[Trajectory, Gaussians]:
@@ -325,7 +330,7 @@ class Studio:
     def _scene_at(self, stage: Stage) -> Scene:
         """The scene with the colours that the rounds before ``stage`` corrected."""
         sh = torch.from_numpy(np.load(stage.path("sh.npy")))
-        return replace(self.scene, foreground=replace(self.scene.foreground, sh=sh))
+        return replace(self.scene, foreground=with_colours(self.scene, sh))
 
     def _listen(self, what: str) -> Progress:
         return self.progress.of(f"round {self.index}: {what}")

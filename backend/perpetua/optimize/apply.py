@@ -13,6 +13,7 @@ from perpetua.optimize.knots import value_weights
 from perpetua.optimize.rigid import PoseCorrection
 from perpetua.scene.gaussians import Gaussians
 from perpetua.scene.gradient import displacement_gradient
+from perpetua.scene.particles import present
 from perpetua.scene.scene import Scene
 from perpetua.scene.trajectory import Trajectory
 
@@ -26,7 +27,8 @@ def apply_correction(
     """The corrected trajectory, and the foreground at rest with its corrected colours.
 
     Soft matter moves by the displacement u between the knots and deforms by F <- (I + grad u) F; a rigid body makes one
-    motion a frame. Nothing goes below the support plane. A correction that moves nothing gives ``trajectory`` itself.
+    motion a frame. Nothing goes below the support plane. What comes out of an emitter in the round stays as simulated. A correction
+    that moves nothing gives ``trajectory`` itself.
     """
     foreground = replace(scene.foreground, sh=torch.from_numpy(correction.sh))
     if correction.moves_nothing:
@@ -36,12 +38,13 @@ def apply_correction(
     soft = ~rigid_particles(scene)
     shaped = soft & ~particles_of(scene, "gas")  # puffs keep their shape
     poses = rigid_corrections(scene, trajectory, correction)
+    together = correctable(scene, trajectory)
     for frame in range(1, trajectory.frames):
         before = trajectory.positions[frame].astype(np.float64)
         after = before + np.einsum("q,qpi->pi", weights[frame], correction.displacement)
         after[soft, 2] = np.maximum(after[soft, 2], np.minimum(before[soft, 2], 0.0))
         if shaped.any():
-            stretch = deformation(before[shaped], (after - before)[shaped], scene.particles.body[shaped])
+            stretch = deformation(before[shaped], (after - before)[shaped], together[shaped])
             F[frame, shaped] = stretch @ trajectory.F[frame, shaped]
         for body, pose in poses.items():
             mine = scene.particles.body == body
@@ -61,6 +64,12 @@ def deformation(points: NDArray, displacement: NDArray, body: NDArray) -> NDArra
         Vt[:, 2] *= np.where(np.linalg.det(U @ Vt) < 0, -1.0, 1.0)[:, None]
         stretch[wild] = U * np.clip(values, LEAST_STRETCH, MOST_STRETCH)[:, None, :] @ Vt
     return stretch
+
+
+def correctable(scene: Scene, trajectory: Trajectory) -> NDArray[np.int32]:
+    """[P]: the body of each particle that a round begins with, -1 for those that come out of emitters during it: a correction, which is
+    zero at the round's start and smooth, knows no place for them and leaves them as they are."""
+    return np.where(present(trajectory.F[0]), scene.particles.body, -1).astype(np.int32)
 
 
 def rigid_particles(scene: Scene) -> NDArray[np.bool_]:

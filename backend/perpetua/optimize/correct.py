@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from perpetua.optimize.api import Correction, Settings, ViewTarget
-from perpetua.optimize.apply import apply_correction, particles_of
+from perpetua.optimize.apply import apply_correction, correctable, particles_of
 from perpetua.optimize.knots import FRAMES_PER_KNOT, knot_frames
 from perpetua.optimize.loss import photometric, region
 from perpetua.optimize.motion import Motion
@@ -30,6 +30,7 @@ from perpetua.render.film import compose
 from perpetua.scene.binding import deform
 from perpetua.scene.gaussians import Gaussians
 from perpetua.scene.gradient import GradientOperator
+from perpetua.scene.particles import present
 from perpetua.scene.scene import Scene
 from perpetua.scene.trajectory import Trajectory
 
@@ -118,6 +119,7 @@ class Stage:
         self.tint = torch.zeros(2, 3, requires_grad=True)
         self.gradients: dict[int, GradientOperator] = {}
         self.shaped = torch.from_numpy(~particles_of(scene, "gas"))
+        self.together = correctable(scene, trajectory)
 
     @property
     def sh(self) -> Tensor:
@@ -139,9 +141,7 @@ class Stage:
         F = torch.from_numpy(self.trajectory.F[frame])
         if self.motion.soft:
             if frame not in self.gradients:
-                self.gradients[frame] = GradientOperator.at(
-                    self.trajectory.positions[frame], self.scene.particles.body
-                )
+                self.gradients[frame] = GradientOperator.at(self.trajectory.positions[frame], self.together)
             gradient = torch.from_numpy(self.gradients[frame](displacement)).float()
             stretch = gradient * self.shaped[:, None, None] + torch.eye(3)
             F = stretch @ F
@@ -268,6 +268,6 @@ def _samples(views: int, frames: int, count: int, seed: int) -> Iterator[tuple[i
 
 def _metres_per_pixel(trajectory: Trajectory, views: list[View]) -> float:
     """What a pixel of the views covers at the particles, m, on average."""
-    centre = trajectory.positions[0].mean(0, dtype=np.float64)[None]
+    centre = trajectory.positions[0, present(trajectory.F[0])].mean(0, dtype=np.float64)[None]
     sizes = [float(v.target.camera.project(centre)[1][0]) / v.target.camera.K[0, 0] for v in views]
     return float(np.mean(np.abs(sizes)))

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from perpetua.optimize.api import Correction
-from perpetua.optimize.apply import rigid_corrections
+from perpetua.optimize.apply import correctable, rigid_corrections
 from perpetua.optimize.knots import value_weights
 from perpetua.scene.scene import Body, Scene
 from perpetua.scene.trajectory import Trajectory
@@ -79,8 +79,9 @@ class Motion:
         self.rigid: list[RigidMotion] = []
         poses = rigid_corrections(scene, trajectory, start)
         later = len(self.knots) - 1
+        together = correctable(scene, trajectory)
         for index, body in enumerate(scene.bodies):
-            mine = np.flatnonzero(scene.particles.body == index)
+            mine = np.flatnonzero(together == index)
             points = trajectory.positions[0, mine].astype(np.float64)
             if len(mine) == 0:
                 continue

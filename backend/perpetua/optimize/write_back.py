@@ -13,7 +13,13 @@ from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
 from perpetua.optimize.api import Correction
-from perpetua.optimize.apply import deformation, particles_of, rigid_corrections, rigid_particles
+from perpetua.optimize.apply import (
+    correctable,
+    deformation,
+    particles_of,
+    rigid_corrections,
+    rigid_particles,
+)
 from perpetua.optimize.end_slope import end_slope
 from perpetua.optimize.rigid import PoseCorrection
 from perpetua.scene.gradient import displacement_gradient
@@ -35,14 +41,15 @@ def write_back(
     ``end`` is the simulator's state at the last frame of ``trajectory``, ``corrected`` that trajectory with ``correction``
     applied, ``fps`` in frames/s. With u the displacement at the last frame and w = du/dt there (``end_slope``):
     positions x + u, velocities v + w, elastic and whole F <- (I + grad u) F, C <- C + grad w; a rigid body's pose and twist
-    likewise. Plastic memory is kept. A correction that moves nothing returns ``end`` itself.
+    likewise. Plastic memory is kept, and all of what came out of emitters in the round. A correction that moves nothing returns ``end``
+    itself.
     """
     if correction.moves_nothing:
         return end
     last = trajectory.frames - 1
-    particles, body = end.particles, scene.particles.body
+    particles, body = end.particles, correctable(scene, trajectory)
     rates = np.zeros((len(particles), 3))
-    for index in np.unique(body):
+    for index in np.unique(body[body >= 0]):
         tracks = correction.displacement[:, body == index]
         slopes = end_slope(correction.knots, tracks.reshape(len(tracks), -1))
         rates[body == index] = slopes.reshape(-1, 3) * fps

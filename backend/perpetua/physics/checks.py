@@ -6,7 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from perpetua.errors import SimulationError
-from perpetua.physics.check_kernels import NO_NUMBER, TOO_FAST, TORN, verdicts
+from perpetua.physics.check_kernels import FINE, NO_NUMBER, TOO_FAST, TORN, verdicts
+from perpetua.physics.parts import Snapshot
 from perpetua.scene.particles import Particles, State
 from perpetua.scene.scene import Scene
 
@@ -67,16 +68,28 @@ def check_input(scene: Scene, state: State) -> None:
         )
 
 
-def check_frame(scene: Scene, particles: Particles, dx: float, dt: float, frame: int, pushes: str) -> None:
-    """After a frame: finite, deformed within reason, slower than a cell a substep. Raises ``Exploded`` that names the
-    object, the frame and the remedy. ``pushes`` names the actions at work, for the remedy."""
+def check_frame(
+    scene: Scene, snapshot: Snapshot, expected: NDArray, dx: float, dt: float, frame: int, pushes: str
+) -> None:
+    """After a frame: all matter is there (``expected`` [P]: what was before or came since), finite, deformed within reason, slower
+    than a cell a substep. Raises ``Exploded`` that names the object, the frame and the remedy. ``pushes`` names the actions at
+    work, for the remedy."""
+    particles, there = snapshot.particles, snapshot.present
     count = len(particles)
     if count != len(scene.particles) or not np.array_equal(particles.body, scene.particles.body):
         raise Exploded(f"Matter was lost or changed its object in frame {frame}; bake the round again.")
+    gridded = np.array([body.material.on_grid for body in scene.bodies])[particles.body]
+    wrong = gridded & (there != expected)
+    if wrong.any():
+        raise Exploded(
+            f"{wrong.sum()} particles of '{_name(scene, particles.body, wrong)}' are missing, or there too early, in frame {frame}; "
+            "bake the round again."
+        )
     limits = np.array([CELLS_PER_SUBSTEP * dx / dt if b.material.on_grid else np.inf for b in scene.bodies])
     found = verdicts(
         particles.positions, particles.velocities, particles.F, limits[particles.body], LARGEST_STRETCH
     )
+    found[~there & (found == TORN)] = FINE  # what is not there has no size
     if not found.any():
         return
     speed = np.linalg.norm(particles.velocities[found == TOO_FAST], axis=1).max(initial=0.0)
@@ -90,24 +103,28 @@ def check_frame(scene: Scene, particles: Particles, dx: float, dt: float, frame:
 
 
 def check_momentum(
-    scene: Scene, before: Particles, after: Particles, gained: NDArray, dx: float, frame: int
+    scene: Scene, before: Snapshot, after: Snapshot, gained: NDArray, dx: float, frame: int
 ) -> None:
-    """After a frame in which no action worked and nothing touched the plane: the momentum of all particles grew by their mass
-    times ``gained`` [3] m/s (gravity over the frame) and nothing else. Raises ``Exploded``. Where rigid bodies, cloth or gas
-    share the scene the plane, the air and what holds them take momentum, and nothing is checked."""
-    if not all(body.material.on_grid for body in scene.bodies):
+    """After a frame in which no action worked and nothing touched the plane: every particle's momentum grew by its mass
+    times ``gained`` [P, 3] m/s (gravity over the frame, or for what came in it the speed it came with and gravity since), all
+    together and nothing else. Raises ``Exploded``. Where rigid bodies, cloth or gas share the scene the plane, the air and what
+    holds them take momentum, and nothing is checked."""
+    there = after.present
+    if not there.any() or not all(body.material.on_grid for body in scene.bodies):
         return
-    if min(before.positions[:, 2].min(), after.positions[:, 2].min()) < AIRBORNE_CELLS * dx:
+    if min(s.particles.positions[there, 2].min() for s in (before, after)) < AIRBORNE_CELLS * dx:
         return
-    mass = np.array([b.material.particle_mass(scene.spacing) for b in scene.bodies])[before.body]
-    total = mass.sum()
-    had, has = (mass @ p.velocities.astype(np.float64) for p in (before, after))
-    off = np.linalg.norm(has - had - total * gained)
-    moving = mass @ np.linalg.norm(after.velocities.astype(np.float64), axis=1)
-    if off > MOMENTUM_TOLERANCE * (total * np.linalg.norm(gained) + moving) + 1e-12:
-        away = np.linalg.norm(after.velocities - before.velocities - gained, axis=1)
+    mass = np.array([b.material.particle_mass(scene.spacing) for b in scene.bodies])[after.particles.body]
+    mass = mass * there
+    change = after.particles.velocities.astype(np.float64) - before.particles.velocities - gained
+    off = np.linalg.norm(mass @ change)
+    moving = mass @ np.linalg.norm(after.particles.velocities.astype(np.float64), axis=1)
+    if off > MOMENTUM_TOLERANCE * (np.linalg.norm(mass @ gained) + moving) + 1e-12:
+        away = np.linalg.norm(change, axis=1) * there
         raise Exploded(
-            _exploded(scene, after, away >= away.max(), frame, "", f"it gained {off:.3g} N s from nothing")
+            _exploded(
+                scene, after.particles, away >= away.max(), frame, "", f"it gained {off:.3g} N s from nothing"
+            )
         )
 
 

@@ -17,14 +17,14 @@ from numpy.typing import NDArray
 from perpetua.errors import Cancelled, SimulationError
 from perpetua.physics import checks, deformation, forces, grid, motion, settle, stability, worlds
 from perpetua.physics.api import RoundPlan, Simulation, SimulationStopped
-from perpetua.physics.parts import Snapshot
+from perpetua.physics.parts import Arrivals, Snapshot
 from perpetua.progress import Progress
 from perpetua.scene.actions import sample_scalar, sample_vector
-from perpetua.scene.materials import Material
-from perpetua.scene.particles import Particles, State
-from perpetua.scene.scene import Scene
+from perpetua.scene.emission import Releases, awaiting, releases
+from perpetua.scene.particles import Particles, State, present
+from perpetua.scene.scene import Body, Scene
 from perpetua.scene.trajectory import Trajectory
-from perpetua_protocol.take import Collider, Pin, Wind
+from perpetua_protocol.take import Collider, Emitter, Pin, Wind
 
 if TYPE_CHECKING:
     from perpetua.physics.world import World
@@ -50,6 +50,7 @@ class GenesisEngine:
 
     def simulate(self, scene: Scene, state: State, plan: RoundPlan, progress: Progress) -> Simulation:
         """Advance ``state`` by the round's frames. See :class:`perpetua.physics.api.PhysicsEngine`."""
+        state = awaiting(scene, state)
         checks.check_input(scene, state)
         try:
             return _Run(scene, state, plan, progress).frames()
@@ -73,6 +74,7 @@ class _Run:
         self.gridded = np.array([body.material.on_grid for body in scene.bodies])
         self.soft = self.gridded[scene.particles.body]
         self.names = [body.name for body in scene.bodies]
+        self.coming = _coming(scene, state, plan)
         self.substeps = stability.choose_substeps(
             scene.bodies, self.dx, plan.fps, _expected_speed(state, plan), plan.max_substeps
         )
@@ -82,7 +84,7 @@ class _Run:
         low, high = matter.min(0), matter.max(0)
         self.box = grid.box_around(low, high, self.dx, ROOM * float((high - low).max()))
         self._deformations = [
-            (own, deformation.Deformation(rest[own], scene.spacing, _stretch_limit(body.material)))
+            (own, deformation.Deformation(rest[own], scene.spacing, _stretch_limit(body)))
             for index, body in enumerate(scene.bodies)
             if self.gridded[index] and len(own := np.flatnonzero(scene.particles.body == index))
         ]
@@ -93,8 +95,8 @@ class _Run:
     def frames(self) -> Simulation:
         """All frames of the round."""
         count = self.plan.round.frames
-        now = Snapshot(self.state.particles, self.state.rigid, self.state.memory)
         total = self.state.total_F.astype(np.float32)
+        now = Snapshot(self.state.particles, self.state.rigid, self.state.memory, present(total))
         positions, gradients = [now.particles.positions], [total]
         if settle.needs_settling(self.scene, self.state):
             self.progress(0.0, "settling under gravity")
@@ -111,12 +113,12 @@ class _Run:
             )
 
         for frame in range(count):
-            before = now.particles.positions
+            before = now
             try:
                 now = self._frame(now, frame)
             except SimulationError as error:
                 raise SimulationStopped(str(error), so_far()) from error
-            total = self._deform(total, before, now.particles)
+            total = self._deform(total, before, now)
             positions.append(now.particles.positions)
             gradients.append(total)
         self.progress(1.0, self._summary())
@@ -130,35 +132,39 @@ class _Run:
             world = self._roomy_world(now, frame)
             if now.rigid:  # as a restart would, or two rounds differed from one twice as long
                 world.load(now)
-            working = self._advance(world, now.particles, frame)
+            working = self._advance(world, now, frame)
             after = world.store(now.particles)
+            came = self._coming_in(frame)
+            expected = now.present.copy()
+            expected[came.index] = True
             try:
-                checks.check_frame(self.scene, after.particles, self.dx, self.dt, number, working)
+                checks.check_frame(self.scene, after, expected, self.dx, self.dt, number, working)
                 if not working:
-                    gained = self._gravity_over(frame) * self.frame_s
-                    checks.check_momentum(self.scene, now.particles, after.particles, gained, self.dx, number)
+                    checks.check_momentum(self.scene, now, after, self._gained(frame, came), self.dx, number)
             except checks.Exploded:
-                if self._hopeless(now.particles, frame) or not self._refine():
+                if self._hopeless(now, frame) or not self._refine():
                     raise
                 continue
             grid.check_near(after.particles.positions, after.particles.body, self.names, number)
-            low, high, _ = self._extent(after.particles)
+            low, high, _ = self._extent(after.particles, frame)
             if self.box.contains(low, high):
                 return after
             self._grow(after.particles, low, high, 0.0, frame)
 
-    def _hopeless(self, particles: Particles, frame: int) -> bool:
+    def _hopeless(self, now: Snapshot, frame: int) -> bool:
         """Whether an action throws matter faster than the finest substep could follow."""
         start = self.plan.start_frame
         finest = checks.CELLS_PER_SUBSTEP * self.dx / self.dt * 2 ** (REFINEMENTS - self._refinements)
         spacing = self.scene.spacing
         kinds, of = self.scene.materials()
-        mass = np.array([kind.particle_mass(spacing) for kind in kinds])[of]
+        mass = np.array([kind.particle_mass(spacing) for kind in kinds])[of][now.present]
+        p = now.particles
+        matter = p.positions[now.present], p.velocities[now.present], mass, p.body[now.present]
         middle = forces.Moment(start + frame + 0.5, 1.0, self.plan.fps)
         for item in forces.forces_at(self.plan.round, start, middle, self.names):
             if item is not None:
-                a = item.acceleration(particles.positions, particles.velocities, mass, particles.body)
-                if np.linalg.norm(a, axis=1).max() * self.frame_s > finest:
+                a = item.acceleration(*matter)
+                if np.linalg.norm(a, axis=1).max(initial=0.0) * self.frame_s > finest:
                     return True
         return False
 
@@ -172,9 +178,12 @@ class _Run:
         self._world = None
         return True
 
-    def _advance(self, world: World, particles: Particles, frame: int) -> str:
-        """Substeps of one frame; returns the quoted names of the actions that worked in it."""
+    def _advance(self, world: World, before: Snapshot, frame: int) -> str:
+        """Substeps of one frame; returns the quoted names of the actions that worked on matter in it."""
+        positions, body = (a[before.present] for a in (before.particles.positions, before.particles.body))
         start, count = self.plan.start_frame, self.plan.round.frames
+        out = self.coming.within(start + frame, start + frame + 1)
+        self.touched[np.unique(self.coming.action[out])] = True
         working: dict[str, None] = {}
         for control in range(stability.CONTROL_STEPS):
             self.progress(
@@ -188,32 +197,48 @@ class _Run:
                 if item is not None:
                     working[f"'{item.name}'"] = None
                     if not self.touched[index]:
-                        self.touched[index] = item.reaches(particles.positions, particles.body)
+                        self.touched[index] = item.reaches(positions, body)
             world.set_gravity(sample_vector(self.plan.gravity, now))
             world.advance(
                 [item for item in pulling if item is not None],
                 self.substeps // stability.CONTROL_STEPS,
                 moved=[item for item in moved if item is not None],
+                arrivals=self._coming_in(frame, control) if len(self.coming) else None,
             )
         return ", ".join(working)
 
-    def _gravity_over(self, frame: int) -> NDArray[np.float64]:
-        """[3] m/s^2: the mean gravity of a frame, as ``_advance`` samples it."""
-        start = self.plan.start_frame + frame
-        moments = (np.arange(stability.CONTROL_STEPS) + 0.5) / stability.CONTROL_STEPS
-        return np.mean([sample_vector(self.plan.gravity, start + moment) for moment in moments], axis=0)
+    def _coming_in(self, frame: int, control: int | None = None) -> Arrivals:
+        """What leaves the emitters in one of a frame's control steps, or in all of the frame."""
+        first = self.plan.start_frame + frame + (control or 0) / stability.CONTROL_STEPS
+        which = self.coming.within(first, first + (1.0 if control is None else 1.0 / stability.CONTROL_STEPS))
+        index = np.arange(len(self.scene.particles) - len(self.coming), len(self.scene.particles))[which]
+        seconds = (self.coming.frames[which] - first) * self.frame_s
+        return Arrivals(index, self.coming.positions[which], self.coming.velocities[which], seconds)
 
-    def _extent(self, particles: Particles) -> tuple[NDArray, NDArray, float]:
+    def _gained(self, frame: int, came: Arrivals) -> NDArray[np.float64]:
+        """[P, 3] m/s that each particle gains in a frame if nothing but gravity acts, as ``_advance`` samples it."""
+        start, steps = self.plan.start_frame + frame, stability.CONTROL_STEPS
+        moments = (np.arange(steps) + 0.5) / steps
+        gravity = np.array([sample_vector(self.plan.gravity, start + moment) for moment in moments])
+        gained = np.tile(gravity.mean(0) * self.frame_s, (len(self.scene.particles), 1))
+        ends = (np.arange(steps) + 1.0) * self.frame_s / steps
+        left = np.clip(ends - came.seconds[:, None], 0.0, self.frame_s / steps)  # of each control step
+        gained[came.index] = came.velocities + left @ gravity
+        return gained
+
+    def _extent(self, particles: Particles, frame: int) -> tuple[NDArray, NDArray, float]:
         """Corners [3], [3] m of the soft matter, and how far its fastest particle goes in a frame, m."""
         soft = particles.positions[self.soft]
-        speed = np.linalg.norm(particles.velocities[self.soft], axis=1).max(initial=0.0)
+        came = self._coming_in(frame)
+        moving = np.concatenate([particles.velocities[self.soft], came.velocities[self.soft[came.index]]])
+        speed = np.linalg.norm(moving, axis=1).max(initial=0.0)
         if not len(soft):
             soft = np.zeros((1, 3), np.float32)
         return soft.min(0), soft.max(0), float(speed) * self.frame_s
 
     def _roomy_world(self, now: Snapshot, frame: int) -> World:
         """The world, exchanged for one in a larger box and loaded again when these particles need it."""
-        low, high, travel = self._extent(now.particles)
+        low, high, travel = self._extent(now.particles, frame)
         if self._world is not None and self.box == self._world.plan.box and self.box.holds(low, high, travel):
             return self._world
         if not self.box.holds(low, high, travel):
@@ -229,11 +254,16 @@ class _Run:
         who = self.names[int(particles.body[away.argmax()])]
         self.box = grid.grown(self.box, low, high, travel, who, self.plan.start_frame + frame + 1)
 
-    def _deform(self, total: NDArray, before: NDArray, after: Particles) -> NDArray[np.float32]:
+    def _deform(self, total: NDArray, before: Snapshot, after: Snapshot) -> NDArray[np.float32]:
         """[P, 3, 3]: the whole deformation since the picture; of matter that is on no grid it is the engine's F."""
-        out = after.F.copy()
-        for own, measure in self._deformations:
-            out[own] = measure.advance(total[own], before[own], after.positions[own], self.frame_s)
+        out = after.particles.F.copy()
+        out[~after.present] = 0.0
+        was, now = before.particles.positions, after.particles.positions
+        for every, measure in self._deformations:
+            own = every[before.present[every]]
+            if len(own):
+                out[own] = measure.advance(total[own], was[own], now[own], self.frame_s)
+            out[every[after.present[every] & ~before.present[every]]] = np.eye(3)
         return out
 
     def _idle(self) -> tuple[str, ...]:
@@ -250,8 +280,23 @@ class _Run:
         return text
 
 
-def _stretch_limit(material: Material) -> deformation.StretchLimit:
-    return deformation.FLOWING if material.model in FLOWING_MODELS else deformation.SOLID
+def _stretch_limit(body: Body) -> deformation.StretchLimit:
+    flows = body.emitted or body.material.model in FLOWING_MODELS
+    return deformation.FLOWING if flows else deformation.SOLID
+
+
+def _coming(scene: Scene, state: State, plan: RoundPlan) -> Releases:
+    """What the round's emitters let out, for which the last particles of the scene wait. Raises ``SimulationError``."""
+    coming = releases(plan.round, plan.start_frame, plan.fps, scene.spacing)
+    waiting = len(scene.particles) - len(coming)
+    owners = (
+        [scene.bodies[i] for i in np.unique(scene.particles.body[max(waiting, 0) :])] if len(coming) else []
+    )
+    if waiting < 0 or not all(body.emitted for body in owners) or present(state.total_F)[waiting:].any():
+        raise SimulationError(
+            "The scene does not hold what the round's emitters let out; give it to them with `with_streams` first."
+        )
+    return coming
 
 
 def _expected_speed(state: State, plan: RoundPlan) -> float:
@@ -261,6 +306,8 @@ def _expected_speed(state: State, plan: RoundPlan) -> float:
         for frame in range(plan.round.frames + 1):
             if isinstance(action, Wind):
                 speeds.append(abs(sample_scalar(action.speed, plan.start_frame + frame)))
+            elif isinstance(action, Emitter):
+                speeds.append(sample_scalar(action.speed, plan.start_frame + frame))
             elif isinstance(action, Pin | Collider):
                 moment = forces.Moment(plan.start_frame + frame, 1.0 / stability.CONTROL_STEPS, plan.fps)
                 speeds.append(motion.fastest(action, moment))

@@ -40,11 +40,13 @@ class Plan:
 @dataclass(frozen=True)
 class Snapshot:
     """All that a world is loaded with and gives back: the particles of all bodies, the pose of every rigid body by its index,
-    and by name the arrays that a part needs besides to go on as if it had never stopped."""
+    by name the arrays that a part needs besides to go on as if it had never stopped, and which particles [P] are there: the others
+    wait in their emitters or have faded, and are neither seen nor felt."""
 
     particles: Particles
     rigid: dict[int, RigidPose]
     memory: Memory
+    present: NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,21 @@ class Stored:
     arrays: dict[str, NDArray]
     rigid: dict[int, RigidPose]
     memory: Memory
+    present: NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Arrivals:
+    """Particles that leave their emitters in a control step. index: [n], which of the scene's.  positions: [n, 3] m and velocities:
+    [n, 3] m/s, as they do.  seconds: [n], when, since the step began."""
+
+    index: NDArray[np.int64]
+    positions: NDArray[np.float64]
+    velocities: NDArray[np.float64]
+    seconds: NDArray[np.float64]
+
+    def __len__(self) -> int:
+        return len(self.index)
 
 
 @dataclass(frozen=True)
@@ -110,6 +127,12 @@ class Part:
 
     def set_moved(self, moved: Sequence[Pin | Collider]) -> None:
         """A control step begins: the pins that hold its matter and the colliders that matter cannot enter."""
+
+    def expect(self, arrivals: Arrivals, substeps: int) -> None:
+        """A control step of ``substeps`` begins in which ``arrivals`` leave their emitters."""
+
+    def let_out(self, substep: int) -> None:
+        """Once before each of its substeps, if anything arrives in it: what arrives in this one is there from now on."""
 
     def weigh(self, forces: CompiledForces) -> None:
         """Once before each substep in which something is pushed: let ``forces`` weigh its matter."""

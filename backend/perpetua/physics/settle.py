@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from perpetua.physics.parts import Snapshot
 from perpetua.scene.materials import Material
-from perpetua.scene.particles import Particles, State
+from perpetua.scene.particles import Particles, State, present
 from perpetua.scene.scene import Scene
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def settled(world: World, scene: Scene, state: State, gravity: NDArray, substep:
     world.set_damping(np.where(standing, 2.0 * np.where(standing, omega, 1.0), FREEZE_RATE))
     keep = standing[particles.body]
     for length in PASSES:
-        world.load(Snapshot(particles, state.rigid, state.memory))
+        world.load(Snapshot(particles, state.rigid, state.memory, present(state.total_F)))
         substeps = max(1, math.ceil(min(length / omega.min(), LONGEST_S) / substep))
         world.advance([], substeps, hold=gravity)
         loaded = world.store(particles).particles
@@ -60,7 +60,7 @@ def settled(world: World, scene: Scene, state: State, gravity: NDArray, substep:
             particles.positions, particles.velocities, F, particles.C, plastic, particles.body
         )
     world.set_damping(np.zeros(len(scene.bodies)))
-    world.load(Snapshot(particles, state.rigid, state.memory))
+    world.load(Snapshot(particles, state.rigid, state.memory, present(state.total_F)))
     return particles
 
 

@@ -19,13 +19,14 @@ from perpetua.physics.grid_colliders import GridColliders
 from perpetua.physics.grid_pins import GridPins
 from perpetua.physics.matter import Matter
 from perpetua.physics.motion import Collider, Pin
-from perpetua.physics.parts import Building, Part, Plan, Snapshot, Stored
+from perpetua.physics.parts import Arrivals, Building, Part, Plan, Snapshot, Stored
 from perpetua.physics.rigid import motions
 from perpetua.physics.rigid_contact import RigidContact
 from perpetua.physics.rigid_part import RigidPart
 from perpetua.physics.shared_kernels import floats, integers
 from perpetua.physics.signed_distance import distance_grid
 from perpetua.physics.soft_grid import SoftGrid
+from perpetua.scene.emission import mixing
 from perpetua.scene.scene import Scene
 
 UNMOVED = 1e12
@@ -49,6 +50,8 @@ class SoftPart(Part):
         body, own = scene.particles.body, building.bodies_of(self.models)
         self.order = np.concatenate([np.flatnonzero(body == i) for i in own])
         self.body = body[self.order]
+        self.leader = mixing(scene)
+        self._arriving, self._gravity = False, np.zeros(3)
         self._rigid = next((part for part in building.parts if isinstance(part, RigidPart)), None)
 
     def built(self) -> None:
@@ -58,10 +61,10 @@ class SoftPart(Part):
         used, material = np.unique(of[self.order], return_inverse=True)
         kinds = [everything[i] for i in used]
         numbers = laws.constants(kinds)
-        own = np.unique(self.body)
+        own = self._own
         friction = np.array([scene.bodies[i].material.friction for i in own], np.float32)
         nx, ny, nz = (int(n) + 1 for n in np.subtract(plan.box.upper, plan.box.lower))
-        field = np.searchsorted(own, self.body)
+        field = np.searchsorted(own, self.leader[self.body])
         self.matter = Matter(count)
         radius = 0.5 * scene.spacing
         self._plane = PlaneContact(plan.box.lower, (nx, ny), len(own), plan.box.dx, plan.dt, radius)
@@ -92,7 +95,7 @@ class SoftPart(Part):
         self.scene, self.plan = scene, plan
         kinds, of = scene.materials()
         numbers = laws.constants([kinds[i] for i in np.unique(of[self.order])])
-        own = np.unique(self.body)
+        own = self._own
         friction = np.array([scene.bodies[i].material.friction for i in own], np.float32)
         self._grid.set_materials(numbers, friction)
         self._grid.set_substep(plan.dt)
@@ -104,6 +107,11 @@ class SoftPart(Part):
         self._pins.set_substep(plan.dt)
         mass = numbers.density[self._material] * scene.spacing**3
         self._mass.from_numpy(mass.astype(np.float32))
+
+    @property
+    def _own(self) -> NDArray[np.int64]:
+        """[fields]: the body that each velocity field of the grid is named after."""
+        return np.unique(self.leader[self.body])
 
     def load(self, snapshot: Snapshot, genesis_state: Any) -> None:
         """Particles must lie inside the box."""
@@ -117,11 +125,14 @@ class SoftPart(Part):
             C=particles.C[o],
             Jp=plastic,
         )
+        self.matter.set_present(snapshot.present[o])
 
     def loaded(self) -> None:
         self._contact.forget()
 
     def store(self, out: Stored) -> None:
+        there = self.matter.present()
+        out.present[self.order] = there
         for name, field in (
             ("positions", "pos"),
             ("velocities", "vel"),
@@ -129,9 +140,10 @@ class SoftPart(Part):
             ("C", "C"),
             ("plastic", "Jp"),
         ):
-            out.arrays[name][self.order] = self.matter.read(field)
+            out.arrays[name][self.order[there]] = self.matter.read(field)[there]
 
     def set_gravity(self, gravity: NDArray) -> None:
+        self._gravity = np.asarray(gravity, np.float64)
         self._grid.set_gravity(gravity)
 
     def set_moved(self, moved: Sequence[Pin | Collider]) -> None:
@@ -142,6 +154,24 @@ class SoftPart(Part):
             held = self._rigid.pinned
             masses = [UNMOVED if i in held else r.shape.mass for i, r in self._rigid.bodies.items()]
             self._contact.set_masses(np.array(masses))
+
+    def expect(self, arrivals: Arrivals, substeps: int) -> None:
+        rows = np.flatnonzero(np.isin(self.order, arrivals.index))
+        self._arriving = len(rows) > 0
+        if not self._arriving:
+            return
+        mine = np.searchsorted(arrivals.index, self.order[rows])
+        seconds, velocities = arrivals.seconds[mine], arrivals.velocities[mine]
+        births = np.minimum(np.floor(seconds / self.plan.dt), substeps - 1)
+        late = (seconds - births * self.plan.dt)[:, None]  # since the substep began
+        # what leaves falls freely from then on, faster the farther it is from the mouth: grad v = g v^T / |v|^2
+        falling = self._gravity[:, None] * (velocities / (velocities**2).sum(1, keepdims=True))[:, None, :]
+        places = arrivals.positions[mine] - late * velocities
+        self.matter.expect(rows, births, pos=places, vel=velocities, C=falling)
+
+    def let_out(self, substep: int) -> None:
+        if self._arriving:
+            self.matter.let_out(substep)
 
     def weigh(self, forces: CompiledForces) -> None:
         forces.weigh_mpm(self.matter, self._body, self._mass)
@@ -176,4 +206,5 @@ class SoftPart(Part):
         near.push_mpm(self.matter, self._mass, first)
 
     def motion(self) -> tuple[NDArray, NDArray]:
-        return self.matter.read("pos"), self.matter.read("vel")
+        there = self.matter.present()
+        return self.matter.read("pos")[there], self.matter.read("vel")[there]

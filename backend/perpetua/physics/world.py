@@ -21,7 +21,7 @@ from perpetua.physics.forces import Force
 from perpetua.physics.forces.compiled import CompiledForces
 from perpetua.physics.gas.part import GasPart
 from perpetua.physics.motion import Collider, Pin
-from perpetua.physics.parts import Building, Part, Plan, Snapshot, Stored, quiet
+from perpetua.physics.parts import Arrivals, Building, Part, Plan, Snapshot, Stored, quiet
 from perpetua.physics.rigid_part import RigidPart
 from perpetua.physics.shared_kernels import let_go
 from perpetua.physics.soft import SoftPart
@@ -85,10 +85,11 @@ class World:
     def store(self, before: Particles) -> Snapshot:
         """The world's state. ``before`` gives what no part changes."""
         names = ("positions", "velocities", "F", "C", "plastic")
-        out = Stored({name: getattr(before, name).copy() for name in names}, {}, {})
+        present = np.ones(len(before), bool)
+        out = Stored({name: getattr(before, name).copy() for name in names}, {}, {}, present)
         for part in self.parts:
             part.store(out)
-        return Snapshot(Particles(body=before.body, **out.arrays), out.rigid, out.memory)
+        return Snapshot(Particles(body=before.body, **out.arrays), out.rigid, out.memory, out.present)
 
     def set_gravity(self, gravity: NDArray) -> None:
         """gravity: [3], m/s^2."""
@@ -108,8 +109,10 @@ class World:
         substeps: int,
         hold: NDArray | None = None,
         moved: Sequence[Pin | Collider] = (),
+        arrivals: Arrivals | None = None,
     ) -> None:
-        """Take ``substeps`` substeps, a control step, under ``forces``, which hold over all of them, with pins and colliders moving.
+        """Take ``substeps`` substeps, a control step, under ``forces``, which hold over all of them, with pins and colliders moving
+        and ``arrivals`` leaving their emitters.
 
         ``hold``: [3] m/s^2 that bodies that do not settle are held against (gravity, while something settles).
         """
@@ -118,7 +121,12 @@ class World:
             part.hold(hold)
             part.before_substeps(forces)
             part.set_moved(moved)
-        for _ in range(substeps):
+            if arrivals is not None:
+                part.expect(arrivals, substeps)
+        for substep in range(substeps):
+            if arrivals is not None:
+                for part in self.parts:
+                    part.let_out(substep)
             if self._forces.pushing:
                 self._forces.forget()
                 for part in self.parts:

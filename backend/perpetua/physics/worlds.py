@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from perpetua.physics import runtime
 from perpetua.physics.grid import Box
+from perpetua.scene.emission import mixing
 from perpetua.scene.scene import Scene
 
 if TYPE_CHECKING:
@@ -107,9 +108,10 @@ def _structure(scene: Scene, dt: float, capacity: int, box: Box) -> str:
     kinds, material = scene.materials()
     digest.update(msgspec.json.encode([kind.model for kind in kinds]))
     digest.update(material.tobytes())
+    digest.update(mixing(scene).tobytes())
     for body in scene.bodies:
         fixed = body.material if body.material.is_rigid else None
-        digest.update(msgspec.json.encode([fixed, body.resting, body.held]))
+        digest.update(msgspec.json.encode([fixed, body.resting, body.held, body.emitted]))
         digest.update(np.ascontiguousarray(body.vertices).tobytes())
         digest.update(np.ascontiguousarray(body.faces).tobytes())
     return digest.hexdigest()

@@ -22,6 +22,9 @@ ORTHOGONAL = 1e-6
 """Cosine between axes that is rounding."""
 MOST_STRETCH = 5.0
 """A splat that grows or thins further is a tear or noise, not a surface."""
+ABSENT_LOGIT = -20.0
+"""Opacity, before the sigmoid, of a splat whose particle is not there: 2e-9, which no renderer draws."""
+ABSENT_SCALE_M = 1e-6
 
 
 @dataclass(frozen=True)
@@ -90,16 +93,22 @@ def deform(rest: Gaussians, binding: Binding, positions: Tensor, F: Tensor) -> G
     """The splats of one frame: ``rest`` carried to particles at ``positions`` [P, 3] deformed by ``F`` [P, 3, 3].
 
     Differentiable in positions, colours and opacities, but for where splats on the ground are. The covariance is F S F^T (to a
-    percent, see ``principal_axes``).
+    percent, see ``principal_axes``). Where F is zero no matter is, and the splat is a clear point.
     """
     count = binding.carried
     means = binding.carried_means(positions, F)
     with torch.no_grad():
         quats, scales = principal_axes(F[binding.particle[:count]], rest.quats[:count], rest.scales[:count])
+        there = F.flatten(1).any(1)
+    opacity_logits = rest.opacity_logits
+    if not bool(there.all()):
+        absent = torch.nonzero(~there[binding.particle[:count]])[:, 0]
+        scales = scales.index_fill(0, absent, ABSENT_SCALE_M)
+        opacity_logits = opacity_logits.index_fill(0, absent, ABSENT_LOGIT)
     if len(binding.ground):
         below = _on_the_ground(rest, binding, positions.detach())
         means, quats, scales = (torch.cat(pair) for pair in zip((means, quats, scales), below, strict=True))
-    return Gaussians(means, quats, scales.log(), rest.opacity_logits, rest.sh)
+    return Gaussians(means, quats, scales.log(), opacity_logits, rest.sh)
 
 
 @torch.no_grad()

@@ -42,6 +42,18 @@ class Particles:
             positions.astype(np.float32), zeros, eye, np.zeros_like(eye), np.ones(count, np.float32), body
         )
 
+    def followed_by(self, more: Particles) -> Particles:
+        """These particles and ``more`` after them."""
+        return Particles(
+            *(np.concatenate([getattr(self, f.name), getattr(more, f.name)]) for f in fields(self))
+        )
+
+
+def present(total_F: NDArray) -> NDArray[np.bool_]:
+    """[..., P] of whole deformations [..., P, 3, 3]: which particles are in the world. One that has not left its emitter yet, or has
+    faded away, has no size: its whole deformation is zero."""
+    return np.asarray(np.any(total_F, (-1, -2)))
+
 
 @dataclass(frozen=True)
 class RigidPose:
@@ -61,7 +73,8 @@ class RigidPose:
 @dataclass(frozen=True)
 class State:
     """All a restart needs. ``total_F`` [P, 3, 3] is the whole deformation since the picture (elastic, plastic and
-    rotation), which carries the splats; the engine's own elastic F is in ``particles``."""
+    rotation), which carries the splats, and zero where a particle is not there (``present``); the engine's own elastic F is in
+    ``particles``."""
 
     particles: Particles
     total_F: Array

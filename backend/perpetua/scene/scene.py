@@ -32,6 +32,8 @@ class Body:
     held: bool = True
     regions: tuple[Material, ...] = ()
     """What parts of it are made of instead; ``Scene.region`` says which."""
+    emitted: bool = False
+    """Whether it is what an emitter lets out (``emission``). Its vertices then are corners of the space that its streams are for."""
 
 
 @dataclass(frozen=True)
@@ -69,10 +71,11 @@ class Scene:
         return kinds, material
 
     def rest_state(self) -> State:
-        """The state of frame 0: everything at rest."""
+        """The state of frame 0: everything at rest, and nothing emitted yet."""
         from perpetua.scene.particles import RigidPose
 
         eye = np.broadcast_to(np.eye(3, dtype=np.float32), (len(self.particles), 3, 3)).copy()
+        eye[np.array([body.emitted for body in self.bodies], bool)[self.particles.body]] = 0.0
         rigid = {i: RigidPose.at_rest() for i, body in enumerate(self.bodies) if body.material.is_rigid}
         return State(self.particles, eye, rigid, 0.0)
 
@@ -105,6 +108,7 @@ class Scene:
                     "resting": b.resting,
                     "held": b.held,
                     "regions": b.regions,
+                    "emitted": b.emitted,
                 }
                 for b in self.bodies
             ],
@@ -132,6 +136,7 @@ class Scene:
                     entry["resting"],
                     entry["held"],
                     tuple(msgspec.convert(r, Material) for r in entry["regions"]),
+                    entry.get("emitted", False),  # scenes of before there were emitters say nothing
                 )
                 for index, entry in enumerate(record["bodies"])
             ]

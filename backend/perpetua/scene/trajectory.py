@@ -15,7 +15,7 @@ class Trajectory:
     """T + 1 frames of P particles; frame 0 is the state the round started from.
 
     positions: [T + 1, P, 3], m.  F: [T + 1, P, 3, 3], the *whole* deformation since the picture (rotation, elastic and
-    plastic), which moves the splats' covariances; a rotation for rigid bodies.  times: [T + 1], s since the picture.
+    plastic), which moves the splats' covariances; a rotation for rigid bodies, zero while a particle is not there.  times: [T + 1], s since the picture.
     """
 
     positions: Array

@@ -39,6 +39,9 @@ spacing above it, and cloth lies a little higher so that no splat shows through.
 SELF_DISTANCE = 0.8
 """spacings; below the sheet's own so that a flat sheet does not push itself apart"""
 
+NOWHERE = -1e3
+"""m; the height of what has not left its emitter."""
+
 FAR_IN_SHEET = 1.5
 """Vertices nearer than this many spacings at rest are neighbours and do not collide."""
 
@@ -97,9 +100,11 @@ class Surroundings(Shared):
 
     @qd.kernel
     def show_mpm(self, solver: qd.template(), first: qd.i32):
-        """Take over the places and velocities of the MPM particles."""
+        """Take over the places and velocities of the MPM particles; those that are not there are far below."""
         for p in range(solver.pos.shape[0]):
             self.x[first + p] = solver.pos[p]
+            if solver.active[p] == 0:
+                self.x[first + p][2] = NOWHERE
             self.v[first + p] = solver.vel[p]
 
     @qd.kernel

@@ -226,18 +226,19 @@ class CompiledForces(Shared):
         qd.loop_config(parallelize=ONE_THREAD)
         for p in range(solver.pos.shape[0]):
             for a in range(self.count[None]):
-                if qd.cast(self.rows[a, KIND], qd.i32) == PUSH and self.acts_on[a, body[p]] == 1:
+                there = self.acts_on[a, body[p]] == 1 and solver.active[p] == 1
+                if qd.cast(self.rows[a, KIND], qd.i32) == PUSH and there:
                     self.total[a] += mass[p] * self.weight(a, solver.pos[p])
 
     @qd.kernel
     def apply_mpm(self, solver: qd.template(), body: Integers):
         """Add the forces' changes to the MPM particles' velocities, then damp them."""
         for p in range(solver.pos.shape[0]):
-            pos = solver.pos[p]
-            vel = self.forced(pos, solver.vel[p], body[p])
-            keep = self.keep[body[p]]
-            solver.vel[p] = vel * keep
-            solver.C[p] = solver.C[p] * keep
+            if solver.active[p] == 1:
+                vel = self.forced(solver.pos[p], solver.vel[p], body[p])
+                keep = self.keep[body[p]]
+                solver.vel[p] = vel * keep
+                solver.C[p] = solver.C[p] * keep
 
     @qd.kernel
     def weigh_points(self, x: Vectors, body: Integers, mass: Floats, count: qd.i32):

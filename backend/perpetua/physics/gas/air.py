@@ -42,6 +42,16 @@ class Air:
             np.zeros((nx, ny, nz + 1), np.float32), floor,
         )  # fmt: skip
 
+    def take_over(self, other: Air) -> None:
+        """Flow as ``other`` does, which may lie in another box; where it is not the air is still."""
+        for axis, field in enumerate((self.u, self.v, self.w)):
+            half = np.where(np.arange(3) == axis, 0.0, 0.5)
+            points = self.origin + (np.indices(field.shape).reshape(3, -1).T + half) * self.dx
+            inside = (
+                (points >= other.origin) & (points <= other.origin + np.multiply(other.shape, other.dx))
+            ).all(1)
+            field[...] = np.where(inside, other.at(points)[:, axis], 0.0).reshape(field.shape)
+
     @property
     def shape(self) -> tuple[int, int, int]:
         return self.v.shape[0], self.u.shape[1], self.u.shape[2]

@@ -1,0 +1,292 @@
+"""Matter that comes into a scene while it plays: what its emitters let out, when, and where.
+
+An emitter is an object whose particles wait at its mouth. A round's scene holds them from the round's start, and a state knows them by
+a whole deformation of zero: they have no size yet, so nothing of them is seen or felt until they are let out.
+
+    take's scene --with_streams(round 1)--> scene of round 1 --with_streams(round 2)--> ...
+    state of an earlier round --awaiting(scene)--> state in which what the round lets out waits
+
+The stream is made of layers. A layer is a disc of n particles that fill the area A = rate pi radius^2, so each has the cross-section
+A / n; the next layer follows when the stream has gone on by spacing^3 n / A. So each particle comes with its own volume, spacing^3:
+the stream has the matter's density, and brings  density A speed  kg/s, both exactly.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from perpetua.errors import SimulationError
+from perpetua.scene.actions import direction_at, sample_scalar, sample_vector, window_of
+from perpetua.scene.binding import Binding
+from perpetua.scene.gaussians import Gaussians
+from perpetua.scene.looks import splats_of
+from perpetua.scene.materials import Material, resolve
+from perpetua.scene.particles import Particles, State
+from perpetua.scene.scene import Body, Scene
+from perpetua_protocol.actions import Emitter
+from perpetua_protocol.take import Round
+from perpetua_protocol.tracks import ScalarTrack, VectorTrack
+
+MODELS = frozenset({"plastic", "snow", "sand", "liquid", "gas"})
+"""Matter that can leave a mouth particle by particle and hold together outside, or flow."""
+
+MOST = 100_000
+"""Particles that emitters may let out over a take; so many of water cost about a minute a frame on one core."""
+
+STEP_FRAMES = 1.0 / 16.0
+"""Longest stretch over which a keyed stream is taken as steady."""
+
+STEP_SPACINGS = 0.5
+"""Farthest that it may go in one."""
+
+GOLDEN_ANGLE = math.pi * (3.0 - math.sqrt(5.0))
+"""Each layer is turned by so much against the one before, so that no two lie alike."""
+
+
+@dataclass(frozen=True)
+class Releases:
+    """n particles in the order in which they leave their mouths. frames: [n], of the take.  positions: [n, 3] m and velocities:
+    [n, 3] m/s, at that moment.  action: [n], the emitter's place among the round's actions."""
+
+    frames: NDArray[np.float64]
+    positions: NDArray[np.float64]
+    velocities: NDArray[np.float64]
+    action: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.frames)
+
+    def within(self, first: float, last: float) -> slice:
+        """Those from frame ``first`` up to frame ``last``."""
+        low, high = np.searchsorted(self.frames, (first, last))
+        return slice(int(low), int(high))
+
+
+def releases(round_: Round, start_frame: float, fps: float, spacing: float) -> Releases:
+    """What the emitters of a round that starts at ``start_frame`` let out as particles ``spacing`` m apart.
+
+    An emitter whose ``start`` lies in an earlier round goes on as if the rounds were one. Raises ``SimulationError`` beyond ``MOST``.
+    """
+    count = 0
+    frames, positions, velocities, action = [], [], [], []
+    for index, emitter in enumerate(round_.actions):
+        if not isinstance(emitter, Emitter):
+            continue
+        for frame, place, velocity in _layers(emitter, round_, start_frame, fps, spacing):
+            count += len(place)
+            if count > MOST:
+                raise _too_many(emitter.name)
+            frames.append(np.full(len(place), frame))
+            positions.append(place)
+            velocities.append(np.broadcast_to(velocity, place.shape))
+            action.append(np.full(len(place), index))
+    if not count:
+        return Releases(np.zeros(0), np.zeros((0, 3)), np.zeros((0, 3)), np.zeros(0, np.int64))
+    when = np.concatenate(frames)
+    order = np.argsort(when, kind="stable")
+    return Releases(
+        when[order],
+        np.concatenate(positions)[order],
+        np.concatenate(velocities)[order],
+        np.concatenate(action)[order],
+    )
+
+
+def _layers(
+    emitter: Emitter, round_: Round, start_frame: float, fps: float, spacing: float
+) -> Iterator[tuple[float, NDArray, NDArray]]:
+    """The frame, places [n, 3] m and velocity [3] m/s of each layer as it has just left the mouth."""
+    first, end = window_of(emitter, round_, start_frame)
+    last = min(end, start_frame + round_.frames)
+    speeds = emitter.speed.values if isinstance(emitter.speed, ScalarTrack) else (emitter.speed,)
+    step = min(STEP_FRAMES, STEP_SPACINGS * spacing * fps / max(*speeds, 1e-9))
+    mouth = math.pi * emitter.radius**2
+    due, number, steps = 0.0, 0, 0
+    while (begin := first + steps * step) < last:
+        steps += 1
+        length = min(step, end - begin)
+        middle = begin + length / 2
+        area = mouth * sample_scalar(emitter.rate, middle)
+        gained = area * sample_scalar(emitter.speed, middle) * length / fps
+        due += gained
+        while gained > 0.0:
+            disc, thickness = _disc(area, spacing)
+            if due < area * thickness:
+                break
+            due -= area * thickness
+            frame = begin + length * (1.0 - due / gained) if due < gained else begin
+            if start_frame <= frame < last:
+                yield frame, *_placed(emitter, disc, thickness, frame, fps, number)
+            number += 1
+
+
+def _disc(area: float, spacing: float) -> tuple[NDArray[np.float64], float]:
+    """Places [n, 2] m across a layer that fills ``area`` m^2, and its thickness, m."""
+    n = max(1, round(area / spacing**2))
+    reach = math.ceil(math.sqrt(n))
+    axis = np.arange(-reach, reach) + 0.5
+    grid = np.stack(np.meshgrid(axis, axis, indexing="ij"), -1).reshape(-1, 2)
+    nearest = grid[np.argsort((grid**2).sum(1), kind="stable")[:n]]
+    return (nearest - nearest.mean(0)) * math.sqrt(area / n), spacing**3 * n / area
+
+
+def _placed(
+    emitter: Emitter, disc: NDArray, thickness: float, frame: float, fps: float, number: int
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Places [n, 3] m and velocity [3] m/s of layer ``number`` at ``frame``."""
+    along = direction_at(emitter.direction, frame)
+    across = np.cross(along, np.eye(3)[np.abs(along).argmin()])
+    across /= np.linalg.norm(across)
+    angle = number * GOLDEN_ANGLE
+    turned = disc @ np.array([[math.cos(angle), math.sin(angle)], [-math.sin(angle), math.cos(angle)]])
+    centre = sample_vector(emitter.location, frame)
+    velocity = sample_scalar(emitter.speed, frame) * along
+    if isinstance(emitter.location, VectorTrack):
+        before, after = (sample_vector(emitter.location, frame + side * STEP_FRAMES) for side in (-0.5, 0.5))
+        velocity = velocity + (after - before) * fps / STEP_FRAMES
+    places = centre + 0.5 * thickness * along + turned @ np.stack([across, np.cross(along, across)])
+    return places, velocity
+
+
+def with_streams(scene: Scene, round_: Round, start_frame: float, fps: float) -> Scene:
+    """``scene`` with all that the round's emitters let out waiting in it, its particles and splats after those of its kind.
+
+    An emitter is a body of its own; one of the same name in a later round adds to it. Raises ``SimulationError`` for matter that no
+    emitter can let out, or too much of it.
+    """
+    coming = releases(round_, start_frame, fps, scene.spacing)
+    emitters = [action for action in round_.actions if isinstance(action, Emitter)]
+    materials = {emitter.name: _material(emitter) for emitter in emitters}
+    if not len(coming):
+        return scene
+    bodies, colours = list(scene.bodies), []
+    owner = np.zeros(len(coming), np.int32)
+    for emitter in emitters:
+        mine = coming.action == round_.actions.index(emitter)
+        if not mine.any():
+            continue
+        space = _space(emitter, materials[emitter.name], coming, mine)
+        index = next((i for i, b in enumerate(bodies) if b.emitted and b.name == emitter.name), len(bodies))
+        if index == len(bodies):
+            body = Body(
+                emitter.name, materials[emitter.name], space, np.zeros((0, 3), np.int64), False, False
+            )
+            bodies.append(replace(body, emitted=True))
+        else:
+            bodies[index] = replace(bodies[index], vertices=np.concatenate([bodies[index].vertices, space]))
+        owner[mine] = index
+        colours.append((mine, emitter.colour))
+    there = sum(int((scene.particles.body == i).sum()) for i, b in enumerate(bodies) if b.emitted)
+    if there + len(coming) > MOST:
+        raise _too_many(emitters[-1].name)
+    positions = coming.positions.astype(np.float32)
+    new = Gaussians.cat(
+        [splats_of(scene, bodies[int(owner[mine][0])].material, positions[mine], c) for mine, c in colours]
+    )
+    where = np.concatenate([np.flatnonzero(mine) for mine, _ in colours])
+    new = new[torch.from_numpy(np.argsort(where, kind="stable"))]
+    return _with(scene, Particles.at_rest(positions, owner), bodies, new)
+
+
+def _with(scene: Scene, added: Particles, bodies: list[Body], splats: Gaussians) -> Scene:
+    """``scene`` with particles at its end, and with ``splats`` that hang on them before those on the ground."""
+    count, carried = len(scene.particles), scene.binding.carried
+    new = torch.arange(count, count + len(added))
+    old = scene.binding
+    delta = old.delta
+    if delta.dim():
+        delta = torch.cat([delta[:carried], delta.new_ones(len(new)), delta[carried:]])
+    body = torch.cat([old.body, torch.from_numpy(added.body).long()]) if len(old.body) else old.body
+    binding = Binding(
+        torch.cat([old.particle[:carried], new, old.particle[carried:]]),
+        torch.cat([old.offsets[:carried], torch.zeros(len(new), 3), old.offsets[carried:]]),
+        delta,
+        old.ground,
+        old.fade,
+        body,
+        old.footings,
+    )
+    region = None if scene.region is None else np.concatenate([scene.region, np.zeros(len(added), np.int32)])
+    foreground = Gaussians.cat([scene.foreground[:carried], splats, scene.foreground[carried:]])
+    return replace(
+        scene,
+        foreground=foreground,
+        binding=binding,
+        particles=scene.particles.followed_by(added),
+        bodies=bodies,
+        region=region,
+    )
+
+
+def awaiting(scene: Scene, state: State) -> State:
+    """``state`` in ``scene``, which holds more particles than it by those that its round lets out: they wait. A state that is not of
+    this scene comes back as it is."""
+    had, has = len(state.particles), len(scene.particles)
+    new = scene.particles.body[had:]
+    if had >= has or not all(scene.bodies[i].emitted for i in np.unique(new)):
+        return state
+    waiting = Particles.at_rest(scene.particles.positions[had:], new)
+    total = np.concatenate([state.total_F, np.zeros((has - had, 3, 3), np.float32)])
+    return replace(state, particles=state.particles.followed_by(waiting), total_F=total)
+
+
+def with_colours(scene: Scene, sh: torch.Tensor) -> Gaussians:
+    """The objects' splats with the colours ``sh`` [n, K, 3] that an earlier round left; those that came since have their own."""
+    own, carried = scene.foreground.sh, scene.binding.carried
+    new = len(own) - len(sh)
+    if new:
+        before = carried - new
+        sh = torch.cat([sh[:before], own[before:carried], sh[before:]])
+    return replace(scene.foreground, sh=sh)
+
+
+def _space(
+    emitter: Emitter, material: Material, coming: Releases, mine: NDArray[np.bool_]
+) -> NDArray[np.float64]:
+    """[n, 3] m: its mouth, and of a gas how far its stream may go, as points; in the order of time.
+
+    A jet slows down to 6 d / x of its speed at x from a mouth of diameter d (Pope 2000, 5.1), so that it goes sqrt(12 d v t) in t s;
+    and it may rise by its own lightness by half as much.
+    """
+    mouth = coming.positions[mine]
+    ends = [mouth.min(0), mouth.max(0)]
+    if material.model == "gas":
+        v = coming.velocities[mine]
+        speed = np.linalg.norm(v, axis=1, keepdims=True)
+        far = np.sqrt(12.0 * 2.0 * emitter.radius * speed * material.lifetime)
+        reached = mouth + v / np.maximum(speed, 1e-9) * far
+        ends += [reached.min(0), reached.max(0) + np.array([0.0, 0.0, 0.5 * float(far.max())])]
+    return np.stack(ends)
+
+
+def mixing(scene: Scene) -> NDArray[np.int64]:
+    """[B]: for each body the first one whose velocity field on the grid it shares. What an emitter lets out mixes with other matter of
+    the same kind, as water does with water; all else meets as separate bodies."""
+    leader = np.arange(len(scene.bodies))
+    for i, body in enumerate(scene.bodies):
+        same = [j for j in range(i) if body.emitted and scene.bodies[j].material == body.material]
+        leader[i] = leader[same[0]] if same else i
+    return leader
+
+
+def _material(emitter: Emitter) -> Material:
+    material = resolve(emitter.material)
+    if material.model not in MODELS:
+        raise SimulationError(
+            f"Emitter '{emitter.name}' lets out {material.preset}, which is {material.model} and cannot pour; choose a liquid, "
+            "sand, snow, something soft such as cream, or a gas."
+        )
+    return material
+
+
+def _too_many(name: str) -> SimulationError:
+    return SimulationError(
+        f"Emitter '{name}' would let out more than the {MOST} particles that a take may come to; make its mouth or its speed smaller, "
+        "its window shorter, or the particle spacing larger."
+    )

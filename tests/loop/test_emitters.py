@@ -1,0 +1,58 @@
+"""A tap runs in the first round and goes on in the second, in a bake that is stopped between them and goes on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import pytest
+
+from perpetua.cache.writer import verify
+from perpetua.errors import Cancelled
+from perpetua.loop.bake import bake
+from perpetua.progress import Progress
+from perpetua.scene import Scene
+from perpetua.scene.emission import releases
+from perpetua_protocol.cache import Cache
+from perpetua_protocol.take import Emitter, Round, Take
+
+TAP = Emitter("tap", (0.0, 0.0, 0.11), radius=0.012, speed=0.6, start=1, end=5)
+ROUNDS = (Round(3, (TAP,)), Round(3, (TAP,)))
+
+
+@pytest.fixture
+def pouring(take: Take) -> Take:
+    return msgspec.structs.replace(take, rounds=ROUNDS, cameras=take.cameras[:2])
+
+
+def test_what_a_tap_let_out_stays_and_is_seen(pouring: Take, picture: Path, tmp_path: Path):
+    stopped: list[str] = []
+    progress = Progress(
+        lambda stage, fraction, text: stopped.append(stage), lambda: "round 2: simulate" in stopped
+    )
+    with pytest.raises(Cancelled):
+        bake(pouring, picture, tmp_path / "store", tmp_path / "cache", 2, progress)
+    first = Cache(tmp_path / "cache")
+    assert verify(tmp_path / "cache").frames == 4
+    bake(pouring, picture, tmp_path / "store", tmp_path / "cache", 2, Progress())
+
+    meta = verify(tmp_path / "cache")
+    (made,) = (tmp_path / "store" / "stages").glob("reconstruct-*")
+    scene = Scene.load(made)
+    out = [releases(turn, start, 24.0, scene.spacing) for turn, start in zip(ROUNDS, (0, 3), strict=True)]
+    assert meta.particles == len(scene.particles) + len(out[0]) + len(out[1])
+    assert meta.foreground == len(scene.foreground) + len(out[0]) + len(out[1]) == first.meta.foreground
+
+    cache, own = Cache(tmp_path / "cache"), len(scene.foreground)
+    came = np.concatenate([part.frames for part in out])
+    for frame in range(meta.frames):
+        splats = cache.frame(frame)
+        there = splats["radiance_base"][own:, 3] > 0.5
+        np.testing.assert_array_equal(there, came < frame)
+        np.testing.assert_array_equal(splats["radiance_base"][:own], cache.frame(0)["radiance_base"][:own])
+    mouth = cache.frame(meta.frames - 1)["position"][own:]
+    old = slice(0, len(out[0]))
+    before, after = (cache.frame(f)["position"][own:][old] for f in (3, 4))
+    assert (np.linalg.norm(after - before, axis=1) > 0.005).mean() > 0.5, "the first round's water goes on"
+    assert mouth[:, 2].max() < 0.12
