@@ -32,8 +32,8 @@ def apply(scene: bpy.types.Scene) -> None:
             continue
         splats = settings.display == "SPLATS"
         cloud.display_type = "BOUNDS" if splats else "TEXTURED"
-        # as splats the background's outline would only be in the way: the add-on draws them all the same
-        cloud.hide_viewport = (splats and cloud == settings.background) or not shown
+        # as splats their outlines would only be in the way: the add-on draws them all the same
+        cloud.hide_viewport = splats or not shown
         _set_ellipsoids(cloud, settings.display == "ELLIPSOIDS")
         if not splats:
             write_colour(cloud)

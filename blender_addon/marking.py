@@ -7,6 +7,8 @@ import bpy
 from .errors import AddonError
 from .take_builder import picture_path
 
+PICTURE_PART = 0.35
+"""Share of the viewport's width that the picture takes when it is shown beside it."""
 SMALLEST_BOX_PX = 4
 """Boxes below this are slips of the mouse."""
 
@@ -93,7 +95,7 @@ def _split_viewport(context: bpy.types.Context) -> None:
     largest = max(views, key=lambda area: area.width * area.height)
     before = set(context.screen.areas)
     with context.temp_override(area=largest):
-        bpy.ops.screen.area_split(direction="VERTICAL", factor=0.45)
+        bpy.ops.screen.area_split(direction="VERTICAL", factor=PICTURE_PART)
     made = next(area for area in context.screen.areas if area not in before)
     left = min((made, largest), key=lambda area: area.x)
     left.type = "IMAGE_EDITOR"

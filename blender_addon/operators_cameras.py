@@ -5,6 +5,7 @@ from __future__ import annotations
 import bpy
 from bpy.props import EnumProperty, FloatProperty, IntProperty
 
+from . import redraw
 from .errors import AddonError, PerpetuaOperator
 from .properties import ROLES
 from .reconstruction import add_side_cameras
@@ -63,10 +64,7 @@ class PERPETUA_OT_look_through(PerpetuaOperator, bpy.types.Operator):
             raise AddonError("There is no such camera; choose one in the list.")
         context.scene.camera = cameras[self.index].object
         context.scene.perpetua.camera_index = self.index
-        screen = context.screen
-        for area in screen.areas if screen is not None else ():
-            if area.type == "VIEW_3D":
-                area.spaces.active.region_3d.view_perspective = "CAMERA"
+        redraw.through_camera()
 
 
 CLASSES = (PERPETUA_OT_add_cameras, PERPETUA_OT_use_camera, PERPETUA_OT_look_through)

@@ -103,7 +103,7 @@ class PERPETUA_OT_add_force(_Placed, bpy.types.Operator):
     """Place an action on the objects"""
 
     bl_idname = "perpetua.add_force"
-    bl_label = "Add"
+    bl_label = "Add Force"
 
     kind: EnumProperty(name="Kind", description="What it does", items=KIND_ITEMS)  # type: ignore[valid-type]
     name: StringProperty(name="Name", description="Name of its object; the kind's if empty")  # type: ignore[valid-type]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import bpy
 from bpy.props import IntProperty, StringProperty
 
-from . import playback, takes
+from . import playback, suggestions, takes
 from .errors import AddonError, PerpetuaOperator
 
 
@@ -109,10 +109,29 @@ class PERPETUA_OT_remove_option(_OfRefiner, bpy.types.Operator):
         options.remove(options.find(self.name))
 
 
+class PERPETUA_OT_use_suggestion(PerpetuaOperator, bpy.types.Operator):
+    """Give the material this value, which the round's refined videos speak for. The take is outdated by it"""
+
+    bl_idname = "perpetua.use_suggestion"
+    bl_label = "Use"
+
+    round: IntProperty(name="Round", description="Its number, from 1", min=1)  # type: ignore[valid-type]
+    index: IntProperty(name="Finding", description="Its place among the round's findings", min=0)  # type: ignore[valid-type]
+
+    def act(self, context: bpy.types.Context) -> None:
+        found = suggestions.of_round(context.scene, self.round)
+        if found is None or self.index >= len(found.findings):
+            raise AddonError(
+                "The round's videos suggest nothing of the kind; bake it with Ask the Videos first."
+            )
+        suggestions.use(context.scene, found.findings[self.index])
+
+
 CLASSES = (
     PERPETUA_OT_add_round,
     PERPETUA_OT_branch_take,
     PERPETUA_OT_show_take,
     PERPETUA_OT_add_option,
     PERPETUA_OT_remove_option,
+    PERPETUA_OT_use_suggestion,
 )

@@ -17,6 +17,7 @@ from bpy.props import (
 from . import marking, session
 from .errors import AddonError, PerpetuaOperator
 from .materials import MATERIALS, PARAMETERS
+from .suggestions import change_material
 
 DRAG_PX = 6
 """Mouse travel from which a click is a box."""
@@ -248,9 +249,7 @@ class PERPETUA_OT_change_material(PerpetuaOperator, bpy.types.Operator):
         return context.window_manager.invoke_props_dialog(self)
 
     def act(self, context: bpy.types.Context) -> None:
-        changes = marking.marked(context.scene, self.name, self.region).changes
-        change = next((c for c in changes if c.parameter == self.parameter), None) or changes.add()
-        change.parameter, change.value = self.parameter, self.value
+        change_material(context.scene, self.name, self.region, self.parameter, self.value)
 
 
 class PERPETUA_OT_keep_material(PerpetuaOperator, bpy.types.Operator):

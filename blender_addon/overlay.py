@@ -27,7 +27,7 @@ SIZE_M = 0.08
 """Length of an arrow that has no reach of its own."""
 SMALLEST_M = 0.02
 FIELD_COLOUR, HAND_COLOUR, PLACE_COLOUR = (0.35, 0.75, 1.0), (1.0, 0.55, 0.15), (0.75, 0.75, 0.75)
-DIM = 0.3
+DIM = 0.25
 """Opacity of what does not act in the present frame."""
 EARTH = 9.81
 """m/s^2, drawn as an arrow of ``SIZE_M``."""
@@ -173,11 +173,14 @@ def _draw_labels() -> None:
             continue
         colour = (*force.colour, 1.0 if force.acting else 2 * DIM)
         blf.size(0, TEXT_PX * scale)
+        blf.enable(0, blf.SHADOW)
+        blf.shadow(0, 3, 0.0, 0.0, 0.0, 0.8)  # 3: blurred over three pixels
         blf.color(0, *colour)
-        blf.position(0, at.x + 10 * scale, at.y + 6 * scale, 0)
+        blf.position(0, at.x + 14 * scale, at.y + 8 * scale, 0)
         blf.draw(0, force.text)
+        blf.disable(0, blf.SHADOW)
         now = (scene.frame_current - scene.frame_start) / max(1, scene.frame_end - scene.frame_start)
-        _time_bar(at.x + 10 * scale, at.y - 2 * scale, scale, force.part, min(max(now, 0.0), 1.0), colour)
+        _time_bar(at.x + 14 * scale, at.y, scale, force.part, min(max(now, 0.0), 1.0), colour)
 
 
 def _time_bar(

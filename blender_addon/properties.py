@@ -66,7 +66,7 @@ def _compare(settings: bpy.types.PropertyGroup, context: bpy.types.Context) -> N
 def _fit_timeline(turn: bpy.types.PropertyGroup, context: bpy.types.Context) -> None:
     scene = turn.id_data
     end = scene.frame_start + scene.perpetua.frame_offset + sum(r.frames for r in scene.perpetua.rounds)
-    scene.frame_end = max(scene.frame_end, end)
+    scene.frame_end = max(scene.frame_start, end)
 
 
 def _refiners(owner: bpy.types.PropertyGroup, context: bpy.types.Context, typed: str) -> list[str]:
@@ -89,6 +89,15 @@ DISPLAYS = (
 QUALITIES = (
     ("preview", "Preview", "Small and quick: to see what the forces do"),
     ("final", "Final", "The full take"),
+)
+IDENTIFY = (
+    ("off", "No", "The materials stay as they are"),
+    (
+        "offer",
+        "Offer",
+        "What is found stands in the round, to be used or not; the round is simulated ten times more",
+    ),
+    ("accept", "Accept", "What is found is used from the next round on"),
 )
 ROLES = (
     ("front", "Front", "The picture's own view"),
@@ -208,6 +217,11 @@ class PerpetuaSettings(bpy.types.PropertyGroup):
         description="Video model that corrects what is simulated, by its name in the backend; none changes nothing",
         default="none",
         search=_refiners,
+    )
+    identify: EnumProperty(
+        name="Ask the Videos",
+        description="Whether the refined videos are asked what stiffness, friction, viscosity or wind they speak for",
+        items=IDENTIFY,
     )
     refiner_options: CollectionProperty(type=PerpetuaOption)
     seed: IntProperty(name="Seed", description="Another number draws other random choices", min=0)

@@ -7,7 +7,7 @@ from mathutils import Vector
 
 from perpetua_protocol.cache import CacheMeta, CameraRecord
 
-from . import playback
+from . import playback, redraw
 from .cameras import horizontal_fov, matrix16, new_camera, orbited, record_matrix, same_place
 from .errors import AddonError
 from .splat_engine import ENGINE
@@ -32,6 +32,8 @@ def import_reconstruction(scene: bpy.types.Scene) -> None:
         scene.camera = next(entry.object for entry in cameras if entry.role == "front")
     if first:
         _set_up_render(scene)
+        _hide_startup_cube(scene)
+        redraw.through_camera()
 
 
 def _place_camera(
@@ -50,6 +52,15 @@ def _place_camera(
     if orbit is not None:
         entry.orbit = orbit
         entry.placed = [*matrix16(entry.object.matrix_world), horizontal_fov(entry.object, scene.render)]
+
+
+def _hide_startup_cube(scene: bpy.types.Scene) -> None:
+    """Hide the cube of Blender's startup file while it is as it came: two metres wide, it would stand around the table."""
+    cube = scene.objects.get("Cube")
+    if cube is None or cube.type != "MESH" or len(cube.data.vertices) != 8 or cube.animation_data is not None:
+        return
+    if tuple(cube.location) == (0.0, 0.0, 0.0) and tuple(cube.dimensions) == (2.0, 2.0, 2.0):
+        cube.hide_viewport = cube.hide_render = True
 
 
 def _set_up_render(scene: bpy.types.Scene) -> None:

@@ -1,8 +1,11 @@
-"""Asking Blender to draw again."""
+"""Asking Blender to draw again, and to look through the camera."""
 
 from __future__ import annotations
 
 import bpy
+
+CAMERA_ZOOM = 10.0
+"""Blender's measure of how much of a viewport the camera's frame fills; 0 is half of it."""
 
 
 def views() -> None:
@@ -17,6 +20,23 @@ def sidebars() -> None:
         for region in area.regions:
             if region.type == "UI":
                 region.tag_redraw()
+
+
+def through_camera() -> None:
+    """Look through the scene's camera in every 3D viewport."""
+    for area in _areas({"VIEW_3D"}):
+        view = area.spaces.active.region_3d
+        view.view_perspective = "CAMERA"
+        sidebar = sum(region.width for region in area.regions if region.type == "UI")
+        view.view_camera_offset = (
+            0.5 * sidebar / max(1, area.width),
+            0.0,
+        )  # what the sidebar covers shows nothing
+        view.view_camera_zoom = CAMERA_ZOOM
+
+
+def _overlapping() -> bool:
+    return bool(bpy.context.preferences.system.use_region_overlap)
 
 
 def _areas(kinds: set[str]) -> list[bpy.types.Area]:

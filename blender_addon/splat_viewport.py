@@ -68,11 +68,10 @@ def draw_scene(context: bpy.types.Context) -> None:
 
 
 def _visible_clouds(settings: bpy.types.PropertyGroup) -> list[bpy.types.Object]:
-    """The clouds to draw. The background's own object is hidden from the viewport and has its switch in the tab."""
+    """The clouds to draw. Their own objects are hidden while splats are shown; the tab has the switches."""
     chosen = [settings.background] if settings.show_background else []
-    for cloud in (settings.splats, settings.compared_splats):
-        if cloud is not None and cloud.visible_get():
-            chosen.append(cloud)
+    if settings.show_splats:
+        chosen += [settings.splats, settings.compared_splats]
     return [
         cloud
         for cloud in chosen

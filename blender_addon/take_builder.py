@@ -64,6 +64,7 @@ def build_take(scene: bpy.types.Scene, through_round: int) -> Take:
             scene=scene_settings(settings),
             refiner=refiner_spec(settings.refiner, settings.refiner_options),
             quality=quality(settings),
+            identify=settings.identify,
             seed=settings.seed,
         )
     validate(take)

@@ -19,9 +19,9 @@ class PERPETUA_PT_bake(shared.Tab, bpy.types.Panel):
     def draw(self, context: bpy.types.Context) -> None:
         layout, settings, state = self.layout, context.scene.perpetua, session.current()
         _draw_backend(layout)
+        layout.row(align=True).prop(settings, "quality", expand=True)
         column = shared.properties(layout)
         column.prop(settings, "take_name")
-        column.prop(settings, "quality", expand=True)
         column.prop(settings, "bake_folder")
         if state.baking:
             _draw_progress(layout, state)
@@ -46,6 +46,7 @@ class PERPETUA_PT_refiner(shared.Tab, bpy.types.Panel):
         settings = context.scene.perpetua
         shared.properties(self.layout).prop(settings, "refiner")
         draw_options(self.layout, settings.refiner_options, -1)
+        shared.properties(self.layout).prop(settings, "identify")
 
 
 class PERPETUA_PT_quality(shared.Tab, bpy.types.Panel):
@@ -66,11 +67,11 @@ class PERPETUA_PT_quality(shared.Tab, bpy.types.Panel):
 def _draw_backend(layout: bpy.types.UILayout) -> None:
     row = layout.row(align=True)
     if backend_process.running():
-        row.label(text="Backend runs", icon="CHECKMARK")
-        row.operator("perpetua.stop_backend", text="Stop", icon="CANCEL")
+        row.label(text="Own backend runs", icon="CHECKMARK")
+        row.operator("perpetua.stop_backend", text="", icon="CANCEL")
     elif preferences.connection_file().exists():
         row.label(text=preferences.address_in_short(), icon="LINKED")
-        row.operator("perpetua.start_backend", text="Start Own", icon="PLAY")
+        row.operator("perpetua.start_backend", text="", icon="PLAY")
     else:
         row.operator("perpetua.start_backend", icon="PLAY")
 
@@ -95,18 +96,12 @@ def bake_text(scene: bpy.types.Scene) -> str:
 
 
 def _draw_progress(layout: bpy.types.UILayout, state: session.Session) -> None:
-    layout.progress(text=progress_text(state), factor=state.overall, type="BAR")
+    shared.progress(layout, state)
     if state.text:
         layout.label(text=state.text)
     row = layout.row(align=True)
     row.operator("perpetua.pause", text="Pause", icon="PAUSE")
     row.operator("perpetua.cancel", text="Cancel", icon="X")
-
-
-def progress_text(state: session.Session) -> str:
-    """What the progress bar says: the stage, and the time left once it is known."""
-    left = f" - {session.clock(state.eta_s)} left" if state.eta_s is not None else ""
-    return f"{state.stage or 'waiting'} {state.overall:.0%}{left}"
 
 
 CLASSES = (PERPETUA_PT_bake, PERPETUA_PT_refiner, PERPETUA_PT_quality)

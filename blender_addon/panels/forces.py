@@ -37,7 +37,7 @@ class PERPETUA_PT_forces(shared.Tab, bpy.types.Panel):
 
     def draw(self, context: bpy.types.Context) -> None:
         layout, settings = self.layout, context.scene.perpetua
-        grid = layout.grid_flow(row_major=True, columns=3, even_columns=True, align=True)
+        grid = layout.grid_flow(row_major=True, columns=2, even_columns=True, align=True)
         for kind in KINDS.values():
             grid.operator("perpetua.add_force", text=kind.label, icon=kind.icon).kind = kind.name
         buttons = shared.list_with_buttons(layout, settings, "forces")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import bpy
 
+from .. import session
+
 LETTER_PX = 7
 """About how wide a letter is at a scale of 1."""
 
@@ -46,6 +48,13 @@ def chosen(settings: bpy.types.PropertyGroup, kind: str) -> bpy.types.PropertyGr
     """The chosen entry of the list ``kind``, None when the list is empty."""
     entries, index = getattr(settings, kind), getattr(settings, f"{kind[:-1]}_index")
     return entries[index] if 0 <= index < len(entries) else None
+
+
+def progress(layout: bpy.types.UILayout, state: session.Session) -> None:
+    """The bar of the bake under way: the stage, how far all of it is, and the time left once it is known."""
+    left = f" - {session.clock(state.eta_s)} left" if state.eta_s is not None else ""
+    text = f"{state.stage or 'waiting'} {state.overall:.0%}{left}"
+    layout.progress(text=text, factor=state.overall, type="BAR")
 
 
 def sentence(layout: bpy.types.UILayout, text: str, context: bpy.types.Context, icon: str = "INFO") -> None:

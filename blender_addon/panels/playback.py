@@ -13,9 +13,8 @@ class PERPETUA_PT_playback(shared.Tab, bpy.types.Panel):
 
     def draw(self, context: bpy.types.Context) -> None:
         layout, settings = self.layout, context.scene.perpetua
-        row = layout.row(align=True)
-        row.prop(settings, "cache_folder", text="")
-        row.operator("perpetua.load_cache", text="", icon="FILE_FOLDER")
+        name = bpy.path.basename(settings.cache_folder.rstrip("/\\"))
+        layout.operator("perpetua.load_cache", text=name or "Load Cache", icon="FILE_CACHE")
         layout.row(align=True).prop(settings, "display", expand=True)
         row = layout.row(align=True)
         row.prop(settings, "show_splats", toggle=True)

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import bpy
 
-from .. import bake, round_status, session, takes
+from .. import bake, round_status, session, suggestions, takes
 from ..round_status import Status
 from ..take_builder import round_starts
 from . import layout as shared
 
 ICONS: dict[str, str] = {"baked": "CHECKMARK", "outdated": "ERROR", "unbaked": "DOT", "baking": "SORTTIME"}
+
+FRAMES_WIDTH = 2.5
+"""Of the field for a round's frames, in heights of a row."""
 
 
 class PERPETUA_UL_rounds(bpy.types.UIList):
@@ -20,9 +23,9 @@ class PERPETUA_UL_rounds(bpy.types.UIList):
         first = context.scene.frame_start + round_starts(context.scene.perpetua)[index]
         status = _standing(context.scene, index)
         row.label(text=f"Round {index + 1}: {first} - {first + item.frames}", icon=ICONS[status])
-        if status != "baked":
-            row.label(text=status)
-        row.prop(item, "frames", text="")
+        part = row.row()
+        part.ui_units_x = FRAMES_WIDTH
+        part.prop(item, "frames", text="")
 
 
 def _standing(scene: bpy.types.Scene, index: int) -> str:
@@ -54,12 +57,28 @@ class PERPETUA_PT_rounds(shared.Tab, bpy.types.Panel):
         row.operator(
             "perpetua.branch_take", text="Branch Here", icon="DECORATE_LIBRARY_OVERRIDE"
         ).after_round = settings.round_index + 1
+        _draw_suggestion(layout, context)
         if "outdated" in _drawn:
             first = _drawn.index("outdated")
             what = "The picture's scene" if first == 0 else f"Round {first}"
             shared.sentence(
                 layout, f"{what} has changed since it was baked; a bake goes on from there.", context
             )
+
+
+def _draw_suggestion(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
+    """What the chosen round's videos say of the physics."""
+    number = context.scene.perpetua.round_index + 1
+    found = suggestions.of_round(context.scene, number)
+    if found is None:
+        return
+    box = layout.box()
+    shared.sentence(box, f"Its videos need {found.explains:.0%} less correction with:", context, "LIGHT")
+    for index, finding in enumerate(found.findings):
+        shared.sentence(box, suggestions.in_words(finding), context, "BLANK1")
+        if suggestions.can_use(finding) and not found.accepted:
+            button = box.operator("perpetua.use_suggestion", icon="CHECKMARK")
+            button.round, button.index = number, index
 
 
 def _draw_takes(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:

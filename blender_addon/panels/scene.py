@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import bpy
 
-from .. import bake
+from .. import session
 from . import layout as shared
 
 
@@ -15,7 +15,6 @@ class PERPETUA_UL_things(bpy.types.UIList):
         row = layout.row(align=True)
         row.prop(item, "name", text="", emboss=False, icon="OUTLINER_OB_POINTCLOUD")
         row.label(text=marks(item))
-        row.prop(item, "material", text="")
 
 
 def marks(item: bpy.types.PropertyGroup) -> str:
@@ -95,9 +94,8 @@ class PERPETUA_PT_place(shared.Tab, bpy.types.Panel):
 def draw(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
     """The picture, its objects, and the button that reconstructs it."""
     settings = context.scene.perpetua
-    row = layout.row(align=True)
-    row.prop(settings, "picture", text="")
-    row.operator("perpetua.open_picture", text="", icon="FILE_FOLDER")
+    name = bpy.path.basename(settings.picture)
+    layout.operator("perpetua.open_picture", text=name or "Open Picture", icon="IMAGE_DATA")
     column = layout.column()
     column.enabled = bool(settings.picture)
     buttons = shared.list_with_buttons(column, settings, "things", rows=2)
@@ -110,9 +108,12 @@ def draw(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
         marking.operator("perpetua.add_click", text="", icon="CURSOR").name = name
         marking.operator("perpetua.clear_marks", text="", icon="X").name = name
         _draw_thing(column, thing)
+    if session.current().baking:
+        shared.progress(layout, session.current())
+        return
     row = layout.row()
     row.scale_y = 1.3
-    row.enabled = bake.running() is None and len(settings.things) > 0
+    row.enabled = len(settings.things) > 0
     row.operator("perpetua.reconstruct", icon="OUTLINER_OB_POINTCLOUD")
 
 

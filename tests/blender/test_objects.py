@@ -88,4 +88,4 @@ def test_every_preset_can_be_chosen(scene: Scene) -> None:
     for name in names:
         scene.perpetua.things[0].material = name
         assert take_builder.build_take(scene, 0).objects[0].material.preset == name
-    assert len(names) == len(set(names)) == 31
+    assert len(names) == len(set(names))

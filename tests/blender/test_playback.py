@@ -104,6 +104,7 @@ def test_offset_moves_playback_and_the_ends_hold(cache: Path) -> None:
 def test_the_evaluated_scene_sees_the_frame(cache: Path) -> None:
     scene, baked = bpy.context.scene, Cache(cache)
     playback.attach(scene, cache)
+    scene.perpetua.display = "POINTS"
     for number in (2, 6):
         scene.frame_set(scene.frame_start + number)
         seen = scene.perpetua.splats.evaluated_get(bpy.context.evaluated_depsgraph_get())
@@ -317,3 +318,16 @@ def test_a_cache_without_background_plays(tmp_path: Path) -> None:
     assert len(bpy.context.scene.perpetua.background.data.points) == 0
     bpy.context.scene.render.resolution_percentage = 5
     bpy.ops.render.render()
+
+
+def test_the_startup_files_cube_does_not_stand_around_the_table(cache: Path) -> None:
+    bpy.ops.mesh.primitive_cube_add(size=2)
+    cube, own = bpy.context.object, bpy.data.objects.new("mine", bpy.context.object.data)
+    bpy.context.scene.collection.objects.link(own)
+    bpy.context.view_layer.update()
+    bpy.ops.perpetua.load_cache(directory=str(cache))
+    assert (cube.name, cube.hide_viewport, cube.hide_render) == ("Cube", True, True)
+    assert not own.hide_viewport
+    cube.hide_viewport = False
+    bpy.ops.perpetua.load_cache(directory=str(cache))
+    assert not cube.hide_viewport, "only the first time"

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import bpy
+import msgspec
 import numpy as np
 import pytest
 from bl_ext.user_default.perpetua import (
@@ -13,12 +14,13 @@ from bl_ext.user_default.perpetua import (
     playback,
     point_cloud,
     round_status,
+    suggestions,
     take_builder,
     takes,
 )
-from toy_cache import write_cache
+from toy_cache import exchange, write_cache
 
-from perpetua_protocol.cache import Cache
+from perpetua_protocol.cache import Cache, Finding, Suggestion, read_meta
 from perpetua_protocol.take import RefinerSpec
 
 Scene = bpy.types.Scene
@@ -142,6 +144,33 @@ def test_refiners_and_their_options_reach_the_take(scene: Scene) -> None:
         bpy.ops.perpetua.add_option(name="steps")
     bpy.ops.perpetua.remove_option(round=1, name="seed")
     assert len(scene.perpetua.rounds[1].options) == 0
+
+
+def test_what_the_videos_say_can_be_used(scene: Scene, tmp_path: Path) -> None:
+    scene.perpetua.identify = "offer"
+    assert take_builder.build_take(scene, 1).identify == "offer"
+    folder = write_cache(tmp_path / "cache", rounds=(4, 3, 5))
+    meta = read_meta(folder)
+    findings = [
+        Finding("ball", "youngs_modulus", 12_000.0, 11_000.0, 13_000.0, 15_000.0, "Pa"),
+        Finding("", "wind", 2.0, 1.5, 2.5, 0.0, "m/s\u00b2", (1.0, 0.0, 0.0)),
+    ]
+    said = msgspec.structs.replace(meta.rounds[2], suggestion=Suggestion(findings, 0.4, 12))
+    rounds = [*meta.rounds[:2], said, meta.rounds[3]]
+    exchange(folder / "meta.json", msgspec.json.encode(msgspec.structs.replace(meta, rounds=rounds)))
+    playback.attach(scene, folder)
+    assert suggestions.of_round(scene, 1) is None
+    found = suggestions.of_round(scene, 2)
+    assert [suggestions.in_words(finding) for finding in found.findings] == [
+        "ball: Stiffness 1.2e+04 \u00b1 1e+03 Pa, not 1.5e+04",
+        "Wind 2 \u00b1 0.5 m/s\u00b2, not 0",
+    ]
+    bpy.ops.perpetua.use_suggestion(round=2, index=0)
+    assert take_builder.build_take(scene, 0).objects[0].material.youngs_modulus == 12_000.0
+    with pytest.raises(RuntimeError, match="add one with the button Wind"):
+        bpy.ops.perpetua.use_suggestion(round=2, index=1)
+    with pytest.raises(RuntimeError, match="suggest nothing"):
+        bpy.ops.perpetua.use_suggestion(round=1, index=0)
 
 
 def test_a_branch_shares_its_first_rounds_and_nothing_else(scene: Scene, tmp_path: Path) -> None:
