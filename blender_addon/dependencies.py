@@ -106,7 +106,7 @@ def _forces(scene: bpy.types.Scene, first: int, last: int) -> list[Any]:
         if start < last and end > first:
             frames = range(scene.frame_start + first, scene.frame_start + last + 1)
             window = [max(start, first), min(end, last)]
-            described.append([entry.targets, window, _object(entry.object, frames)])
+            described.append([force_sampling.chosen(entry), window, _object(entry.object, frames)])
     return described
 
 

@@ -16,6 +16,7 @@ from perpetua_protocol.take import (
     Action,
     Collider,
     Drag,
+    Emitter,
     Falloff,
     Force,
     Pin,
@@ -30,7 +31,7 @@ from perpetua_protocol.take import (
 
 from . import collider_mesh, forces
 from .errors import AddonError
-from .force_kinds import DEFAULT_DRAG, DRAG, EDDY_SPEED, FORCE, FRICTION, IMPULSE, REACH
+from .force_kinds import DEFAULT_DRAG, DRAG, EDDY_SPEED, FORCE, FRICTION, IMPULSE, POUR_SPEED, RATE, REACH
 from .tracks import rotation_track, scalar_track, vector_track
 
 POINT_LIKE = {"POINT", "PLANE"}
@@ -60,11 +61,12 @@ def action(
     frames: list[float],
     readings: list[Reading],
     window: tuple[float, float],
-    targets: tuple[str, ...],
+    chosen: dict[str, Any],
 ) -> Action | None:
     """The action of a round from the readings in its frames; None when it does nothing in it.
 
-    frames: of the take, growing. window: frames it acts from and to. Raises ``AddonError`` when something changes over
+    frames: of the take, growing. window: frames it acts from and to. chosen: what is said of it in the list rather than by its
+    object, by the names of the take. Raises ``AddonError`` when something changes over
     time that a take cannot key.
     """
     kind = forces.kind_of(carrier)
@@ -87,7 +89,7 @@ def action(
         name=carrier.name,
         start=window[0],
         end=window[1],
-        targets=targets,
+        **chosen,
         **{n: vector_track(frames, [r.vectors[n] for r in readings]) for n in first.vectors},
         **{n: scalar_track(frames, [r.scalars[n] for r in readings]) for n in first.scalars},
         **{n: rotation_track(frames, [r.rotations[n] for r in readings]) for n in first.rotations},
@@ -165,6 +167,14 @@ def _collider(carrier: bpy.types.Object) -> Reading:
     )
 
 
+def _emitter(carrier: bpy.types.Object) -> Reading:
+    return Reading(
+        {"location": _location(carrier), "direction": _axis(carrier)},
+        {"speed": forces.number(carrier, POUR_SPEED), "rate": forces.number(carrier, RATE)},
+        fixed={"radius": forces.number(carrier, REACH)},
+    )
+
+
 READERS: dict[str, Callable[[bpy.types.Object], Reading]] = {
     "wind": _wind,
     "force": _force,
@@ -174,6 +184,7 @@ READERS: dict[str, Callable[[bpy.types.Object], Reading]] = {
     "push": _push,
     "poke": _poke,
     "pin": _pin,
+    "emitter": _emitter,
     "collider": _collider,
 }
 CLASSES: dict[str, type] = {
@@ -185,6 +196,7 @@ CLASSES: dict[str, type] = {
     "push": Push,
     "poke": Poke,
     "pin": Pin,
+    "emitter": Emitter,
     "collider": Collider,
 }
 

@@ -12,6 +12,7 @@ START, END = "perpetua_start", "perpetua_end"
 KIND = "perpetua_kind"
 """Names the kind of an object without one of Blender's force fields."""
 FORCE, IMPULSE, REACH = "perpetua_force", "perpetua_impulse", "perpetua_reach"
+POUR_SPEED, RATE = "perpetua_pour", "perpetua_rate"
 DRAG, EDDY_SPEED, FRICTION = "perpetua_drag", "perpetua_speed", "perpetua_friction"
 DEFAULT_DRAG = 2.0
 """1/s, how quickly matter takes up the air's velocity."""
@@ -198,6 +199,28 @@ KINDS: dict[str, Kind] = {
                 ),
             ),
             display="CUBE",
+        ),
+        Kind(
+            "emitter",
+            "Emitter",
+            "A tap, a spout or a chute: matter streams out of it along the arrow, and stays",
+            "MOD_FLUIDSIM",
+            own=(
+                Number(POUR_SPEED, "Speed (m/s)", "How fast it streams", 0.7, 0.0, 100.0),
+                Number(
+                    RATE,
+                    "Open",
+                    "Share of the mouth that it fills: 0 is shut; it gets thinner, not slower",
+                    1.0,
+                    0.0,
+                    1.0,
+                ),
+                Number(REACH, "Mouth (m)", "Radius of its mouth", 0.01, 0.0005, 1.0),
+            ),
+            display="SINGLE_ARROW",
+            direction=(0.0, 0.0, -1.0),
+            away_m=0.15,
+            idle_when_zero=("speed",),
         ),
         Kind(
             "collider",

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import bpy
 
-from perpetua_protocol.take import Action
+from perpetua_protocol.take import Action, MaterialSpec
 
 from . import force_actions, forces
 from .errors import AddonError
-from .force_kinds import END, START
+from .force_kinds import END, KIND, START
 
 
 def acting(scene: bpy.types.Scene) -> list[bpy.types.PropertyGroup]:
@@ -33,6 +35,20 @@ def targets(entry: bpy.types.PropertyGroup) -> tuple[str, ...]:
     return tuple(name.strip() for name in entry.targets.split(",") if name.strip())
 
 
+def chosen(entry: bpy.types.PropertyGroup) -> dict[str, Any]:
+    """What the list says of a force, by the names of the take: the objects it acts on, or what an emitter lets out."""
+    if forces.kind_of(entry.object).name != "emitter":
+        return {"targets": targets(entry)}
+    red, green, blue = entry.colour
+    colour = (red, green, blue) if entry.use_colour else None
+    return {"material": MaterialSpec(entry.material), "colour": colour}
+
+
+def emitters(scene: bpy.types.Scene) -> list[str]:
+    """Names of the emitters that are switched on: other forces may act on what they let out."""
+    return [e.object.name for e in acting(scene) if e.object.get(KIND) == "emitter"]
+
+
 def round_actions(scene: bpy.types.Scene, first: int, last: int) -> tuple[Action, ...]:
     """The actions of the round from frame ``first`` to ``last`` of the take. Leaves the scene at another frame.
 
@@ -54,7 +70,7 @@ def round_actions(scene: bpy.types.Scene, first: int, last: int) -> tuple[Action
             series.append(force_actions.read(entry.object.evaluated_get(graph)))
     frames = [float(frame) for frame in range(first, last + 1)]
     actions = [
-        force_actions.action(entry.object, frames, series, its_window, targets(entry))
+        force_actions.action(entry.object, frames, series, its_window, chosen(entry))
         for (entry, its_window), series in zip(entries, readings, strict=True)
     ]
     return tuple(action for action in actions if action is not None)

@@ -44,6 +44,15 @@ MATERIALS: tuple[tuple[str, str, str], ...] = (
 )
 """Blender's enum items: identifier, name, tooltip; an empty identifier is a heading."""
 
+NOT_POURED = {
+    *("jelly", "rubber", "foam"),
+    *("wood", "porcelain", "glass", "metal", "stone", "plastic"),
+    *("cotton", "silk", "denim"),
+}
+"""What cannot come out of an emitter: it comes back to its shape, keeps it, or is a sheet."""
+POURED = tuple(item for item in MATERIALS if item[0] and item[0] not in NOT_POURED)
+"""Enum items of what can."""
+
 PARAMETERS: tuple[tuple[str, str, str], ...] = (
     ("density", "Density", "kg/m\u00b3: water has 1000, clay 1400"),
     ("youngs_modulus", "Stiffness", "Young's modulus, Pa: jelly has 15 000, rubber 400 000"),

@@ -11,7 +11,7 @@ from mathutils import Vector
 from . import forces, playback
 from .errors import AddonError, PerpetuaOperator
 from .force_kinds import BY_FIELD, KINDS, Kind
-from .force_sampling import targets
+from .force_sampling import emitters, targets
 from .reconstruction import objects_centre
 from .take_builder import round_starts
 
@@ -223,7 +223,7 @@ class PERPETUA_OT_toggle_target(PerpetuaOperator, bpy.types.Operator):
         chosen = list(targets(entry))
         if self.name in chosen:
             chosen.remove(self.name)
-        elif self.name in settings.things:
+        elif self.name in settings.things or self.name in emitters(context.scene):
             chosen.append(self.name)
         else:
             raise AddonError(f"There is no object '{self.name}'; add it first.")

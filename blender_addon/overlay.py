@@ -23,6 +23,8 @@ from .force_kinds import REACH, Kind
 LINE_PX, TEXT_PX = 1.6, 11
 BAR_PX = (70, 4)
 """Width and height of the bar that shows a force's frames on the timeline."""
+LABEL_PX = (90, 26)
+"""Room a label takes."""
 SIZE_M = 0.08
 """Length of an arrow that has no reach of its own."""
 SMALLEST_M = 0.02
@@ -64,8 +66,10 @@ def force_lines(carrier: bpy.types.Object, kind: Kind) -> shapes.Lines:
     reach = _reach(carrier, kind)
     size = max(reach or SIZE_M, SMALLEST_M)
     strength = carrier.field.strength if kind.field else 1.0
-    parts = [shapes.ball(centre, reach)] if reach else []
-    if kind.name in ("wind", "push", "poke"):
+    parts = [shapes.ball(centre, reach)] if reach and kind.name != "emitter" else []
+    if kind.name == "emitter":
+        parts += [shapes.circle(centre, axis, reach), shapes.arrow(centre, centre + SIZE_M * axis)]
+    elif kind.name in ("wind", "push", "poke"):
         way = axis if strength >= 0 else -axis
         parts.append(shapes.arrow(centre, centre + size * way))
     elif kind.name == "force":
@@ -167,10 +171,14 @@ def _draw_labels() -> None:
     if region is None or not scene.perpetua.show_forces or not context.space_data.overlay.show_overlays:
         return
     scale = context.preferences.system.ui_scale
+    taken: dict[tuple[int, int], int] = {}
     for force in shown_forces(scene):
         at = location_3d_to_region_2d(region, context.region_data, force.place)
         if at is None:
             continue
+        cell = (int(at.x / LABEL_PX[0]), int(at.y / LABEL_PX[1]))
+        at.y += taken.get(cell, 0) * LABEL_PX[1] * scale  # labels of one place stand above each other
+        taken[cell] = taken.get(cell, 0) + 1
         colour = (*force.colour, 1.0 if force.acting else 2 * DIM)
         blf.size(0, TEXT_PX * scale)
         blf.enable(0, blf.SHADOW)

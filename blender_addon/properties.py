@@ -18,6 +18,7 @@ from bpy.props import (
 )
 
 from . import display, playback, redraw, session
+from .materials import POURED
 from .properties_objects import CLASSES as OBJECT_CLASSES
 from .properties_objects import PerpetuaOption, PerpetuaThing
 
@@ -112,6 +113,22 @@ class PerpetuaForce(bpy.types.PropertyGroup):
     enabled: BoolProperty(name="On", description="Whether it acts in the next bake", default=True)
     targets: StringProperty(
         name="Objects", description="Names of the objects it acts on, with commas; empty is all"
+    )
+    material: EnumProperty(
+        name="Material", description="What an emitter lets out", items=POURED, default="water"
+    )
+    use_colour: BoolProperty(
+        name="Own Colour",
+        description="Off takes the colour of an object of the same material, or one that suits it",
+    )
+    colour: FloatVectorProperty(
+        name="Colour",
+        description="Colour of what an emitter lets out",
+        subtype="COLOR_GAMMA",
+        size=3,
+        min=0.0,
+        max=1.0,
+        default=(0.55, 0.75, 0.85),
     )
 
 

@@ -51,10 +51,11 @@ class PERPETUA_PT_forces(shared.Tab, bpy.types.Panel):
         except AddonError as error:
             shared.sentence(layout, str(error), context, icon="ERROR")
             return
-        column = shared.properties(layout)
-        column.use_property_decorate = True  # the dots that key a strength
-        _draw_numbers(column, entry.object, kind)
-        _draw_targets(layout, settings, entry)
+        _draw_numbers(layout.column(align=True), entry.object, kind)
+        if kind.name == "emitter":
+            _draw_matter(shared.properties(layout), entry)
+        else:
+            _draw_targets(layout, settings, entry, force_sampling.emitters(context.scene))
 
 
 class PERPETUA_PT_falloff(shared.Tab, bpy.types.Panel):
@@ -88,23 +89,36 @@ def _draw_numbers(column: bpy.types.UILayout, carrier: bpy.types.Object, kind: K
     for entry in kind.own:
         if entry.name in carrier:
             column.prop(carrier, f'["{entry.name}"]', text=entry.label)
-    part = column.column(align=True)
-    for name, text in ((START, "Frames from"), (END, "to")):
+    window = column.row(align=True)
+    for name, text in ((START, "From"), (END, "To")):
         if name in carrier:
-            part.prop(carrier, f'["{name}"]', text=text)
+            window.prop(carrier, f'["{name}"]', text=text)
+
+
+def _draw_matter(column: bpy.types.UILayout, entry: bpy.types.PropertyGroup) -> None:
+    column.prop(entry, "material")
+    row = column.row(heading="Own Colour")
+    row.prop(entry, "use_colour", text="")
+    part = row.row()
+    part.enabled = entry.use_colour
+    part.prop(entry, "colour", text="")
 
 
 def _draw_targets(
-    layout: bpy.types.UILayout, settings: bpy.types.PropertyGroup, entry: bpy.types.PropertyGroup
+    layout: bpy.types.UILayout,
+    settings: bpy.types.PropertyGroup,
+    entry: bpy.types.PropertyGroup,
+    emitters: list[str],
 ) -> None:
     chosen = force_sampling.targets(entry)
-    if not settings.things:
+    names = [thing.name for thing in settings.things] + emitters
+    if not names:
         return
-    row = layout.row(align=True)
-    row.label(text="Acts on all" if not chosen else "Acts on")
-    for thing in settings.things:
-        button = row.operator("perpetua.toggle_target", text=thing.name, depress=thing.name in chosen)
-        button.index, button.name = settings.force_index, thing.name
+    layout.label(text="Acts on all" if not chosen else "Acts on")
+    grid = layout.grid_flow(row_major=True, columns=3, even_columns=True, align=True)
+    for name in names:
+        button = grid.operator("perpetua.toggle_target", text=name, depress=name in chosen)
+        button.index, button.name = settings.force_index, name
 
 
 def _draw_falloff(column: bpy.types.UILayout, field: bpy.types.FieldSettings) -> None:

@@ -10,7 +10,7 @@ from bl_ext.user_default.perpetua.errors import AddonError
 from mathutils import Euler
 
 from perpetua_protocol import actions
-from perpetua_protocol.take import Action, Falloff, RotationTrack, ScalarTrack, VectorTrack
+from perpetua_protocol.take import Action, Falloff, MaterialSpec, RotationTrack, ScalarTrack, VectorTrack
 
 
 @pytest.fixture
@@ -59,6 +59,7 @@ EXPECTED = {
     "drag": (actions.Drag, {"linear": 2.0, "quadratic": 0.0}),
     "push": (actions.Push, {"force": 5.0, "reach": 0.03}),
     "poke": (actions.Poke, {"impulse": 0.05, "reach": 0.03}),
+    "emitter": (actions.Emitter, {"speed": 0.7, "rate": 1.0, "radius": 0.01}),
     "pin": (actions.Pin, {"reach": 0.03, "rotation": (1.0, 0.0, 0.0, 0.0)}),
 }
 
@@ -129,6 +130,28 @@ def test_a_pin_carries_what_it_holds_along_its_keys(scene: bpy.types.Scene) -> N
     assert action.rotation.frames == (0.0, 4.0, 8.0), "an even turn about one axis needs its ends alone"
     half = np.sqrt(0.5)
     np.testing.assert_allclose(np.abs(action.rotation.values), [(1, 0, 0, 0), (half, 0, 0, half), (half, 0, 0, half)], atol=1e-6)  # fmt: skip
+
+
+def test_an_emitter_lets_out_what_the_list_says(scene: bpy.types.Scene) -> None:
+    bpy.ops.perpetua.add_force(kind="emitter", name="tap", location=(0, 0, 0.2), reach=0.02, start=11, end=25)
+    tap = scene.perpetua.forces[0]
+    keyed(tap.object, '["perpetua_rate"]', {11: 0.0, 15: 1.0})
+    action = first_action(scene)
+    assert (action.material, action.colour, action.radius) == (
+        MaterialSpec("water"),
+        None,
+        pytest.approx(0.02),
+    )
+    assert action.rate == ScalarTrack((0.0, 4.0, 8.0), (0.0, 1.0, 1.0))
+    assert action.direction == pytest.approx((0, 0, -1), abs=1e-6)
+    tap.material, tap.use_colour, tap.colour = "honey", True, (1.0, 0.5, 0.25)
+    first, second = (turn.actions[0] for turn in take_builder.build_take(scene, 2).rounds)
+    assert (first.material, first.colour) == (MaterialSpec("honey"), (1.0, 0.5, 0.25))
+    assert (first.start, first.end, second.start, second.end) == (0.0, 8.0, 8.0, 14.0), "cut without a seam"
+    bpy.ops.perpetua.add_force(kind="drag", start=19, end=25)
+    bpy.ops.perpetua.toggle_target(index=1, name="tap")
+    _, drag = take_builder.build_take(scene, 2).rounds[1].actions
+    assert drag.targets == ("tap",)
 
 
 def test_a_mesh_becomes_a_collider_with_its_scale_and_modifiers(scene: bpy.types.Scene) -> None:
