@@ -29,7 +29,12 @@ class PERPETUA_OT_open_picture(PerpetuaOperator, bpy.types.Operator):
     bl_idname = "perpetua.open_picture"
     bl_label = "Open Picture"
 
-    filepath: StringProperty(subtype="FILE_PATH", options={"PATH_SUPPORTS_BLEND_RELATIVE"})  # type: ignore[valid-type]
+    filepath: StringProperty(  # type: ignore[valid-type]
+        name="Picture",
+        description="The picture's file",
+        subtype="FILE_PATH",
+        options={"PATH_SUPPORTS_BLEND_RELATIVE"},
+    )
     filter_image: BoolProperty(default=True, options={"HIDDEN"})  # type: ignore[valid-type]
     filter_folder: BoolProperty(default=True, options={"HIDDEN"})  # type: ignore[valid-type]
 

@@ -109,7 +109,7 @@ ROLES = (
 class PerpetuaForce(bpy.types.PropertyGroup):
     """An action: the object in the scene that carries it (``object``), switched on or off."""
 
-    object: PointerProperty(type=bpy.types.Object)
+    object: PointerProperty(type=bpy.types.Object, description="The object that carries the force")
     enabled: BoolProperty(name="On", description="Whether it acts in the next bake", default=True)
     targets: StringProperty(
         name="Objects", description="Names of the objects it acts on, with commas; empty is all"
@@ -135,7 +135,7 @@ class PerpetuaForce(bpy.types.PropertyGroup):
 class PerpetuaCamera(bpy.types.PropertyGroup):
     """A view of the take: a camera object and its role."""
 
-    object: PointerProperty(type=bpy.types.Object)
+    object: PointerProperty(type=bpy.types.Object, description="The camera")
     placed: FloatVectorProperty(size=17, description="Where Perpetua put it: matrix by rows, degrees")
     orbit: FloatProperty(
         description="Where it stands on the orbit around the objects while it is not moved, degrees"
@@ -322,9 +322,9 @@ class PerpetuaSettings(bpy.types.PropertyGroup):
         default=0.3,
         update=_compare,
     )
-    splats: PointerProperty(type=bpy.types.Object)
-    background: PointerProperty(type=bpy.types.Object)
-    compared_splats: PointerProperty(type=bpy.types.Object)
+    splats: PointerProperty(type=bpy.types.Object, description="The points of what moves")
+    background: PointerProperty(type=bpy.types.Object, description="The points of what stands still")
+    compared_splats: PointerProperty(type=bpy.types.Object, description="The points of the other take")
 
 
 CLASSES = (

@@ -155,6 +155,36 @@ def test_every_panel_draws(tmp_path: Path) -> None:
     assert any("deleted" in line for line in draw_panels())
 
 
+HIDDEN = {"rna_type", "name", "filter_image", "filter_folder"}
+
+
+def test_everything_has_a_tooltip() -> None:
+    """Every setting and every operator, with its arguments; collections are shown as lists and need none."""
+    package = sys.modules[MODULE]
+    bare = []
+    for made in package.CLASSES:
+        if "_PT_" in made.__name__ or "_UL_" in made.__name__ or made.__name__ == "PerpetuaSplatEngine":
+            continue
+        rna = made.bl_rna
+        if "_OT_" in made.__name__:
+            rna = getattr(bpy.ops.perpetua, made.bl_idname.split(".")[1]).get_rna_type()
+            assert rna.description, made.__name__
+        own = [p for p in rna.properties if p.identifier not in HIDDEN and p.identifier in vars_of(made)]
+        bare += [
+            f"{made.__name__}.{p.identifier}" for p in own if not p.description and p.type != "COLLECTION"
+        ]
+        items = [item for p in own if p.type == "ENUM" for item in p.enum_items]
+        bare += [f"{made.__name__}: {item.identifier}" for item in items if not item.description]
+    assert bare == []
+    numbers = [n for kind in package.operators_forces.KINDS.values() for n in (*kind.own, *kind.fields)]
+    assert all(number.text for number in numbers)
+
+
+def vars_of(made: type) -> set[str]:
+    """What a class and its bases declare."""
+    return {name for base in made.__mro__ for name in vars(base).get("__annotations__", {})}
+
+
 def ready_scene(folder: Path) -> bpy.types.Scene:
     image = bpy.data.images.new("picture", 64, 36)
     image.filepath_raw = str(folder / "ball.png")

@@ -9,7 +9,7 @@ from pathlib import Path
 import bpy
 import numpy as np
 import pytest
-from bl_ext.user_default.perpetua import backend_process, bake, playback, point_cloud, session
+from bl_ext.user_default.perpetua import backend_process, bake, force_kinds, playback, point_cloud, session
 from conftest import MODULE
 from toy_cache import write_cache
 
@@ -176,6 +176,20 @@ def test_a_failed_bake_gives_the_one_before_back(
     bpy.ops.perpetua.bake_and_wait()
     assert len(playback.meta(scene).rounds) == len(before.rounds)
     assert not (tmp_path / "baked" / "meta.previous.json").exists()
+
+
+def test_every_kind_of_force_crosses_the_wire(backend: Path, scene: bpy.types.Scene) -> None:
+    for kind in force_kinds.KINDS:
+        if kind == "collider":
+            bpy.ops.mesh.primitive_ico_sphere_add(radius=0.05)
+        bpy.ops.perpetua.add_force(kind=kind)
+    pin = scene.perpetua.forces[list(force_kinds.KINDS).index("pin")].object
+    for frame, turn in ((1, 0.0), (4, 1.0)):
+        pin.rotation_euler.z = turn
+        pin.keyframe_insert("rotation_euler", frame=frame)
+    bpy.ops.perpetua.add_option(name="prompt", value="clay")
+    bpy.ops.perpetua.bake_and_wait()
+    assert len(playback.meta(scene).rounds) == 3
 
 
 def test_a_paused_bake_resumes_and_ends(backend: Path, scene: bpy.types.Scene, tmp_path: Path) -> None:

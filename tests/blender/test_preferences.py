@@ -7,6 +7,7 @@ import bpy
 import pytest
 from bl_ext.user_default.perpetua import bake, cache_folders, log, preferences
 from conftest import MODULE
+from test_addon import Recorder
 from toy_cache import write_cache
 
 
@@ -44,6 +45,15 @@ def test_clean_up_takes_what_nobody_plays_and_nothing_else(
     assert (played / "meta.json").is_file()
     assert (root / "notes" / "mine.txt").is_file()
     bpy.context.scene.frame_set(3)
+
+
+def test_the_preferences_draw(chosen: bpy.types.AddonPreferences, tmp_path: Path) -> None:
+    write_cache(tmp_path / "caches" / "spare")
+    log: list[str] = []
+    page = type("Page", (), {"layout": Recorder(log), "bl_rna": chosen.bl_rna})()
+    preferences.PerpetuaPreferences.draw(page, bpy.context)
+    assert {"command", "connection_file", "cache_folder", "log_level", "perpetua.clean_cache"} <= set(log)
+    assert any(line.startswith("Takes no open file plays: 1, ") for line in log)
 
 
 @pytest.mark.parametrize(
