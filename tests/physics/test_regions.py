@@ -15,7 +15,7 @@ from perpetua.physics.stability import choose_substeps
 from perpetua.progress import Progress
 from perpetua.reconstruct.material_regions import with_regions
 from perpetua.reconstruct.picture import Picture
-from perpetua.scene import Camera, Scene
+from perpetua.scene import Camera, Scene, State
 from perpetua_protocol.take import Click, MaterialSpec, ObjectSpec, Push, RegionSpec, Round
 
 SPACING = 0.01
@@ -50,6 +50,22 @@ def test_a_bar_of_jelly_and_plasticine_hangs_together_and_gives_where_it_is_soft
     ]
     assert len(beside) == 16
     assert max(np.linalg.norm(end[i] - end[j]) for i, j in beside) < 1.5 * SPACING
+
+
+def test_a_bar_of_two_materials_goes_on_from_a_file_to_the_bit(tmp_path):
+    scene = half_and_half()
+    push = Push("tap", (0.0, 0.0, 0.22), (0, 0, 1), 3.0, reach=0.06, end=2)
+
+    def play(state, frames, start):
+        plan = RoundPlan(Round(frames, (push,)), start, 24.0, (0, 0, -9.81))
+        return GenesisEngine().simulate(scene, state, plan, Progress())
+
+    rest = replace(scene.rest_state(), time=1.0)
+    play(rest, 2, 0).end.save(tmp_path / "state.npz")
+    second, unbroken = play(State.load(tmp_path / "state.npz"), 1, 2), play(rest, 3, 0)
+    for name in ("positions", "velocities", "F", "C", "plastic"):
+        one, two = (getattr(sim.end.particles, name) for sim in (second, unbroken))
+        np.testing.assert_array_equal(one, two)
 
 
 def test_the_stiffest_region_decides_the_substep():

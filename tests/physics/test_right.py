@@ -13,6 +13,7 @@ from perpetua.errors import SimulationError
 from perpetua.physics import checks
 from perpetua.physics.api import RoundPlan, SimulationStopped
 from perpetua.physics.genesis_engine import GenesisEngine
+from perpetua.physics.parts import Snapshot
 from perpetua.progress import Progress
 from perpetua_protocol.take import Drag, Poke, Push, Round, Wind
 
@@ -131,17 +132,21 @@ def test_the_energy_of_a_closed_elastic_system_never_grows(gravity):
     assert energies[-1] > energies[0] - moving
 
 
+def whole(particles):
+    return Snapshot(particles, {}, {}, np.ones(COUNT, bool))
+
+
 def test_momentum_from_nowhere_is_named():
     before = airborne((0, 0, 0)).particles
     fallen = replace(before, velocities=before.velocities - np.float32([0, 0, G / FPS]))
-    gained = np.array([0, 0, -G / FPS])
-    checks.check_momentum(SCENE, before, fallen, gained, 0.02, 5)
+    gained = np.tile([0, 0, -G / FPS], (COUNT, 1))
+    checks.check_momentum(SCENE, whole(before), whole(fallen), gained, 0.02, 5)
     gone_mad = replace(fallen, velocities=fallen.velocities + np.float32([0.02, 0, 0]))
     with pytest.raises(
         SimulationError, match=r"'ball' exploded in frame 5: it gained .* N s from nothing; .*substeps"
     ):
-        checks.check_momentum(SCENE, before, gone_mad, gained, 0.02, 5)
-    standing = SCENE.particles
+        checks.check_momentum(SCENE, whole(before), whole(gone_mad), gained, 0.02, 5)
+    standing = whole(SCENE.particles)
     checks.check_momentum(SCENE, standing, standing, gained, 0.02, 5)
 
 
@@ -169,7 +174,8 @@ def test_what_flies_out_of_the_space_is_named_in_the_same_frame():
 def test_one_number_that_is_none_is_found(name, value):
     broken = getattr(SCENE.particles, name).copy()
     broken[3] = value
+    snapshot = whole(replace(SCENE.particles, **{name: broken}))
     with pytest.raises(
         checks.Exploded, match=r"'ball' exploded in frame 7: .* no longer at any place; .*substeps"
     ):
-        checks.check_frame(SCENE, replace(SCENE.particles, **{name: broken}), 0.02, 1e-3, 7, "")
+        checks.check_frame(SCENE, snapshot, np.ones(COUNT, bool), 0.02, 1e-3, 7, "")

@@ -43,6 +43,14 @@ NUMBERS = ("density", "lam", "mu", "eta", "limit", "slope", "tip")
 LEAST_MASS = 1e-20
 """kg; a node with less was touched by the very edge of a kernel, whose weight is zero."""
 
+EVEN_S, REFILL_S = 0.01, 0.05
+"""s in which a liquid's volume follows that of its neighbours, and the places of its particles: long beside sound in a cell, short
+beside what is seen."""
+
+ASIDE, SPREAD = 0.1, 0.9 * 0.75
+"""Cells and cells squared: a particle is inside where its neighbours' centre of mass is so near and they lie about so wide (a full
+neighbourhood has 0 and 3/4, the second moment of the quadratic B-spline)."""
+
 SLIP_EPS = 1e-9
 """m/s; a direction of slip below this speed is rounding."""
 
@@ -80,9 +88,12 @@ class SoftGrid(Shared):
         self.dx, self.dt, self.volume, self.radius = floats(), floats(), floats(), floats()
         self.dx[None], self.volume[None], self.radius[None] = dx, spacing**3, 0.5 * spacing
         shape = (fields, *cells)
-        self.node = vectors(4, *shape)
-        """Momentum and mass; after ``collide`` velocity and mass."""
-        self.touched = integers(*shape)
+        self.shape = integers(4)
+        self.shape.from_numpy(np.array(shape, np.int32))
+        self.node = vectors(4, int(np.prod(shape)))
+        """Momentum and mass, by ``entry``; after ``collide`` velocity and mass."""
+        self.swell = floats(int(np.prod(shape)))
+        """Of liquids, mass times volume ratio J."""
         self.list = integers(int(np.prod(shape)))
         self.listed = integers()
         self.meetings = integers()
@@ -166,11 +177,12 @@ class SoftGrid(Shared):
                 memory = matter.Jp[p]
                 tau = qd.Matrix.zero(qd.f32, 3, 3)
                 lam, mu = self.lam[m], self.mu[m]
-                law = self.law[m]
+                law, J = self.law[m], 1.0
                 if law == laws.ELASTIC:
                     tau = laws.elastic(F, lam, mu)
                 elif law == laws.LIQUID:
                     F, tau = laws.liquid(F, lam)
+                    J = F.determinant()
                 else:
                     U, S, V = qd.svd(F, qd.f32)
                     if law == laws.PLASTIC:
@@ -189,28 +201,32 @@ class SoftGrid(Shared):
                 base, fx = self.inside(p)
                 w = self.weights(fx)
                 velocity = matter.vel[p]
-                k = self.field[p]
+                ny, nz = self.shape[2], self.shape[3]
+                first = self.entry(self.field[p], base[0], base[1], base[2])
                 for i, j, l in qd.static(qd.ndrange(3, 3, 3)):
                     arm = (qd.Vector([float(i), float(j), float(l)]) - fx) * dx
                     weight = w[i, 0] * w[j, 1] * w[l, 2]
                     momentum = weight * (mass * velocity + affine @ arm)
-                    x, y, z = base[0] + i, base[1] + j, base[2] + l
-                    self.node[k, x, y, z] += qd.Vector([momentum[0], momentum[1], momentum[2], weight * mass])
-                    if qd.atomic_or(self.touched[k, x, y, z], 1) == 0:
+                    at = first + (i * ny + j) * nz + l
+                    for c in qd.static(range(3)):
+                        self.node[at][c] += momentum[c]
+                    share = weight * mass
+                    if law == laws.LIQUID:
+                        self.swell[at] += share * J
+                    if qd.atomic_add(self.node[at][3], share) == 0.0 and share > 0.0:
                         slot = qd.atomic_add(self.listed[None], 1)
-                        self.list[slot] = self.entry(k, x, y, z)
+                        self.list[slot] = at
 
     @qd.func
     def entry(self, k, x, y, z):
-        """How the list names body and node."""
-        nx, ny, nz = self.node.shape[1], self.node.shape[2], self.node.shape[3]
-        return ((k * nx + x) * ny + y) * nz + z
+        """Index of body and node."""
+        return ((k * self.shape[1] + x) * self.shape[2] + y) * self.shape[3] + z
 
     @qd.func
     def listed_node(self, entry):
         """Body and node of an entry of the list."""
         flat = self.list[entry]
-        nx, ny, nz = self.node.shape[1], self.node.shape[2], self.node.shape[3]
+        nx, ny, nz = self.shape[1], self.shape[2], self.shape[3]
         z = flat % nz
         flat //= nz
         y = flat % ny
@@ -218,12 +234,17 @@ class SoftGrid(Shared):
         return flat // nx, flat % nx, y, z
 
     @qd.func
+    def mass(self, k, x, y, z):
+        """kg of body k at a node."""
+        return self.node[self.entry(k, x, y, z)][3]
+
+    @qd.func
     def heaviest_other(self, k, x, y, z):
         """The other body with most mass at a node; -1 where there is none."""
         best = -1
         most = LEAST_MASS
-        for other in range(self.node.shape[0]):
-            mass = self.node[other, x, y, z][3]
+        for other in range(self.shape[0]):
+            mass = self.mass(other, x, y, z)
             if other != k and mass > most:
                 best = other
                 most = mass
@@ -234,9 +255,9 @@ class SoftGrid(Shared):
         """Gradient of body k's mass at a node, as a share of what is around it."""
         g = qd.Vector(
             [
-                self.node[k, x + 1, y, z][3] - self.node[k, x - 1, y, z][3],
-                self.node[k, x, y + 1, z][3] - self.node[k, x, y - 1, z][3],
-                self.node[k, x, y, z + 1][3] - self.node[k, x, y, z - 1][3],
+                self.mass(k, x + 1, y, z) - self.mass(k, x - 1, y, z),
+                self.mass(k, x, y + 1, z) - self.mass(k, x, y - 1, z),
+                self.mass(k, x, y, z + 1) - self.mass(k, x, y, z - 1),
             ]
         )
         return g / qd.max(g.norm(), 1e-20)
@@ -249,7 +270,7 @@ class SoftGrid(Shared):
         for entry in range(self.listed[None]):
             k, x, y, z = self.listed_node(entry)
             other = self.heaviest_other(k, x, y, z)
-            own = self.node[k, x, y, z][3]
+            own = self.mass(k, x, y, z)
             if other >= 0 and own > LEAST_MASS and self.heaviest_other(other, x, y, z) == k:
                 n = self.thinning(other, x, y, z) - self.thinning(k, x, y, z)
                 length = n.norm()
@@ -291,7 +312,8 @@ class SoftGrid(Shared):
         """Exchange of momentum between body k and its partner at a node, done once for the pair."""
         other = self.partner[k, x, y, z]
         if other > k:
-            a, b = self.node[k, x, y, z], self.node[other, x, y, z]
+            here, there = self.entry(k, x, y, z), self.entry(other, x, y, z)
+            a, b = self.node[here], self.node[there]
             va = qd.Vector([a[0], a[1], a[2]]) / a[3]
             vb = qd.Vector([b[0], b[1], b[2]]) / b[3]
             gap = -self.reach[k, x, y, z] - self.reach[other, x, y, z]
@@ -299,8 +321,8 @@ class SoftGrid(Shared):
             change = self.stopped(va - vb, self.normal[k, x, y, z], qd.max(gap, 0.0) / self.dt[None], mu)
             impulse = change * (a[3] * b[3] / (a[3] + b[3]))
             for c in qd.static(range(3)):
-                self.node[k, x, y, z][c] += impulse[c]
-                self.node[other, x, y, z][c] -= impulse[c]
+                self.node[here][c] += impulse[c]
+                self.node[there][c] -= impulse[c]
 
     @qd.kernel
     def exchange(self):
@@ -347,7 +369,7 @@ class SoftGrid(Shared):
         qd.loop_config(parallelize=ONE_THREAD)
         for entry in range(self.listed[None]):
             k, x, y, z = self.listed_node(entry)
-            node = self.node[k, x, y, z]
+            node = self.node[self.list[entry]]
             at = qd.Vector([x, y, z]) + self.first()
             pos = qd.cast(at, qd.f32) * self.dx[None]
             v = qd.Vector([node[0], node[1], node[2]]) / qd.max(node[3], LEAST_MASS)
@@ -368,14 +390,40 @@ class SoftGrid(Shared):
             v = colliders.stop(k, x, y, z, pos, v)
             v = pins.stop(k, x, y, z, pos, v)
             v = plane.stop(k, x, y, pos, v)
-            size = qd.Vector([self.node.shape[1], self.node.shape[2], self.node.shape[3]])
+            size = qd.Vector([self.shape[1], self.shape[2], self.shape[3]])
             index = qd.Vector([x, y, z])
             for c in qd.static(range(3)):
                 if index[c] < BOUNDARY_CELLS:
                     v[c] = qd.max(v[c], 0.0)
                 if index[c] > size[c] - 1 - BOUNDARY_CELLS:
                     v[c] = qd.min(v[c], 0.0)
-            self.node[k, x, y, z] = qd.Vector([v[0], v[1], v[2], node[3]])
+            self.node[self.list[entry]] = qd.Vector([v[0], v[1], v[2], node[3]])
+
+    @qd.func
+    def evened(self, F, first, fx, full):
+        """A liquid's F whose volume comes nearer to that of its neighbourhood, and to the one that its particles take up where they
+        are all around.
+
+        What a particle keeps of its volume is a sum of many small changes and comes to differ from its neighbours', and from where the
+        particles are: liquid at rest would boil, and swell or shrink. first: index of the first node; fx: where the particle is in
+        the nodes, in cells; full: kg in a cell at rest."""
+        w = self.weights(fx)
+        ny, nz = self.shape[2], self.shape[3]
+        around, aside, spread, swell = 0.0, qd.Vector.zero(qd.f32, 3), 0.0, 0.0
+        for i, j, l in qd.static(qd.ndrange(3, 3, 3)):
+            at = first + (i * ny + j) * nz + l
+            arm = qd.Vector([float(i), float(j), float(l)]) - fx
+            weight = w[i, 0] * w[j, 1] * w[l, 2]
+            mass = weight * self.node[at][3]
+            around += mass
+            aside += mass * arm
+            spread += mass * arm.norm_sqr()
+            swell += weight * self.swell[at]
+        J = F.determinant()
+        J += qd.min(self.dt[None] / EVEN_S, 1.0) * (swell / around - J)
+        if aside.norm() < ASIDE * around and spread > SPREAD * around:
+            J += qd.min(self.dt[None] / REFILL_S, 1.0) * (full / around - J)
+        return qd.pow(J, 1.0 / 3.0) * laws.identity()
 
     @qd.kernel
     def gather(self):
@@ -386,33 +434,37 @@ class SoftGrid(Shared):
                 dx = self.dx[None]
                 base, fx = self.inside(p)
                 w = self.weights(fx)
-                k = self.field[p]
+                ny, nz = self.shape[2], self.shape[3]
+                first = self.entry(self.field[p], base[0], base[1], base[2])
                 velocity = qd.Vector.zero(qd.f32, 3)
                 C = qd.Matrix.zero(qd.f32, 3, 3)
                 for i, j, l in qd.static(qd.ndrange(3, 3, 3)):
                     arm = qd.Vector([float(i), float(j), float(l)]) - fx
-                    node = self.node[k, base[0] + i, base[1] + j, base[2] + l]
+                    node = self.node[first + (i * ny + j) * nz + l]
                     v = (w[i, 0] * w[j, 1] * w[l, 2]) * qd.Vector([node[0], node[1], node[2]])
                     velocity += v
-                    C += (4.0 / dx) * v.outer_product(arm)
+                    C += v.outer_product(arm)
                 pos = matter.pos[p] + self.dt[None] * velocity
                 low = self.first() + BOUNDARY_CELLS
-                size = qd.Vector([self.node.shape[1], self.node.shape[2], self.node.shape[3]])
+                size = qd.Vector([self.shape[1], self.shape[2], self.shape[3]])
                 high = low + size - 1 - 2 * BOUNDARY_CELLS
                 for c in qd.static(range(3)):
                     pos[c] = qd.min(qd.max(pos[c], low[c] * dx), high[c] * dx)
                 matter.pos[p] = pos
                 matter.vel[p] = velocity
-                matter.C[p] = C
+                matter.C[p] = (4.0 / dx) * C
+                m = self.material[p]
+                if self.law[m] == laws.LIQUID:
+                    matter.F[p] = self.evened(matter.F[p], first, fx, self.density[m] * dx**3)
 
     @qd.kernel
     def clear(self):
         """Empty the nodes that were touched."""
         for entry in range(self.listed[None]):
-            k, x, y, z = self.listed_node(entry)
-            self.node[k, x, y, z] = qd.Vector([0.0, 0.0, 0.0, 0.0])
-            self.touched[k, x, y, z] = 0
-            if self.node.shape[0] > 1:
+            self.node[self.list[entry]] = qd.Vector([0.0, 0.0, 0.0, 0.0])
+            self.swell[self.list[entry]] = 0.0
+            if self.shape[0] > 1:
+                k, x, y, z = self.listed_node(entry)
                 self.partner[k, x, y, z] = -1
 
     @qd.kernel
