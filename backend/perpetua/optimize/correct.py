@@ -90,13 +90,18 @@ def optimise(
     Goes on from ``start``. Videos that already look like the scene change nothing: ``start`` comes back, or a correction
     that is zero everywhere. Raises ``RefinerError`` for a video that does not fit the round, ``Cancelled`` if stopped.
     """
-    views = [View.of(scene, trajectory, target, settings.nuisance) for target in targets]
+    views = []
+    for target in targets:
+        progress(0.0, f"looking at {target.camera.name}")
+        views.append(View.of(scene, trajectory, target, settings.nuisance))
     if start is None:
         start = nothing(scene, trajectory, settings)
     worst, spent = _largest_difference(scene, trajectory, start, views, progress)
     if worst <= SAME or renders <= spent:
         return replace(start, loss=worst, renders=spent)
-    views = [view.registered(trajectory, scene.spacing) for view in views]
+    for number, view in enumerate(views):
+        progress(0.0, f"finding the warp of {view.target.camera.name}")
+        views[number] = view.registered(trajectory, scene.spacing)
     stage = Stage(scene, trajectory, start)
     loss, trust = _descend(stage, views, renders - spent, seed, progress, settings)
     return replace(stage.correction(), loss=loss, renders=renders, trust=trust)
