@@ -25,6 +25,7 @@ from perpetua.identify.quantities import (
     value_of,
 )
 from perpetua.progress import Progress
+from perpetua.scene.particles import present
 from perpetua.scene.scene import Scene
 from perpetua.scene.trajectory import Trajectory
 from perpetua_protocol.cache import Finding, Suggestion
@@ -74,7 +75,10 @@ def identify(
     nothing = Identified(Suggestion(), known)
     if not quantities:
         return nothing
-    chosen = np.unique(np.linspace(0, len(scene.particles) - 1, PARTICLES).round().astype(int))
+    there = np.flatnonzero(present(corrected.F[0]))  # what comes out of emitters is not corrected
+    if not len(there):
+        return nothing
+    chosen = there[np.unique(np.linspace(0, len(there) - 1, PARTICLES).round().astype(int))]
     wanted = corrected.positions[1:, chosen].astype(np.float64)
     trusted = np.ones(corrected.frames) if belief.size == 0 else np.asarray(belief, np.float64)
     weights = np.repeat(trusted[1:], len(chosen))

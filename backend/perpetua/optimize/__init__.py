@@ -6,6 +6,7 @@ views.py          what the pass compares with: targets, backdrops, colour differ
 warps.py          the smooth warp a video has of its own
 trust.py          how far each view is believed
 loss.py           how it compares: image pyramid, robust differences, SSIM, and what keeps motion plausible
+standing.py     what keeps a rigid body on its feet
 knots.py          the cubic in time through the knots
 end_slope.py      how fast a correction moves at its end
 rigid.py          rigid motions from displacements

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from perpetua.optimize.api import Correction
 from perpetua.optimize.knots import value_weights
 from perpetua.optimize.rigid import PoseCorrection
+from perpetua.optimize.standing import lowest
 from perpetua.scene.gaussians import Gaussians
 from perpetua.scene.gradient import displacement_gradient
 from perpetua.scene.particles import present
@@ -49,7 +50,13 @@ def apply_correction(
         for body, pose in poses.items():
             mine = scene.particles.body == body
             after[mine], turn = pose.displaced(before[mine], frame)
-            after[mine, 2] += max(0.0, min(before[mine, 2].min(), 0.0) - after[mine, 2].min())
+            thing, rest = scene.bodies[body], scene.particles.positions[mine].astype(np.float64)
+            turned = trajectory.F[frame, mine][0].astype(np.float64)
+            was, sunk = (
+                lowest(thing, rest, before[mine], turned),
+                lowest(thing, rest, after[mine], turn @ turned),
+            )
+            after[mine, 2] += max(0.0, min(was, 0.0) - sunk)
             F[frame, mine] = turn @ trajectory.F[frame, mine]
         positions[frame] = after
     return Trajectory(positions, F, trajectory.times), foreground

@@ -16,6 +16,7 @@ from scipy.spatial import cKDTree
 from torch import Tensor
 
 from perpetua.optimize.motion import Motion, SoftMotion
+from perpetua.optimize.standing import Standing
 from perpetua.scene.scene import Scene
 from perpetua.scene.trajectory import Trajectory
 
@@ -83,6 +84,7 @@ class Plausibility:
 
     def __init__(self, scene: Scene, trajectory: Trajectory, motion: Motion, smoothness: float) -> None:
         self.spacing, self.smoothness = scene.spacing, smoothness
+        self.standing = [Standing(scene, rigid.particles) for rigid in motion.rigid]
         self.soft = []
         for soft in motion.soft:
             mine = soft.particles.numpy()
@@ -104,9 +106,12 @@ class Plausibility:
         return price
 
     def ground(self, simulated: Tensor, corrected: Tensor) -> Tensor:
-        """Price of particles [P, 3] m that a correction pushes below the plane z = 0."""
+        """Price of particles [P, 3] m that a correction pushes below the plane z = 0, and of rigid bodies that it tilts off it."""
         below = torch.relu(simulated[:, 2].clamp(max=0) - corrected[:, 2]) / self.spacing
-        return GROUND_WEIGHT * below.square().mean()
+        price = GROUND_WEIGHT * below.square().mean()
+        for standing in self.standing:
+            price = price + standing(simulated, corrected)
+        return price
 
 
 def _quadratic(c: Tensor, matrix: Tensor, linear: Tensor) -> Tensor:
