@@ -90,6 +90,22 @@ def test_an_affine_correction_is_exact(
     assert state.time == end.time
 
 
+@pytest.mark.parametrize("preset", ["clay", "sand", "snow"])
+def test_what_yields_takes_a_correction_plastically(
+    preset: str, make_scene: Callable[[str], Scene], slide: Callable[[Scene, int], Trajectory]
+) -> None:
+    scene = make_scene(preset)
+    trajectory = slide(scene, FRAMES)
+    end = end_of(scene, trajectory)
+    turn = Rotation.from_rotvec([0.1, -0.05, 0.2]).as_matrix()
+    squash = np.diag([1.1, 1.05, 0.8])
+    correction = affine_correction(scene, trajectory, turn @ squash - np.eye(3), np.zeros(3))
+    corrected, _ = apply_correction(scene, trajectory, correction)
+    state = write_back(end, trajectory, corrected, correction, scene, FPS)
+    np.testing.assert_allclose(state.particles.F, turn @ end.particles.F, atol=1e-4)
+    np.testing.assert_allclose(state.total_F, turn @ squash @ end.total_F, atol=1e-4)
+
+
 def test_velocity_is_that_of_the_corrected_motion(
     make_scene: Callable[[str], Scene], slide: Callable[[Scene, int], Trajectory]
 ) -> None:

@@ -40,8 +40,8 @@ def write_back(
 
     ``end`` is the simulator's state at the last frame of ``trajectory``, ``corrected`` that trajectory with ``correction``
     applied, ``fps`` in frames/s. With u the displacement at the last frame and w = du/dt there (``end_slope``):
-    positions x + u, velocities v + w, elastic and whole F <- (I + grad u) F, C <- C + grad w; a rigid body's pose and twist
-    likewise. Plastic memory is kept, and all of what came out of emitters in the round. A correction that moves nothing returns ``end``
+    positions x + u, velocities v + w, whole F <- (I + grad u) F, C <- C + grad w; a rigid body's pose and twist likewise. The elastic F
+    of what springs back goes with the whole; that of what yields only turns. Plastic memory is kept, and all of what came out of emitters in the round. A correction that moves nothing returns ``end``
     itself.
     """
     if correction.moves_nothing:
@@ -61,9 +61,12 @@ def write_back(
     if soft.any():
         before = trajectory.positions[last, soft].astype(np.float64)
         stretch = deformation(before, positions[soft] - before, body[soft])
-        # A liquid's elastic memory is its volume only, to a percent that no video shows; it is left as simulated.
-        keeps_shape = soft & ~particles_of(scene, "liquid", "cloth", "gas")
-        elastic[keeps_shape] = stretch[keeps_shape[soft]] @ particles.F[keeps_shape]
+        springs = soft & particles_of(scene, "elastic")
+        elastic[springs] = stretch[springs[soft]] @ particles.F[springs]
+        # What yields holds strains of a percent, which no video shows: it took the rest plastically, and only turned. As strain a
+        # correction would burst it. A liquid's memory is its volume only, to as little, and is left as simulated.
+        yields = soft & particles_of(scene, "plastic", "snow", "sand")
+        elastic[yields] = rotations(stretch[yields[soft]]) @ particles.F[yields]
         sheets = particles_of(
             scene, "cloth"
         )  # their F is the whole deformation; springs remember their own rest
@@ -94,6 +97,13 @@ def write_back(
         end.time,
         end.memory,
     )
+
+
+def rotations(deformation: NDArray) -> NDArray[np.float64]:
+    """[P, 3, 3]: the rotation in each deformation [P, 3, 3], R of its polar decomposition F = R S."""
+    U, _, Vt = np.linalg.svd(deformation)
+    Vt[:, 2] *= np.where(np.linalg.det(U @ Vt) < 0, -1.0, 1.0)[:, None]
+    return np.asarray(U @ Vt)
 
 
 def _corrected_pose(
