@@ -12,7 +12,9 @@ from perpetua.physics.gas.part import AIR_DENSITY, _deposited
 from perpetua.physics.genesis_engine import GenesisEngine
 from perpetua.progress import Progress
 from perpetua.scene import State
-from perpetua_protocol.take import Round, Wind
+from perpetua.scene.emission import releases, with_streams
+from perpetua.scene.particles import present
+from perpetua_protocol.take import Emitter, MaterialSpec, Round, Wind
 
 RNG = np.random.default_rng(0)
 
@@ -120,3 +122,55 @@ def test_puffs_end_and_begin_again_at_the_foot(rising):
     young = long.end.memory["gas_age"] < 0.05
     assert young.any()
     assert long.end.particles.positions[young, 2].max() < (low + high) / 2
+
+
+SPOUT = Emitter(
+    "spout",
+    (0.03, 0, 0.1),
+    (1, 0, 0),
+    0.012,
+    1.0,
+    material=MaterialSpec("steam", lifetime=0.2),
+    start=0,
+    end=4,
+)
+
+
+def spouted(scene, state, frames, start):
+    turn = Round(frames, (SPOUT,))
+    scene = with_streams(scene, turn, start, 24.0)
+    return scene, GenesisEngine().simulate(
+        scene, state, RoundPlan(turn, start, 24.0, (0, 0, -9.81)), Progress()
+    )
+
+
+@pytest.fixture(scope="module")
+def jet():
+    """Beside the picture's steam a spout blows for four of ten frames."""
+    return spouted(SCENE, SCENE.rest_state(), 10, 0)
+
+
+def test_a_spout_blows_puffs_its_way_that_live_once(jet):
+    scene, sim = jet
+    new = scene.particles.body == 1
+    there = present(sim.trajectory.F)[:, new]
+    out = releases(Round(10, (SPOUT,)), 0, 24.0, SPACING)
+    np.testing.assert_array_equal(there[1], out.frames < 1)
+    assert there[3][out.frames < 3].all()
+    assert not there[-1][out.frames < 1].any()  # the oldest lived a quarter of a second at most
+    first = out.frames < 1
+    moved = (sim.trajectory.positions[3] - sim.trajectory.positions[1])[new][first]
+    assert 0.02 < moved[:, 0].mean() < 2 / 24  # as fast as the mouth blows at first, then slower
+    assert np.abs(moved[:, 1]).mean() < 0.01
+    assert present(sim.trajectory.F)[:, ~new].all()
+
+
+def test_a_spout_goes_on_in_the_next_round_to_the_bit(jet, tmp_path):
+    scene, sim = jet
+    before, first = spouted(SCENE, SCENE.rest_state(), 2, 0)
+    first.end.save(tmp_path / "state.npz")
+    after, second = spouted(before, State.load(tmp_path / "state.npz"), 8, 2)
+    np.testing.assert_array_equal(after.particles.body, scene.particles.body)
+    for name in ("positions", "F"):
+        whole, part = (getattr(each.trajectory, name) for each in (sim, second))
+        np.testing.assert_array_equal(part, whole[2:], name)

@@ -249,15 +249,16 @@ def with_colours(scene: Scene, sh: torch.Tensor) -> Gaussians:
 def _space(
     emitter: Emitter, material: Material, coming: Releases, mine: NDArray[np.bool_]
 ) -> NDArray[np.float64]:
-    """[n, 3] m: its mouth, and of a gas how far its stream may go, as points; in the order of time.
+    """[n, 3] m: corners of its mouth, and of how far the stream of a gas may go.
 
     A jet slows down to 6 d / x of its speed at x from a mouth of diameter d (Pope 2000, 5.1), so that it goes sqrt(12 d v t) in t s;
     and it may rise by its own lightness by half as much.
     """
-    mouth = coming.positions[mine]
-    ends = [mouth.min(0), mouth.max(0)]
+    frames, first = np.unique(coming.frames[mine], return_index=True)
+    mouth = np.array([sample_vector(emitter.location, frame) for frame in frames])
+    ends = [mouth.min(0) - emitter.radius, mouth.max(0) + emitter.radius]
     if material.model == "gas":
-        v = coming.velocities[mine]
+        v = coming.velocities[mine][first]
         speed = np.linalg.norm(v, axis=1, keepdims=True)
         far = np.sqrt(12.0 * 2.0 * emitter.radius * speed * material.lifetime)
         reached = mouth + v / np.maximum(speed, 1e-9) * far
