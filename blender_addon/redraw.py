@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import bpy
 
-CAMERA_ZOOM = 10.0
+CAMERA_ZOOM = 15.0
 """Blender's measure of how much of a viewport the camera's frame fills; 0 is half of it."""
 
 
@@ -27,11 +27,9 @@ def through_camera() -> None:
     for area in _areas({"VIEW_3D"}):
         view = area.spaces.active.region_3d
         view.view_perspective = "CAMERA"
-        sidebar = sum(region.width for region in area.regions if region.type == "UI")
-        view.view_camera_offset = (
-            0.5 * sidebar / max(1, area.width),
-            0.0,
-        )  # what the sidebar covers shows nothing
+        # what lies below the sidebar cannot be seen
+        covering = [region.width for region in area.regions if region.type == "UI"] if _overlapping() else []
+        view.view_camera_offset = (0.5 * sum(covering) / max(1, area.width), 0.0)
         view.view_camera_zoom = CAMERA_ZOOM
 
 
