@@ -10,7 +10,8 @@ import torch
 
 from perpetua.optimize.api import Settings, ViewTarget
 from perpetua.optimize.apply import apply_correction, correctable
-from perpetua.optimize.correct import Stage, nothing, optimise
+from perpetua.optimize.correct import nothing, optimise
+from perpetua.optimize.stage import Stage
 from perpetua.optimize.write_back import write_back
 from perpetua.progress import Progress
 from perpetua.scene import Camera, Scene, State, Trajectory
@@ -94,7 +95,7 @@ def test_no_gradient_comes_from_what_is_not_there_yet(
 
     whole, trajectory = falling(make_scene("jelly"), slide)
     stage = Stage(whole, trajectory, nothing(whole, trajectory, Settings()))
-    splats, _, _ = stage.splats(1)
+    splats = stage.splats(stage.matter(1))
     render_layers(splats, cameras[0]).rgb.square().sum().backward()
     gone = torch.from_numpy(~present(trajectory.F[1]))[whole.binding.particle]
     gradient = stage.detail.grad

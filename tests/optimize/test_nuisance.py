@@ -59,7 +59,7 @@ def test_motion_is_no_warp(
     simulated = slide(scene, FRAMES)
     away = Trajectory(simulated.positions + np.float32([0.02, 0.0, 0.01]), simulated.F, simulated.times)
     video = film(scene, away, cameras[0])
-    view = View.of(scene, simulated, ViewTarget(cameras[0], video)).registered(simulated, scene.spacing)
+    view = View.of(scene, simulated, ViewTarget(cameras[0], video))
     assert float((view.video - torch.from_numpy(video)).abs().mean()) < 2e-3
 
 
@@ -93,9 +93,9 @@ def test_settings_leave_videos_as_they_are(
     scene = make_scene("jelly")
     simulated = slide(scene, FRAMES)
     video = film(scene, simulated, cameras[0]) * np.float32(0.9)
-    view = View.of(scene, simulated, ViewTarget(cameras[0], video), own_colours=False)
-    assert view.registered(simulated, scene.spacing) is view
     settings = Settings(nuisance=False, smooth_knots=False)
+    view = View.of(scene, simulated, ViewTarget(cameras[0], video), settings)
+    assert torch.equal(view.video, torch.from_numpy(video))
     correction = optimise(scene, simulated, [view.target], None, 8, 0, Progress(), settings)
     assert len(correction.knots) == FRAMES + 1
     assert correction.trust.shape == (1, FRAMES + 1)

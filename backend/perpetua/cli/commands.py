@@ -110,18 +110,39 @@ def export(
 
 
 def bench(
-    what: Annotated[Literal["raster", "physics"], tyro.conf.Positional],
+    what: Annotated[Literal["raster", "physics", "backward"], tyro.conf.Positional],
     json: bool = False,
     plot: Path | None = None,
+    frames: int = 49,
+    views: int = 3,
+    width: int = 320,
+    gaussians: int = 20_000,
+    renders: int = 300,
+    compare: bool = False,
 ) -> int:
     """Measure speed on this machine.
 
     Args:
         what: What to measure.
         json: Print the figures as JSON.
-        plot: Also measure how the cost grows, and write a picture of it here.
+        plot: Of raster and physics: also measure how the cost grows, and write a picture of it here.
+        frames: Of backward: frames of the round.
+        views: Of backward: cameras that see it.
+        width: Of backward: pixels of their videos.
+        gaussians: Of backward: splats of the object, about.
+        renders: Of backward: rendered frames that each of its two passes may spend.
+        compare: Of backward: also play PerpetualWonder's schedule on the same videos, which takes long.
     """
-    if what == "physics":
+    if what == "backward":
+        from perpetua.cli.console import Console
+        from perpetua.evaluate.backward import BackwardPlan
+        from perpetua.evaluate.backward import run as bench_backward
+
+        console = Console()
+        plan = BackwardPlan(frames, views, width, gaussians, renders, compare)
+        bench_backward(plan, json, console.progress)
+        console.close()
+    elif what == "physics":
         from perpetua.physics.bench import run as bench_physics
 
         bench_physics(json=json, plot=plot)

@@ -31,6 +31,7 @@ from perpetua.loop.stage_files import (
 from perpetua.optimize.api import Settings, ViewTarget
 from perpetua.optimize.apply import apply_correction
 from perpetua.optimize.correct import optimise
+from perpetua.optimize.obstacles import Obstacles
 from perpetua.optimize.write_back import write_back
 from perpetua.physics.api import PhysicsEngine, RoundPlan, Simulation, SimulationStopped
 from perpetua.progress import Progress
@@ -201,6 +202,7 @@ class Studio:
                 self.take.seed,
                 self._listen(f"optimise {len(targets)} view" + "s" * (len(targets) > 1)),
                 self.settings,
+                self._obstacles(),
             )
             correction.save(folder / "correction.npz")
 
@@ -256,7 +258,7 @@ class Studio:
             listen(0.0, "correcting the motion")
             scene, trajectory = self._scene_at(coarse), load_trajectory(coarse)
             correction = load_correction(corrected)
-            moved, foreground = apply_correction(scene, trajectory, correction)
+            moved, foreground = apply_correction(scene, trajectory, correction, self._obstacles())
             listen(0.5, "correcting the state")
             end = write_back(
                 State.load(coarse.path("end.npz")), trajectory, moved, correction, scene, self.take.fps
@@ -283,6 +285,11 @@ class Studio:
             self.take.quality.max_substeps,
             grid_refinement,
         )
+
+    def _obstacles(self) -> Obstacles:
+        """What corrections of this round do not enter."""
+        take = self.take
+        return Obstacles(take.rounds[self.index - 1], take.round_start(self.index - 1), take.fps)
 
     def _forces(self) -> dict[str, Any]:
         plan = self._plan()
@@ -325,7 +332,7 @@ class Studio:
         scene, trajectory = self._scene_at(coarse), load_trajectory(coarse)
         if corrected is None:
             return trajectory, scene.foreground
-        return apply_correction(scene, trajectory, load_correction(corrected))
+        return apply_correction(scene, trajectory, load_correction(corrected), self._obstacles())
 
     def _scene_at(self, stage: Stage) -> Scene:
         """The scene with the colours that the rounds before ``stage`` corrected."""

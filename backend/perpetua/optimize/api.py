@@ -24,14 +24,20 @@ class ViewTarget:
 
 @dataclass(frozen=True)
 class Settings:
-    """Parts of the backward pass that can be left out, to see what each is worth.
+    """Parts of the backward pass that can be left out, to see what each is worth, or put in.
 
     nuisance: whether a video's own colours and warp are estimated and taken out, and views that the others contradict trusted less.
     smooth_knots: whether a correction is smooth in time; otherwise it has a knot in every frame, and bends cost nothing.
+    view_colours: whether what is left of a video's own colours is learned with the motion (``own_look.py``); only with ``nuisance``.
+    object_warps: the same of its warp, which motion can be mistaken for. Off: it left clay as good as it was and made jam a fifth worse.
+    flow: whether rendered flow is compared with the videos' too (``flow.py``).
     """
 
     nuisance: bool = True
     smooth_knots: bool = True
+    view_colours: bool = True
+    object_warps: bool = False
+    flow: bool = False
 
 
 @dataclass(frozen=True)

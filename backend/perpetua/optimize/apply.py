@@ -10,61 +10,103 @@ from numpy.typing import NDArray
 
 from perpetua.optimize.api import Correction
 from perpetua.optimize.knots import value_weights
+from perpetua.optimize.obstacles import Obstacles
 from perpetua.optimize.rigid import PoseCorrection
 from perpetua.optimize.standing import lowest
 from perpetua.scene.gaussians import Gaussians
-from perpetua.scene.gradient import displacement_gradient
+from perpetua.scene.gradient import GradientOperator, displacement_gradient
 from perpetua.scene.particles import present
 from perpetua.scene.scene import Scene
 from perpetua.scene.trajectory import Trajectory
 
+FLOWING = ("sand", "liquid", "gas")
+"""Models of matter whose particles change neighbours: no map takes the start of a round to a later frame."""
 LEAST_STRETCH, MOST_STRETCH = 0.5, 2.0
 """Bounds of what a correction may stretch matter by: beyond them its gradient is noise between particles, not deformation."""
 
 
 def apply_correction(
-    scene: Scene, trajectory: Trajectory, correction: Correction
+    scene: Scene,
+    trajectory: Trajectory,
+    correction: Correction,
+    obstacles: Obstacles = Obstacles(),  # noqa: B008 - frozen
 ) -> tuple[Trajectory, Gaussians]:
     """The corrected trajectory, and the foreground at rest with its corrected colours.
 
     Soft matter moves by the displacement u between the knots and deforms by F <- (I + grad u) F; a rigid body makes one
-    motion a frame. Nothing goes below the support plane. What comes out of an emitter in the round stays as simulated. A correction
-    that moves nothing gives ``trajectory`` itself.
+    motion a frame. Nothing soft goes into ``obstacles``, and nothing below the support plane. What comes out of an emitter in the round
+    stays as simulated. A correction that moves nothing gives ``trajectory`` itself.
     """
-    foreground = replace(scene.foreground, sh=torch.from_numpy(correction.sh))
+    corrected = CorrectedFrames(scene, trajectory, correction, obstacles)
     if correction.moves_nothing:
-        return trajectory, foreground
+        return trajectory, corrected.foreground
     positions, F = trajectory.positions.copy(), trajectory.F.copy()
-    weights = value_weights(correction.knots, np.arange(trajectory.frames))
-    soft = ~rigid_particles(scene)
-    shaped = soft & ~particles_of(scene, "gas")  # puffs keep their shape
-    poses = rigid_corrections(scene, trajectory, correction)
-    together = correctable(scene, trajectory)
     for frame in range(1, trajectory.frames):
+        positions[frame], F[frame] = corrected(frame)
+    return Trajectory(positions, F, trajectory.times), corrected.foreground
+
+
+class CorrectedFrames:
+    """Frames of a corrected trajectory, one by one; ``foreground``: the splats at rest in their corrected colours."""
+
+    def __init__(
+        self, scene: Scene, trajectory: Trajectory, correction: Correction, obstacles: Obstacles
+    ) -> None:
+        self.scene, self.trajectory, self.correction = scene, trajectory, correction
+        self.obstacles = obstacles
+        self.foreground = replace(scene.foreground, sh=torch.from_numpy(correction.sh))
+        if correction.moves_nothing:
+            return
+        self._weights = value_weights(correction.knots, np.arange(trajectory.frames))
+        self._soft = ~rigid_particles(scene)
+        self._flowing = particles_of(scene, "sand", "liquid")  # puffs of gas keep their shape
+        self._together = correctable(scene, trajectory)
+        self._solid = self._soft & ~particles_of(scene, *FLOWING) & (self._together >= 0)
+        self._poses = rigid_corrections(scene, trajectory, correction)
+        self._gradient = None
+        if self._solid.any():
+            first = trajectory.positions[0, self._solid]
+            self._gradient = GradientOperator.at(first, self._together[self._solid])
+
+    def __call__(self, frame: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Positions [P, 3] m and whole deformation [P, 3, 3] in a frame."""
+        trajectory = self.trajectory
+        if frame == 0 or self.correction.moves_nothing:
+            return trajectory.positions[frame], trajectory.F[frame]
+        body = self.scene.particles.body
         before = trajectory.positions[frame].astype(np.float64)
-        after = before + np.einsum("q,qpi->pi", weights[frame], correction.displacement)
+        after = before + np.einsum("q,qpi->pi", self._weights[frame], self.correction.displacement)
+        soft, flowing, solid, together = self._soft, self._flowing, self._solid, self._together
+        after = self.obstacles.lifted(frame, self.scene, before, after)
         after[soft, 2] = np.maximum(after[soft, 2], np.minimum(before[soft, 2], 0.0))
-        if shaped.any():
-            stretch = deformation(before[shaped], (after - before)[shaped], together[shaped])
-            F[frame, shaped] = stretch @ trajectory.F[frame, shaped]
-        for body, pose in poses.items():
-            mine = scene.particles.body == body
+        F, u = trajectory.F[frame].copy(), after - before
+        if flowing.any():
+            F[flowing] = deformation(before[flowing], u[flowing], together[flowing]) @ F[flowing]
+        if self._gradient is not None:
+            # F F_0^-1 takes the start to this frame, so a gradient G by places of the start is G F_0 F^-1 by those of now.
+            G = self._gradient(u[solid]) @ trajectory.F[0, solid] @ np.linalg.inv(F[solid])
+            F[solid] = bounded(np.eye(3) + G) @ F[solid]
+        for index, pose in self._poses.items():
+            mine = body == index
             after[mine], turn = pose.displaced(before[mine], frame)
-            thing, rest = scene.bodies[body], scene.particles.positions[mine].astype(np.float64)
+            thing, rest = self.scene.bodies[index], self.scene.particles.positions[mine].astype(np.float64)
             turned = trajectory.F[frame, mine][0].astype(np.float64)
             was, sunk = (
                 lowest(thing, rest, before[mine], turned),
                 lowest(thing, rest, after[mine], turn @ turned),
             )
             after[mine, 2] += max(0.0, min(was, 0.0) - sunk)
-            F[frame, mine] = turn @ trajectory.F[frame, mine]
-        positions[frame] = after
-    return Trajectory(positions, F, trajectory.times), foreground
+            F[mine] = turn @ F[mine]
+        return after.astype(np.float32), F
 
 
 def deformation(points: NDArray, displacement: NDArray, body: NDArray) -> NDArray[np.float64]:
     """[P, 3, 3]: I + grad u, how the displacement [P, 3] m of ``points`` [P, 3] m deforms the matter around each."""
-    stretch = np.eye(3) + displacement_gradient(points, displacement, body)
+    return bounded(np.eye(3) + displacement_gradient(points, displacement, body))
+
+
+def bounded(stretch: NDArray) -> NDArray[np.float64]:
+    """``stretch`` [P, 3, 3] with its principal stretches within the bounds, and never mirrored."""
     wild = np.abs(stretch - np.eye(3)).sum((1, 2)) > 1 - LEAST_STRETCH  # only these can leave the bounds
     if wild.any():
         U, values, Vt = np.linalg.svd(stretch[wild])

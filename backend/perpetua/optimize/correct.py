@@ -17,19 +17,22 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from perpetua.optimize.api import Correction, Settings, ViewTarget
-from perpetua.optimize.apply import apply_correction, correctable, particles_of
+from perpetua.optimize.apply import CorrectedFrames
+from perpetua.optimize.clock import Clock
 from perpetua.optimize.knots import FRAMES_PER_KNOT, knot_frames
 from perpetua.optimize.loss import photometric, region
-from perpetua.optimize.motion import Motion
+from perpetua.optimize.obstacles import Obstacles
+from perpetua.optimize.own_look import COLOUR_STEP, WARP_STEP, OwnLook
 from perpetua.optimize.plausibility import SMOOTHNESS_WEIGHT, Plausibility
+from perpetua.optimize.stage import Stage
 from perpetua.optimize.trust import Trust
-from perpetua.optimize.views import View
+from perpetua.optimize.views import View, check_target
 from perpetua.progress import Progress
 from perpetua.render import Layers, render_layers
+from perpetua.render import Motion as Flow
 from perpetua.render.film import compose
 from perpetua.scene.binding import deform
 from perpetua.scene.gaussians import Gaussians
-from perpetua.scene.gradient import GradientOperator
 from perpetua.scene.particles import present
 from perpetua.scene.scene import Scene
 from perpetua.scene.trajectory import Trajectory
@@ -55,6 +58,8 @@ COLORS_FROM = 0.7
 """Share of the pass after which colours move too."""
 COLOR_WEIGHT = 0.02
 """Price of a mean squared change of one in the splats' colours."""
+FLOW_WEIGHT = 0.02
+"""Price of a mean difference of one pixel (at a width of 160) between rendered flow and a video's."""
 STILL_COLOR = 0.02
 """The same per unit of all splats' colour."""
 MOMENTA = (0.8, 0.95)
@@ -84,27 +89,37 @@ def optimise(
     seed: int,
     progress: Progress,
     settings: Settings = Settings(),  # noqa: B008 - frozen
+    obstacles: Obstacles = Obstacles(),  # noqa: B008 - frozen
+    clock: Clock | None = None,
 ) -> Correction:
     """The correction of ``trajectory`` that makes ``scene`` look like ``targets``, spending about ``renders`` renders.
 
     Goes on from ``start``. Videos that already look like the scene change nothing: ``start`` comes back, or a correction
-    that is zero everywhere. Raises ``RefinerError`` for a video that does not fit the round, ``Cancelled`` if stopped.
+    that is zero everywhere. ``obstacles`` are not entered. ``clock``, if it runs, is told what takes the time. Runs on CUDA where there
+    is one. Raises ``RefinerError`` for a video that does not fit the round, ``Cancelled`` if stopped.
     """
-    views = []
+    clock = clock or Clock()
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     for target in targets:
-        progress(0.0, f"looking at {target.camera.name}")
-        views.append(View.of(scene, trajectory, target, settings.nuisance))
+        check_target(trajectory, target)
     if start is None:
         start = nothing(scene, trajectory, settings)
-    worst, spent = _largest_difference(scene, trajectory, start, views, progress)
+    with clock("compare first"):
+        worst, spent = _largest_difference(
+            CorrectedFrames(scene, trajectory, start, obstacles), targets, progress
+        )
     if worst <= SAME or renders <= spent:
         return replace(start, loss=worst, renders=spent)
-    for number, view in enumerate(views):
-        progress(0.0, f"finding the warp of {view.target.camera.name}")
-        views[number] = view.registered(trajectory, scene.spacing)
-    stage = Stage(scene, trajectory, start)
-    loss, trust = _descend(stage, views, renders - spent, seed, progress, settings)
-    return replace(stage.correction(), loss=loss, renders=renders, trust=trust)
+    views = []
+    for target in targets:
+        progress(0.0, f"colours and warp of {target.camera.name}")
+        with clock("register videos"):
+            views.append(View.of(scene, trajectory, target, settings, device))
+    with clock("prepare"):
+        stage = Stage(scene, trajectory, start, device)
+    loss, trust = _descend(stage, views, renders - spent, seed, progress, settings, obstacles, clock)
+    with clock("prepare"):
+        return replace(stage.correction(), loss=loss, renders=renders, trust=trust)
 
 
 def nothing(scene: Scene, trajectory: Trajectory, settings: Settings) -> Correction:
@@ -114,136 +129,127 @@ def nothing(scene: Scene, trajectory: Trajectory, settings: Settings) -> Correct
     return Correction(knots, displacement, scene.foreground.sh.numpy().copy())
 
 
-class Stage:
-    """The scene as the correction in progress has it."""
-
-    def __init__(self, scene: Scene, trajectory: Trajectory, start: Correction) -> None:
-        self.scene, self.trajectory = scene, trajectory
-        self.motion = Motion(scene, trajectory, start)
-        self.detail = torch.from_numpy(start.sh).clone().requires_grad_()
-        self.tint = torch.zeros(2, 3, requires_grad=True)
-        self.gradients: dict[int, GradientOperator] = {}
-        self.shaped = torch.from_numpy(~particles_of(scene, "gas"))
-        self.together = correctable(scene, trajectory)
-
-    @property
-    def sh(self) -> Tensor:
-        """[N, K, 3]: the splats' colours, and one gain and bias for all of them; shadows keep theirs."""
-        count = self.scene.binding.carried
-        objects = self.detail[:count] * (1 + self.tint[0]) + self.tint[1]
-        return torch.cat([objects, self.detail[count:].detach()])
-
-    def splats(self, frame: int) -> tuple[Gaussians, Tensor, Tensor]:
-        """The foreground at a frame, and particles [P, 3] m as simulated and as corrected."""
-        simulated = torch.from_numpy(self.trajectory.positions[frame])
-        moved, turns = self.motion.displacement(frame, simulated)
-        F = self._deformed(frame, moved.detach().numpy(), turns)
-        rest = replace(self.scene.foreground, sh=self.sh)
-        return deform(rest, self.scene.binding, simulated + moved, F), simulated, simulated + moved
-
-    def _deformed(self, frame: int, displacement: np.ndarray, turns: list[Tensor]) -> Tensor:
-        """[P, 3, 3]: the whole deformation at a frame with the correction's in it."""
-        F = torch.from_numpy(self.trajectory.F[frame])
-        if self.motion.soft:
-            if frame not in self.gradients:
-                self.gradients[frame] = GradientOperator.at(self.trajectory.positions[frame], self.together)
-            gradient = torch.from_numpy(self.gradients[frame](displacement)).float()
-            stretch = gradient * self.shaped[:, None, None] + torch.eye(3)
-            F = stretch @ F
-        for rigid, turn in zip(self.motion.rigid, turns, strict=True):
-            mine = rigid.particles
-            F = F.index_copy(0, mine, turn.detach() @ torch.from_numpy(self.trajectory.F[frame])[mine])
-        return F
-
-    def correction(self) -> Correction:
-        """What there is of the correction."""
-        return Correction(
-            self.motion.knots, self.motion.at_knots(self.trajectory), self.sh.detach().numpy().copy()
-        )
-
-
 @torch.no_grad()
 def _largest_difference(
-    scene: Scene, trajectory: Trajectory, start: Correction, views: list[View], progress: Progress
+    corrected: CorrectedFrames, targets: list[ViewTarget], progress: Progress
 ) -> tuple[float, int]:
-    """Largest difference of a colour between the scene as ``start`` has it and the videos in a few frames, and the renders
-    it took. Rendered exactly as the videos were before they were refined."""
-    corrected, rest = apply_correction(scene, trajectory, start)
-    last = trajectory.frames - 1
+    """Largest difference of a colour between the scene as ``corrected`` and the videos in a few frames, or the first that is none
+    of rounding, and the renders it took. Rendered exactly as the videos were before they were refined."""
+    scene, last = corrected.scene, corrected.trajectory.frames - 1
     frames = sorted({round(last * share) for share in np.linspace(1 / CHECKS_PER_VIEW, 1, CHECKS_PER_VIEW)})
     worst, spent = 0.0, 0
-    for view in views:
-        for frame in frames:
-            progress(0.0, f"comparing {view.target.camera.name}")
-            positions, F = (torch.from_numpy(a[frame]) for a in (corrected.positions, corrected.F))
-            image, _ = _picture(deform(rest, scene.binding, positions, F), view)
-            worst = max(worst, float((image - view.video[frame]).abs().max()))
+    for target in targets:
+        backdrop = render_layers(scene.background, target.camera)
+        for frame in reversed(frames):
+            progress(0.0, f"comparing {target.camera.name}")
+            positions, F = (torch.from_numpy(a) for a in corrected(frame))
+            splats = deform(corrected.foreground, scene.binding, positions, F)
+            image = compose(render_layers(splats, target.camera), backdrop).rgb.clamp(0, 1)
+            worst = max(worst, float((image - torch.from_numpy(target.video[frame])).abs().max()))
             spent += 1
+            if worst > SAME:
+                return worst, spent
     return worst, spent
 
 
-def _picture(splats: Gaussians, view: View) -> tuple[Tensor, Layers]:
-    """[H, W, 3] of the splats before the view's backdrop, and the layer with their coverage."""
-    layer = compose(render_layers(splats, view.target.camera), view.backdrop)
-    return layer.rgb.clamp(0, 1), layer
+def _layer(splats: Gaussians, view: View, flow: Flow | None = None) -> Layers:
+    """The splats before the view's backdrop."""
+    return compose(render_layers(splats, view.target.camera, motion=flow), view.backdrop)
 
 
 def _descend(
-    stage: Stage, views: list[View], steps: int, seed: int, progress: Progress, settings: Settings
+    stage: Stage,
+    views: list[View],
+    steps: int,
+    seed: int,
+    progress: Progress,
+    settings: Settings,
+    obstacles: Obstacles,
+    clock: Clock,
 ) -> tuple[float, NDArray[np.float32]]:
     """Move ``stage``'s motion and colours in ``steps`` renders.
 
     Returns the mean photometric loss of the last tenth, and how far each view was believed in each frame [V, T + 1].
     """
-    motion = stage.motion
-    plausibility = Plausibility(
-        stage.scene, stage.trajectory, motion, SMOOTHNESS_WEIGHT if settings.smooth_knots else 0.0
-    )
-    optimiser = _optimiser(stage, _metres_per_pixel(stage.trajectory, views))
+    with clock("prepare"):
+        smoothness = SMOOTHNESS_WEIGHT if settings.smooth_knots else 0.0
+        plausibility = Plausibility(stage.scene, stage.trajectory, stage.motion, smoothness, obstacles)
+        areas = [_area(stage, view) for view in views]
+    look = OwnLook(len(views), stage.trajectory.frames, views[0].target.camera.width, stage.device)
+    optimiser = _optimiser(stage, look, _metres_per_pixel(stage.trajectory, views))
     original = stage.detail.detach().clone()
-    areas = [_area(stage, view) for view in views]
     losses: list[float] = []
     wrong = 0.0
     trust = Trust(len(views), stage.trajectory.frames)
     believed = trust.weights()
     for number, (v, frame) in enumerate(_samples(len(views), stage.trajectory.frames, steps, seed)):
         share = number / steps
-        part = next(part for part in SCHEDULE if share < part.until)
         view = views[v]
-        splats, simulated, corrected = stage.splats(frame)
-        image, layer = _picture(splats, view)
-        wanted = view.wanted(frame, layer.alpha.detach())
-        if view.alpha is not None:
-            image = torch.cat([image, layer.alpha[..., None]], -1)
-            wanted = torch.cat([wanted, view.alpha[frame][..., None]], -1)
-        here = region(layer.alpha.detach(), wanted[..., :3], view.backdrop.rgb)
-        loss = view.target.weight * photometric(image[here], wanted[here], areas[v], part.levels, part.ssim)
-        losses.append(float(loss.detach()))
-        if settings.nuisance:
-            trust.hear(v, frame, losses[-1] / max(view.target.weight, 1e-12))
-            believed = trust.weights()
-            loss = loss * float(believed[v, frame])
+        with clock("move splats"):
+            matter = stage.matter(frame)
+            splats = stage.splats(matter)
+            flow = None
+            if view.flow is not None and frame + 1 < stage.trajectory.frames:
+                flow = stage.flow(matter, splats, stage.matter(frame + 1))
+        with clock("render"):
+            layer = _layer(splats, view, flow)
+        with clock("compare"):
+            part = next(part for part in SCHEDULE if share < part.until)
+            loss = _unlikeness(layer, view, look, v, frame, areas[v], part, settings)
+            losses.append(float(loss.detach()))
+            if settings.nuisance:
+                trust.hear(v, frame, losses[-1])
+                believed = trust.weights()
+            if flow is not None:
+                loss = loss + FLOW_WEIGHT * view.flow_difference(layer, frame, areas[v])
+            loss = loss * (view.target.weight * float(believed[v, frame]))
+            loss = loss + plausibility(stage.motion) + plausibility.apart(frame, matter) + look.price()
+            loss = loss + COLOR_WEIGHT * (stage.detail - original).square().mean()
         wrong = losses[-1] if number == 0 else wrong + WRONG_UPDATE * (losses[-1] - wrong)
         for group in optimiser.param_groups:
             decay = STEP_END + (1 - STEP_END) * 0.5 * (1 + math.cos(math.pi * share))
             group["lr"] = group["first"] * decay * min(1.0, wrong / WRONG) if share >= group["from"] else 0.0
-        loss = loss + plausibility(motion) + plausibility.ground(simulated, corrected)
-        loss = loss + COLOR_WEIGHT * (stage.detail - original).square().mean()
         optimiser.zero_grad(set_to_none=True)
-        loss.backward()
-        optimiser.step()
+        with clock("differentiate"):
+            loss.backward()
+        with clock("step"):
+            optimiser.step()
         progress((number + 1) / steps, f"difference {losses[-1]:.4f}")
     return float(np.mean(losses[-max(1, len(losses) // 10) :])), believed
+
+
+def _unlikeness(
+    layer: Layers,
+    view: View,
+    look: OwnLook,
+    v: int,
+    frame: int,
+    area: float,
+    part: Schedule,
+    settings: Settings,
+) -> Tensor:
+    """The photometric loss of a rendered frame of view number ``v``, and of its coverage where the video's is known."""
+    image, wanted = layer.rgb.clamp(0, 1), view.video[frame]
+    coverage = layer.alpha.detach()
+    if settings.nuisance and settings.view_colours:
+        image = look.coloured(image, v, frame)
+    if view.alpha is not None:
+        image = torch.cat([image, layer.alpha[..., None]], -1)
+        wanted = torch.cat([wanted, view.alpha[frame][..., None]], -1)
+    if settings.nuisance and settings.object_warps:
+        wanted = look.straightened(wanted, coverage, v, frame)
+    here = region(coverage, wanted[..., :3].detach(), view.backdrop.rgb)
+    return photometric(image[here], wanted[here], area, part.levels, part.ssim)
 
 
 @torch.no_grad()
 def _area(stage: Stage, view: View) -> float:
     """Pixels that the objects cover at the start of the round; a hundredth of the picture where they are out of it."""
-    _, layer = _picture(stage.splats(0)[0], view)
+    layer = _layer(stage.splats(stage.matter(0)), view)
     return max(float(layer.alpha.sum()), 0.01 * layer.alpha.numel())
 
 
-def _optimiser(stage: Stage, pixel: float) -> torch.optim.Adam:
+def _optimiser(stage: Stage, look: OwnLook, pixel: float) -> torch.optim.Adam:
     """Adam over motion, tint and colours, each at its own rate; ``pixel`` is m."""
 
     def group(parameters: list[Tensor], rate: float, start: float, still: float) -> dict[str, Any]:
@@ -253,6 +259,8 @@ def _optimiser(stage: Stage, pixel: float) -> torch.optim.Adam:
         [
             group(stage.motion.parameters(), STEP_PIXELS * pixel, 0.0, STILL / pixel),
             group([stage.tint], TINT_STEP, 0.0, STILL_COLOR),
+            group([look.colours], COLOUR_STEP, 0.0, STILL_COLOR),
+            group([look.warps], WARP_STEP, 0.0, STILL),
             group([stage.detail], COLOR_STEP, COLORS_FROM, STILL_COLOR / max(1, len(stage.detail))),
         ],
         betas=MOMENTA,

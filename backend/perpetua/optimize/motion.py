@@ -17,13 +17,18 @@ from torch import Tensor
 from perpetua.optimize.api import Correction
 from perpetua.optimize.apply import correctable, rigid_corrections
 from perpetua.optimize.knots import value_weights
+from perpetua.scene.gradient import GradientOperator
+from perpetua.scene.materials import Model
 from perpetua.scene.scene import Body, Scene
 from perpetua.scene.trajectory import Trajectory
 
+CPU = torch.device("cpu")
 NODES = {"elastic": 32, "plastic": 48, "snow": 64, "sand": 64, "liquid": 64, "cloth": 64, "gas": 64}
 """Most bumps a body gets, by model: what holds together bends smoothly, what flows may part."""
 PARTICLES_PER_NODE = 12
 """At least so many particles share a bump, so that small bodies are not freer than their particles."""
+COLUMNS_AT_ONCE = 8
+"""Of a basis, whose gradients are taken together; more would only take more memory."""
 BUMP_SHARE = 0.5
 """A bump's greatest value; under one, so that the whole-body terms are tried first."""
 
@@ -31,17 +36,46 @@ BUMP_SHARE = 0.5
 @dataclass(frozen=True)
 class SoftMotion:
     """A soft body. particles: [p] int64.  basis: [p, M].  coefficients: [Q - 1, M, 3] m, one set a knot after the first.
-    start: [Q - 1, p, 3] m, the correction it goes on from."""
+    start: [Q - 1, p, 3] m, the correction it goes on from.  slopes: [p, 3, M] 1/m and start_slopes: [Q - 1, p, 3, 3], the
+    gradients of ``basis`` and ``start`` by where particles are at the round's start (entry ij = d start_i / d x_j)."""
 
     particles: Tensor
     basis: Tensor
     coefficients: Tensor
     start: Tensor
+    slopes: Tensor
+    start_slopes: Tensor
 
-    def at_knots(self) -> Tensor:
-        """[Q, p, 3] m; zero at the first knot."""
-        later = self.start + self.basis @ self.coefficients
-        return torch.cat([torch.zeros_like(later[:1]), later])
+    @staticmethod
+    def of(
+        particles: NDArray, points: NDArray, body: Body, start: NDArray, device: torch.device
+    ) -> SoftMotion:
+        """For a body whose ``particles`` [p] start the round at ``points`` [p, 3] m; start: [Q - 1, p, 3] m."""
+        basis = smooth_basis(points, body)
+        gradient = GradientOperator.at(points, np.zeros(len(points), np.int32))
+        slopes = basis_gradient(gradient, basis)
+        return SoftMotion(
+            torch.from_numpy(particles).to(device),
+            torch.from_numpy(basis).float().to(device),
+            _parameter(np.zeros((len(start), basis.shape[1], 3)), device),
+            torch.from_numpy(start).to(device),
+            torch.from_numpy(slopes).float().to(device),
+            torch.from_numpy(np.stack([gradient(u) for u in start])).float().to(device),
+        )
+
+    def at(self, weights: Tensor) -> Tensor:
+        """[p, 3] m by the weights [Q] of the knots; the first of them is where the correction is zero."""
+        later = weights[1:]
+        return torch.tensordot(later, self.start, 1) + self.basis @ torch.tensordot(
+            later, self.coefficients, 1
+        )
+
+    @torch.no_grad()
+    def gradient(self, weights: Tensor) -> Tensor:
+        """[p, 3, 3]: derivative of ``at`` by where particles are at the round's start."""
+        later = weights[1:]
+        moving = (self.slopes @ torch.tensordot(later, self.coefficients, 1)).mT
+        return torch.tensordot(later, self.start_slopes, 1) + moving
 
 
 @dataclass(frozen=True)
@@ -71,14 +105,18 @@ class RigidMotion:
 class Motion:
     """The displacement of all particles of a round, as parameters an optimiser can move."""
 
-    def __init__(self, scene: Scene, trajectory: Trajectory, start: Correction) -> None:
+    def __init__(
+        self, scene: Scene, trajectory: Trajectory, start: Correction, device: torch.device = CPU
+    ) -> None:
         self.knots = start.knots
-        self.weights = torch.from_numpy(value_weights(self.knots, np.arange(trajectory.frames))).float()
+        self.device = device
+        weights = value_weights(self.knots, np.arange(trajectory.frames))
+        self.weights = torch.from_numpy(weights).float().to(device)
         self.count = len(scene.particles)
         self.soft: list[SoftMotion] = []
+        self.models: list[Model] = []
         self.rigid: list[RigidMotion] = []
         poses = rigid_corrections(scene, trajectory, start)
-        later = len(self.knots) - 1
         together = correctable(scene, trajectory)
         for index, body in enumerate(scene.bodies):
             mine = np.flatnonzero(together == index)
@@ -87,22 +125,17 @@ class Motion:
                 continue
             if body.material.is_rigid:
                 radius = max(float(np.linalg.norm(points - points.mean(0), axis=1).max()), 1e-6)
-                turns, shifts = poses[index].turns[1:], poses[index].shifts[1:]
                 self.rigid.append(
                     RigidMotion(
-                        torch.from_numpy(mine), radius, _parameter(turns * radius), _parameter(shifts)
+                        torch.from_numpy(mine).to(device),
+                        radius,
+                        _parameter(poses[index].turns[1:] * radius, device),
+                        _parameter(poses[index].shifts[1:], device),
                     )
                 )
             else:
-                basis = smooth_basis(points, body)
-                self.soft.append(
-                    SoftMotion(
-                        torch.from_numpy(mine),
-                        torch.from_numpy(basis).float(),
-                        _parameter(np.zeros((later, basis.shape[1], 3))),
-                        torch.from_numpy(start.displacement[1:, mine]),
-                    )
-                )
+                self.models.append(body.material.model)
+                self.soft.append(SoftMotion.of(mine, points, body, start.displacement[1:, mine], device))
 
     def parameters(self) -> list[Tensor]:
         """All that the optimiser moves; every one in metres, so that one rate suits them all."""
@@ -114,8 +147,7 @@ class Motion:
         weights = self.weights[frame]
         turns = []
         for soft in self.soft:
-            u = torch.einsum("q,qpi->pi", weights, soft.at_knots())
-            moved = moved.index_copy(0, soft.particles, u)
+            moved = moved.index_copy(0, soft.particles, soft.at(weights))
         for rigid in self.rigid:
             u, turn = rigid.displacement(weights, positions[rigid.particles])
             moved = moved.index_copy(0, rigid.particles, u)
@@ -128,19 +160,29 @@ class Motion:
         from perpetua.optimize.rigid import positions_at
 
         displacement = np.zeros((len(self.knots), self.count, 3), np.float32)
-        for soft in self.soft:
-            displacement[:, soft.particles.numpy()] = soft.at_knots().numpy()
-        for q, knot in enumerate(self.knots[1:], 1):
-            simulated = torch.from_numpy(positions_at(trajectory, float(knot))).float()
-            weights = torch.eye(len(self.knots))[q]
+        for q, weights in enumerate(torch.eye(len(self.knots), device=self.device)):
+            if q == 0:
+                continue
+            for soft in self.soft:
+                displacement[q, soft.particles.cpu().numpy()] = soft.at(weights).cpu().numpy()
+            simulated = (
+                torch.from_numpy(positions_at(trajectory, float(self.knots[q]))).float().to(self.device)
+            )
             for rigid in self.rigid:
                 u, _ = rigid.displacement(weights, simulated[rigid.particles])
-                displacement[q, rigid.particles.numpy()] = u.numpy()
+                displacement[q, rigid.particles.cpu().numpy()] = u.cpu().numpy()
         return displacement
 
 
-def _parameter(values: NDArray) -> Tensor:
-    return torch.tensor(values, dtype=torch.float32, requires_grad=True)
+def _parameter(values: NDArray, device: torch.device) -> Tensor:
+    return torch.tensor(values, dtype=torch.float32, device=device, requires_grad=True)
+
+
+def basis_gradient(gradient: GradientOperator, basis: NDArray) -> NDArray[np.float64]:
+    """[p, 3, M] 1/m: derivatives of the columns of ``basis`` [p, M]."""
+    columns = range(0, basis.shape[1], COLUMNS_AT_ONCE)
+    parts = [gradient(basis[:, c : c + COLUMNS_AT_ONCE]) for c in columns]
+    return np.ascontiguousarray(np.concatenate(parts, 1).mT)
 
 
 def smooth_basis(points: NDArray, body: Body) -> NDArray[np.float64]:

@@ -5,6 +5,7 @@ For soft bodies all but the last are quadratic in the coefficients of their basi
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,8 +16,14 @@ from scipy.sparse.csgraph import laplacian
 from scipy.spatial import cKDTree
 from torch import Tensor
 
-from perpetua.optimize.motion import Motion, SoftMotion
+from perpetua.optimize.apply import FLOWING, correctable
+from perpetua.optimize.motion import Motion, SoftMotion, basis_gradient
+from perpetua.optimize.obstacles import Crowding, Obstacles
+from perpetua.optimize.rigid import positions_at
+from perpetua.optimize.stage import Matter
 from perpetua.optimize.standing import Standing
+from perpetua.scene.gradient import GradientOperator
+from perpetua.scene.materials import Material, Model
 from perpetua.scene.scene import Scene
 from perpetua.scene.trajectory import Trajectory
 
@@ -26,8 +33,8 @@ RIGIDITY_WEIGHT = 0.15
 """Price of a mean squared strain of one in an elastic solid."""
 SMOOTHNESS_WEIGHT = 1e-3
 """Price of a mean squared second difference of one spacing between knots."""
-GROUND_WEIGHT = 0.1
-"""Price of a mean squared depth of one spacing below the support plane."""
+SOLID_WEIGHT = 0.1
+"""Price of a mean squared depth of one spacing below the support plane, in a collider or in another body."""
 STIFFNESS = {
     "elastic": 1.0,
     "plastic": 0.5,
@@ -38,41 +45,66 @@ STIFFNESS = {
     "gas": 0.01,
 }
 """How much neighbours must agree, by model, relative to an elastic solid."""
+VOLUME = {
+    "elastic": 0.3,
+    "plastic": 0.3,
+    "snow": 0.0,
+    "sand": 0.0,
+    "liquid": 0.05,
+    "cloth": 0.0,
+    "gas": 0.0,
+}
+"""Price of a mean squared relative change of volume of one, by model: what is wet hardly changes its volume, what is loose may."""
+SAMPLED = 1500
+"""Particles of a body whose volume counts, about; they are spread evenly over it."""
 NEIGHBOURS = 8
 
 
 @dataclass(frozen=True)
 class SoftPrice:
-    """For coefficients c [Q - 1, M, 3] of a soft body: c.(A c + 2 a) of position and c.(K c + 2 k) of strain.
+    """For coefficients c [Q - 1, M, 3] of a soft body: c.(A c + 2 a) of position, c.(K c + 2 k) of strain, and c.(V c + 2 v) of volume.
 
     A: [M, M], a: [Q - 1, M, 3]: squared displacements, mean over particles and axes.
     K: [M, M], k: [Q - 1, M, 3]: squared strains between neighbours, mean over pairs.
+    V: [Q - 1, 3 M, 3 M], v: [Q - 1, 3 M]: squared relative changes of volume, mean over particles; for the three axes' coefficients
+    one after the other.
     """
 
     A: Tensor
     a: Tensor
     K: Tensor
     k: Tensor
+    V: Tensor
+    v: Tensor
 
     @staticmethod
-    def of(soft: SoftMotion, points: NDArray, stiffness: float) -> SoftPrice:
-        """For a body whose particles start the round at ``points`` [p, 3] m."""
-        web = _web(points) * stiffness
-        B = soft.basis.double().numpy()
-        start = soft.start.double().numpy()
+    def of(
+        soft: SoftMotion, points: NDArray, material: Material, widenings: Iterator[tuple[NDArray, NDArray]]
+    ) -> SoftPrice:
+        """For a body whose particles start the round at ``points`` [p, 3] m; widenings: of ``_widenings``."""
+        web = _web(points) * STIFFNESS[material.model]
+        B = soft.basis.double().cpu().numpy()
+        start = soft.start.double().cpu().numpy()
         tied = np.asarray(web @ B)
-        return SoftPrice(
-            torch.from_numpy(B.T @ B / B.shape[0] / 3).float(),
-            torch.from_numpy(B.T @ start / B.shape[0] / 3).float(),
-            torch.from_numpy(B.T @ tied).float(),
-            torch.from_numpy(tied.T @ start).float(),
+        bulk = VOLUME[material.model]
+        volumes = [(bulk / len(D) * D.T @ D, bulk / len(D) * D.T @ d) for D, d in widenings]
+        prices = (
+            B.T @ B / B.shape[0] / 3,
+            B.T @ start / B.shape[0] / 3,
+            B.T @ tied,
+            tied.T @ start,
+            np.stack([V for V, _ in volumes]),
+            np.stack([v for _, v in volumes]),
         )
+        return SoftPrice(*(torch.from_numpy(price).float().to(soft.basis.device) for price in prices))
 
     def __call__(self, c: Tensor, spacing: float, smoothness: float) -> Tensor:
         """The price, up to what no c changes; ``spacing`` in m, ``smoothness`` the price of bends in time."""
         later = len(c)
         price = ANCHOR_WEIGHT / spacing**2 * _quadratic(c, self.A, self.a) / later
         price = price + RIGIDITY_WEIGHT * _quadratic(c, self.K, self.k) / later
+        axes = c.mT.flatten(1)
+        price = price + (axes * ((self.V @ axes[..., None])[..., 0] + 2 * self.v)).sum() / later
         if later > 1:
             bend = smoothness / spacing**2 * _quadratic(_bent(c), self.A, _bent(self.a))
             price = price + bend / (later - 1)
@@ -82,20 +114,33 @@ class SoftPrice:
 class Plausibility:
     """The price of a motion apart from what it looks like."""
 
-    def __init__(self, scene: Scene, trajectory: Trajectory, motion: Motion, smoothness: float) -> None:
-        self.spacing, self.smoothness = scene.spacing, smoothness
+    def __init__(
+        self,
+        scene: Scene,
+        trajectory: Trajectory,
+        motion: Motion,
+        smoothness: float,
+        obstacles: Obstacles,
+    ) -> None:
+        self.scene, self.spacing, self.smoothness = scene, scene.spacing, smoothness
+        self.obstacles, self.crowding = obstacles, Crowding(correctable(scene, trajectory), scene.spacing)
         self.standing = [Standing(scene, rigid.particles) for rigid in motion.rigid]
         self.soft = []
         for soft in motion.soft:
-            mine = soft.particles.numpy()
+            mine = soft.particles.cpu().numpy()
             body = scene.bodies[int(scene.particles.body[mine[0]])]
             self.soft.append(
-                SoftPrice.of(soft, trajectory.positions[0, mine], STIFFNESS[body.material.model])
+                SoftPrice.of(
+                    soft,
+                    trajectory.positions[0, mine],
+                    body.material,
+                    _widenings(soft, trajectory, motion.knots[1:], mine, body.material.model),
+                )
             )
 
     def __call__(self, motion: Motion) -> Tensor:
         """Price of all knots together, a scalar, up to a constant."""
-        price = torch.zeros(())
+        price = torch.zeros((), device=motion.device)
         for soft, priced in zip(motion.soft, self.soft, strict=True):
             price = price + priced(soft.coefficients, self.spacing, self.smoothness)
         for rigid in motion.rigid:
@@ -105,13 +150,44 @@ class Plausibility:
                 price = price + self.smoothness * _bent(moved).square().mean()
         return price
 
-    def ground(self, simulated: Tensor, corrected: Tensor) -> Tensor:
-        """Price of particles [P, 3] m that a correction pushes below the plane z = 0, and of rigid bodies that it tilts off it."""
+    def apart(self, frame: int, matter: Matter) -> Tensor:
+        """Price of particles that a correction pushes below the plane z = 0, into a collider or into another body, and of rigid
+        bodies that it tilts off the plane."""
+        simulated, corrected = matter.simulated, matter.positions
         below = torch.relu(simulated[:, 2].clamp(max=0) - corrected[:, 2]) / self.spacing
-        price = GROUND_WEIGHT * below.square().mean()
+        inside = self.obstacles.price(frame, self.scene, simulated, corrected)
+        price = SOLID_WEIGHT * (below.square().mean() + inside + self.crowding.price(simulated, corrected))
         for standing in self.standing:
             price = price + standing(simulated, corrected)
         return price
+
+
+def _widenings(
+    soft: SoftMotion, trajectory: Trajectory, knots: NDArray, mine: NDArray, model: Model
+) -> Iterator[tuple[NDArray, NDArray]]:
+    """At every one of ``knots`` [Q - 1], what widens the particles ``mine`` [p] of a body: by how much, relative to their volume, each
+    coefficient of each axis does [n, 3 M], and the start [n], of some of them.
+
+    That is the divergence by where particles are then: of a gradient G by places of the round's start it is the trace of G F_0 F^-1
+    where matter keeps its neighbours.
+    """
+    slopes, start_slopes = (t.double().cpu().numpy() for t in (soft.slopes, soft.start_slopes))
+    B, starts = (t.double().cpu().numpy() for t in (soft.basis, soft.start))
+    some = slice(None, None, max(1, len(mine) // SAMPLED))
+    first = trajectory.F[0, mine[some]].astype(np.float64)
+    for knot, u, start in zip(knots, starts, start_slopes, strict=True):
+        if VOLUME[model] == 0:
+            yield np.zeros((1, slopes.shape[1] * slopes.shape[2])), np.zeros(1)
+        elif model in FLOWING:
+            points = positions_at(trajectory, float(knot))[mine]
+            gradient = GradientOperator.at(points, np.zeros(len(points), np.int32))
+            columns = basis_gradient(gradient, B)[some]
+            yield columns.reshape(len(columns), -1), np.trace(gradient(u)[some], axis1=1, axis2=2)
+        else:
+            frame = min(round(float(knot)), trajectory.frames - 1)
+            back = first @ np.linalg.inv(trajectory.F[frame, mine[some]].astype(np.float64))
+            turned = np.einsum("pjm,pji->pim", slopes[some], back)
+            yield turned.reshape(len(turned), -1), np.einsum("pij,pji->p", start[some], back)
 
 
 def _quadratic(c: Tensor, matrix: Tensor, linear: Tensor) -> Tensor:

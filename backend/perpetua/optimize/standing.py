@@ -7,7 +7,6 @@ the price of a foot's height d over its mean is bounded, W d^2 / (1 + d^2 / s^2)
 
 from __future__ import annotations
 
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -28,14 +27,14 @@ class Standing:
 
     def __init__(self, scene: Scene, mine: Tensor) -> None:
         self.mine, self.spacing = mine, scene.spacing
-        self.rests_at = float(scene.particles.positions[mine.numpy(), 2].min())
+        self.rests_at = float(scene.particles.positions[mine.cpu().numpy(), 2].min())
 
     def __call__(self, simulated: Tensor, corrected: Tensor) -> Tensor:
         """From all particles' places [P, 3] m in a frame, before and after the correction."""
         before = simulated[self.mine, 2]
         low = float(before.min())
         if low > self.rests_at + TOUCHES * self.spacing:
-            return torch.zeros(())
+            return corrected.new_zeros(())
         foot = before < low + FOOT * self.spacing
         lifted = (corrected[self.mine, 2] - before)[foot] / self.spacing
         off = (lifted - lifted.mean()).square()

@@ -7,7 +7,7 @@ Shadows are splats that hang on no particle but lie below a whole body (``ground
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 
 import torch
 from torch import Tensor
@@ -73,6 +73,10 @@ class Binding:
             torch.stack([footing(positions[body == index]) for index in range(bodies)]),
         )
 
+    def to(self, device: torch.device) -> Binding:
+        """The same on ``device``."""
+        return Binding(*(getattr(self, f.name).to(device) for f in fields(Binding)))
+
     @property
     def carried(self) -> int:
         """How many splats hang on particles; those on the ground come after them."""
@@ -122,7 +126,7 @@ def _on_the_ground(rest: Gaussians, binding: Binding, positions: Tensor) -> tupl
         before, now = binding.footings[index], footing(matter)
         risen = rise(before, now)
         gone = (risen >= binding.fade[mine])[:, None]
-        stretch = torch.eye(3)
+        stretch = torch.eye(3, device=positions.device)
         stretch[:2, :2] = spread(before, now)
         at = means[mine]
         at[:, :2] = now[:2] + (1 - DRAWN_IN * risen) * (at[:, :2] - before[:2]) @ stretch[:2, :2]

@@ -57,5 +57,9 @@ class Gaussians:
         """Concatenate sets of the same SH degree."""
         return Gaussians(*(torch.cat([getattr(p, f.name) for p in parts]) for f in fields(Gaussians)))
 
+    def to(self, device: torch.device) -> Gaussians:
+        """The same on ``device``."""
+        return Gaussians(*(getattr(self, f.name).to(device) for f in fields(Gaussians)))
+
     def __getitem__(self, index: Tensor | slice) -> Gaussians:
         return Gaussians(*(getattr(self, f.name)[index] for f in fields(Gaussians)))

@@ -38,7 +38,9 @@ def spread(before: Tensor, now: Tensor) -> Tensor:
     """[2, 2] the symmetric map that takes the covariance of ``before`` to that of ``now`` (each [7], of ``footing``): the optimal
     transport of one normal distribution to another (Olkin and Pukelsheim 1982), within bounds."""
     first, second = (torch.stack([f[2:4], f[3:5]]).double() for f in (before, now))
-    tiny = 1e-12 + 1e-6 * (first.trace() + second.trace()) * torch.eye(2, dtype=torch.float64)
+    tiny = 1e-12 + 1e-6 * (first.trace() + second.trace()) * torch.eye(
+        2, dtype=torch.float64, device=first.device
+    )
     root, back = _power(first + tiny, 0.5), _power(first + tiny, -0.5)
     whole = back @ _power(root @ (second + tiny) @ root, 0.5) @ back
     values, axes = torch.linalg.eigh(0.5 * (whole + whole.T))

@@ -1,0 +1,89 @@
+"""The scene as a correction in progress has it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from perpetua.optimize.api import Correction
+from perpetua.optimize.apply import FLOWING
+from perpetua.optimize.motion import CPU, Motion
+from perpetua.render import Motion as Flow
+from perpetua.scene.binding import deform
+from perpetua.scene.gaussians import Gaussians
+from perpetua.scene.scene import Scene
+from perpetua.scene.trajectory import Trajectory
+
+
+@dataclass(frozen=True)
+class Matter:
+    """Particles in a frame: where they were simulated to be and where they are [P, 3] m, and their whole deformation [P, 3, 3]."""
+
+    simulated: Tensor
+    positions: Tensor
+    F: Tensor
+
+
+class Stage:
+    """Motion and colours that an optimiser can move, and the splats they make of every frame.
+
+    Tensors are on ``device``. Where matter keeps its neighbours, a splat's shape follows the correction's gradient by where
+    particles are at the round's start, G: as F F_0^-1 takes the start to a frame, (I + grad u) F = F + G F_0. Where it flows,
+    there is no such map, and splats keep the shape that they were simulated with until the correction is applied.
+    """
+
+    def __init__(
+        self, scene: Scene, trajectory: Trajectory, start: Correction, device: torch.device = CPU
+    ) -> None:
+        self.scene, self.trajectory, self.device = scene, trajectory, device
+        self.foreground, self.binding = scene.foreground.to(device), scene.binding.to(device)
+        self.motion = Motion(scene, trajectory, start, device)
+        self.detail = torch.from_numpy(start.sh).to(device, copy=True).requires_grad_()
+        self.tint = torch.zeros(2, 3, device=device, requires_grad=True)
+        self.F_start = torch.from_numpy(trajectory.F[0]).to(device)
+        self.shaped = [
+            soft
+            for soft, model in zip(self.motion.soft, self.motion.models, strict=True)
+            if model not in FLOWING
+        ]
+
+    @property
+    def sh(self) -> Tensor:
+        """[N, K, 3]: the splats' colours, and one gain and bias for all of them; shadows keep theirs."""
+        count = self.binding.carried
+        objects = self.detail[:count] * (1 + self.tint[0]) + self.tint[1]
+        return torch.cat([objects, self.detail[count:].detach()])
+
+    def matter(self, frame: int) -> Matter:
+        """The particles in a frame."""
+        simulated = torch.from_numpy(self.trajectory.positions[frame]).to(self.device)
+        moved, turns = self.motion.displacement(frame, simulated)
+        return Matter(simulated, simulated + moved, self._deformed(frame, turns))
+
+    def splats(self, matter: Matter) -> Gaussians:
+        """The foreground on the particles of a frame."""
+        rest = replace(self.foreground, sh=self.sh)
+        return deform(rest, self.binding, matter.positions, matter.F)
+
+    def flow(self, matter: Matter, splats: Gaussians, after: Matter) -> Flow:
+        """How the splats of a frame move to another."""
+        return Flow.of_matter(self.foreground, self.binding, splats, matter.F, after.positions, after.F)
+
+    @torch.no_grad()
+    def _deformed(self, frame: int, turns: list[Tensor]) -> Tensor:
+        """[P, 3, 3]: the whole deformation at a frame with the correction's in it."""
+        F = torch.from_numpy(self.trajectory.F[frame]).to(self.device, copy=True)
+        for soft in self.shaped:
+            G = soft.gradient(self.motion.weights[frame])
+            F[soft.particles] += G @ self.F_start[soft.particles]
+        for rigid, turn in zip(self.motion.rigid, turns, strict=True):
+            F[rigid.particles] = turn @ F[rigid.particles]
+        return F
+
+    def correction(self) -> Correction:
+        """What there is of the correction."""
+        return Correction(
+            self.motion.knots, self.motion.at_knots(self.trajectory), self.sh.detach().cpu().numpy().copy()
+        )
