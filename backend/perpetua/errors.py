@@ -10,6 +10,7 @@ PerpetuaError
 ├── RenderError            a rasteriser was asked for what it does not do
 ├── RefinerError           a refiner is missing something or gave an unusable video
 │   └── WaitingForFiles    a refined video is made elsewhere and is not there yet
+├── ClipError              a clip that is to be measured lacks a file, or holds wrong numbers
 ├── CacheError             a 4D cache is damaged, incomplete or of another version
 ├── UnknownNameError       a registry has no such part
 └── Cancelled              the artist stopped it (not a failure)
@@ -64,6 +65,10 @@ class WaitingForFiles(RefinerError):
             f"Waiting for {what} into {' and '.join(folders)} (refined.mp4, or numbered pictures in refined/; README.txt there "
             "says more), then bake again."
         )
+
+
+class ClipError(PerpetuaError):
+    code = "clip"
 
 
 class CacheError(PerpetuaError):

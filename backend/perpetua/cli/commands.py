@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 
 import tyro
 
+from perpetua.cli.evaluate_options import Evaluation
 from perpetua.paths import default_store
 
 
@@ -153,35 +154,9 @@ def bench(
     return 0
 
 
-def evaluate(
-    what: Annotated[Literal["loop"], tyro.conf.Positional],
-    json: bool = False,
-    scene: tuple[str, ...] = (),
-    variant: tuple[str, ...] = (),
-    rounds: int = 4,
-    frames: int = 16,
-    renders: int = 300,
-    html: Path | None = None,
-    out: Path = Path("out/evaluate"),
-) -> int:
-    """Measure how well the loop follows worlds whose truth is known. Run again to go on where it stopped.
-
-    Args:
-        what: What to measure.
-        json: Print the figures as JSON.
-        scene: Names of the scenes to play: clay, jelly, sand, jam, rigid, cloth; all if none is given.
-        variant: Ways of closing the loop to compare; all if none is given.
-        rounds: Rounds of each scene.
-        frames: Frames of a round.
-        renders: Renders that each of the loop's two passes over a round may spend.
-        html: Write a page with tables, curves and videos here.
-        out: Folder for finished stages and loop.json.
-    """
-    from perpetua.cli.evaluate import evaluate_loop
-    from perpetua.evaluate.suite import LoopSettings
-
-    settings = LoopSettings(rounds=rounds, frames=frames, renders=renders)
-    return evaluate_loop(scene, variant, settings, json, html, out)
+def evaluate(what: Evaluation) -> int:
+    """Measure how well the loop follows known truths, or how good videos are."""
+    return what.run()
 
 
 COMMANDS: dict[str, Callable[..., Any]] = {

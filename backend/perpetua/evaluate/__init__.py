@@ -9,4 +9,6 @@ positions_only.py   the backward pass of PerpetualWonder, to compare with
 variants.py         how each way of closing the loop plays a round
 suite.py            plays worlds and variants round by round, measures them, and keeps every result
 report.py           the figures as a table, as JSON and as a page with curves and videos
+page.py             the pieces such pages are made of
+video/              is a video, and the world in it, as good as the truth? metrics on clips, of any maker
 """

@@ -1,0 +1,76 @@
+"""What ``perpetua evaluate`` can measure, each with its options. Nothing heavy is imported until it runs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+
+@dataclass(frozen=True)
+class EvaluateLoop:
+    """Measure how well the loop follows worlds whose truth is known. Run again to go on where it stopped."""
+
+    json: bool = False
+    """Print the figures as JSON."""
+    scene: tuple[str, ...] = ()
+    """Names of the scenes to play: clay, jelly, sand, jam, rigid, cloth; all if none is given."""
+    variant: tuple[str, ...] = ()
+    """Ways of closing the loop to compare; all if none is given."""
+    rounds: int = 4
+    """Rounds of each scene."""
+    frames: int = 16
+    """Frames of a round."""
+    renders: int = 300
+    """Renders that each of the loop's two passes over a round may spend."""
+    html: Path | None = None
+    """Write a page with tables, curves and videos here."""
+    out: Path = Path("out/evaluate")
+    """Folder for finished stages and loop.json."""
+
+    def run(self) -> int:
+        from perpetua.cli.evaluate import evaluate_loop
+        from perpetua.evaluate.suite import LoopSettings
+
+        settings = LoopSettings(rounds=self.rounds, frames=self.frames, renders=self.renders)
+        return evaluate_loop(self.scene, self.variant, settings, self.json, self.html, self.out)
+
+
+@dataclass(frozen=True)
+class EvaluateVideo:
+    """Measure predicted videos, with their depth and motion if they have them, against the truth."""
+
+    pred: Path
+    """A folder of predicted clips, or one clip (docs/evaluation.md says what a clip is)."""
+    truth: Path
+    """A folder of true clips of the same names, or one clip."""
+    baseline: Path | None = None
+    """Another prediction of the same clips: differences to it are measured too, clip by clip."""
+    html: Path | None = None
+    """Write a page with tables, curves and videos here."""
+    json: bool = False
+    """Print the figures as JSON."""
+    lpips: Path | None = None
+    """LPIPS as TorchScript; without it LPIPS is unavailable."""
+    fvd: Path | None = None
+    """An I3D as TorchScript; without it FVD is unavailable."""
+    resample: bool = False
+    """Where frame rates differ, blend the truth's picture to the prediction's rate and measure the picture only."""
+
+    def run(self) -> int:
+        from perpetua.cli.evaluate_video import evaluate_video
+        from perpetua.evaluate.video.suite import Weights
+
+        weights = Weights(self.lpips, self.fvd)
+        return evaluate_video(
+            self.pred, self.truth, self.baseline, weights, self.resample, self.html, self.json
+        )
+
+
+Evaluation = Annotated[
+    Annotated[EvaluateLoop, tyro.conf.subcommand("loop")]
+    | Annotated[EvaluateVideo, tyro.conf.subcommand("video")],
+    tyro.conf.arg(name=""),
+]
