@@ -30,7 +30,7 @@ class Settings:
     smooth_knots: whether a correction is smooth in time; otherwise it has a knot in every frame, and bends cost nothing.
     view_colours: whether what is left of a video's own colours is learned with the motion (``own_look.py``); only with ``nuisance``.
     object_warps: the same of its warp, which motion can be mistaken for. Off: it left clay as good as it was and made jam a fifth worse.
-    flow: whether rendered flow is compared with the videos' too (``flow.py``).
+    flow: whether rendered flow is compared with the videos' too (``flow.py``). Off: it costs half a render more, and what it is worth is not measured.
     """
 
     nuisance: bool = True
