@@ -189,7 +189,8 @@ class Poke(Acting, frozen=True, tag="poke", tag_field="type", forbid_unknown_fie
 class Pin(Acting, frozen=True, tag="pin", tag_field="type", forbid_unknown_fields=True):
     """A hand that holds matter and carries it along a keyed path, whatever else happens to it.
 
-    A soft object is held by its particles inside the ball; a rigid object of which any is inside is held as a whole.
+    A soft object or cloth is held by its particles inside the ball; a rigid object of which any is inside is held as a whole. Gas cannot
+    be held.
     What is held moves as if welded to the pin, from where it was when the pin took it.
     """
 
@@ -213,7 +214,8 @@ class Mesh(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Collider(Acting, frozen=True, tag="collider", tag_field="type", forbid_unknown_fields=True):
-    """A solid thing that matter cannot enter and that pushes it along a keyed path: a hand, a spoon, a bowl."""
+    """A solid thing that nothing can enter, matter, rigid objects, cloth and air, and that pushes it along a keyed path: a hand, a
+    spoon, a bowl."""
 
     name: str
     mesh: Mesh

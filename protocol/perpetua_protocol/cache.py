@@ -119,6 +119,8 @@ class RoundRecord(msgspec.Struct, frozen=True):
     """Time the round took to bake; 0 when it came from an earlier bake's stages."""
     suggestion: Suggestion = Suggestion()
     """What the round's videos say of the physics, if the take asks for it (``identify``)."""
+    bounds: tuple[Vec3, Vec3] | None = None
+    """Lower and upper corner, m, of the box in which soft matter was computed at its end; None without soft matter."""
 
 
 class CacheMeta(msgspec.Struct, frozen=True):
@@ -138,7 +140,7 @@ class CacheMeta(msgspec.Struct, frozen=True):
     particle_spacing: float
     """m"""
     lower: Vec3
-    """Corner of the simulation's bounds, m."""
+    """Corner of the box around all that moves, in the picture, m."""
     upper: Vec3
     files: dict[str, FileRecord]
     """By path relative to the cache's folder, with forward slashes."""

@@ -11,13 +11,24 @@ import numpy as np
 import pytest
 
 from perpetua.cache.writer import verify
-from perpetua.errors import CameraError, Cancelled, SimulationError
+from perpetua.errors import CameraError, Cancelled, MaterialError, SimulationError
 from perpetua.loop.bake import bake
 from perpetua.progress import Progress
 from perpetua.refine.teacher import unpack_state
-from perpetua.scene import State
+from perpetua.scene import Scene, State
+from perpetua.take_file import load_take, save_take
 from perpetua_protocol.cache import Cache
-from perpetua_protocol.take import CameraSpec, MaterialSpec, Push, RefinerSpec, Round, Take, Wind
+from perpetua_protocol.take import (
+    CameraSpec,
+    MaterialSpec,
+    Pin,
+    Push,
+    RefinerSpec,
+    RegionSpec,
+    Round,
+    Take,
+    Wind,
+)
 
 
 @dataclass(frozen=True)
@@ -44,6 +55,9 @@ def test_a_bake_leaves_a_cache_that_plays(identity: Baked):
     meta = verify(identity.cache)
     assert meta.frames == 17
     assert [r.start for r in meta.rounds] == [0, 1, 9]
+    for record in meta.rounds[1:]:
+        lower, upper = np.array(record.bounds)
+        assert (upper - lower > meta.particle_spacing).all()
     cache = Cache(identity.cache)
     first, last = (cache.frame(f)["position"] for f in (0, 8))
     moved = np.linalg.norm(last - first, axis=1)
@@ -141,3 +155,45 @@ def test_the_next_round_starts_nearer_to_the_teacher(take: Take, picture: Path, 
     print("velocities", away(own, "velocities"), "->", away(written, "velocities"))
     assert away(written, "positions") < 0.5 * away(own, "positions")
     assert away(written, "velocities") < 0.8 * away(own, "velocities")
+
+
+def test_regions_of_a_take_file_reach_the_particles_and_impossible_ones_are_refused(
+    take: Take, picture: Path, tmp_path: Path
+):
+    """The lower half of the ball is of plasticine; a region of cloth or gas, or in them, has no place."""
+    lower = RegionSpec("foot", box=(100.0, 108.0, 220.0, 190.0), material=MaterialSpec("plasticine"))
+    marked = msgspec.structs.replace(
+        take, objects=(msgspec.structs.replace(take.objects[0], regions=(lower,)),), picture=str(picture)
+    )
+    save_take(marked, tmp_path / "take.yaml")
+    read, found = load_take(tmp_path / "take.yaml")
+    bake(read, found, tmp_path / "store", tmp_path / "cache", 0, Progress())
+    scene = Scene.load(next((tmp_path / "store" / "stages").glob("reconstruct-*")))
+    kinds, of = scene.materials()
+    firm = np.array([kinds[i].preset == "plasticine" for i in of])
+    height = scene.particles.positions[:, 2]
+    assert 0.3 < firm.mean() < 0.7
+    assert height[firm].mean() < height[~firm].mean() - 0.02
+    for preset in ("silk", "steam"):
+        wrong = msgspec.structs.replace(lower, material=MaterialSpec(preset))
+        thing = msgspec.structs.replace(take.objects[0], regions=(wrong,))
+        with pytest.raises(MaterialError, match=f"'foot' is of {preset} in 'ball'.* must be soft"):
+            bake(
+                msgspec.structs.replace(take, objects=(thing,)),
+                picture,
+                tmp_path / "s",
+                tmp_path / "c",
+                0,
+                Progress(),
+            )
+
+
+def test_a_pin_that_cannot_hold_its_object_is_refused_before_anything_is_made(
+    take: Take, picture: Path, tmp_path: Path
+):
+    steam = msgspec.structs.replace(take.objects[0], material=MaterialSpec("steam"))
+    pin = Pin("hand", (0.0, 0.0, 0.05), targets=(steam.name,))
+    impossible = msgspec.structs.replace(take, objects=(steam,), rounds=(Round(2, (pin,)),))
+    with pytest.raises(SimulationError, match="'hand' cannot hold 'ball'"):
+        bake(impossible, picture, tmp_path / "store", tmp_path / "cache", 1, Progress())
+    assert not list((tmp_path / "store").glob("stages/*"))

@@ -163,7 +163,7 @@ def test_an_explosion_stops_the_run_within_its_frame_and_the_frames_before_are_k
 
 def test_what_flies_out_of_the_space_is_named_in_the_same_frame():
     with pytest.raises(
-        SimulationStopped, match=r"'ball' leaves the space .* at frame 1 .*larger particle spacing"
+        SimulationStopped, match=r"frame 1 'ball' needs a grid of .* GB .*larger particle spacing"
     ) as caught:
         simulate(airborne((90.0, 90.0, 90.0)), 2)
     assert caught.value.so_far.trajectory.frames == 1

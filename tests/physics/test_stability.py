@@ -69,5 +69,24 @@ def test_boxes_stay_on_the_same_nodes_as_they_grow_and_end_somewhere():
     assert larger.holds(low, moved)
     assert larger.lower == box.lower
     assert larger.upper[1:] == box.upper[1:]
-    with pytest.raises(SimulationError, match=r"'ball' leaves the space.*frame 3"):
+    with pytest.raises(
+        SimulationError,
+        match=r"frame 3 'ball' needs a grid of 30 x .* nodes 6 mm apart for 1 soft body: .* GB",
+    ):
         grid.grown(box, low, high + 30.0, 0.0, "ball", 3)
+    with pytest.raises(SimulationError, match=r"'ball' leaves the space.*frame 3"):
+        grid.grown(box, low + 300.0, high + 300.0, 0.0, "ball", 3)
+
+
+def test_a_box_follows_matter_that_goes_far_and_every_soft_body_counts():
+    low, high = np.array([-0.03, -0.03, 0]), np.array([0.03, 0.03, 0.06])
+    box = grid.box_around(low, high, 0.006, 0.06)
+    far = np.array([20.0, 20.0, 0.0])
+    there = grid.grown(box, low + far, high + far, 0.01, "ball", 3)
+    assert there.holds(low + far, high + far, 0.01)
+    assert not there.holds(low, high)
+    assert there.bytes(1) < 4 * box.bytes(1)
+    wide = grid.box_around(low, high, 0.006, 0.6)
+    grid.check_size(wide, 1, "ball", 0)
+    with pytest.raises(SimulationError, match=r"for 12 soft bodies: .*larger particle spacing"):
+        grid.check_size(wide, 12, "ball", 0)

@@ -18,6 +18,7 @@ import trimesh
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
+from perpetua.demo.tools import Tool, seen, tools_of
 from perpetua.physics.api import PhysicsEngine, RoundPlan
 from perpetua.progress import Progress
 from perpetua.registry import load
@@ -39,6 +40,8 @@ JITTER = {"sand": 0.25, "liquid": 0.25}
 """Spacings by which particles leave their lattice along each axis at most, so that what spreads forms no rows; LEVEL_JITTER for
 other models, whose skin shows it."""
 LEVEL_JITTER = 0.08
+TOOL_GRAIN = 0.5
+"""Spacings between the splats of a collider."""
 OPACITY = {"gas": 0.06}
 """Of a particle's splat; 0.97 for other models."""
 
@@ -94,7 +97,8 @@ class Shot:
         progress = progress or Progress()
         scene, trajectory = simulate(self, stage(self), progress)
         path.parent.mkdir(parents=True, exist_ok=True)
-        frames = film(scene, trajectory)
+        tools = tools_of(self.rounds, TOOL_GRAIN * self.spacing)
+        frames = film(scene, trajectory, tools)
         write_video(path, frames, self.fps, (self.width, self.height))
         return trajectory
 
@@ -133,6 +137,18 @@ def cup(radius: float, height: float, wall: float) -> Shape:
     def inside(p: NDArray) -> NDArray:
         away = np.linalg.norm(p[:, :2], axis=1)
         return (away <= radius) & (p[:, 2] >= 0) & (p[:, 2] <= height) & ((away >= bore) | (p[:, 2] <= wall))
+
+    return Shape(mesh, inside)
+
+
+def roller(radius: float, length: float) -> Shape:
+    """A cylinder that lies along y."""
+    mesh = trimesh.creation.cylinder(radius, length, sections=64)
+    mesh.apply_transform(trimesh.transformations.rotation_matrix(np.pi / 2, (1, 0, 0)))
+    mesh.apply_translation((0, 0, radius))
+
+    def inside(p: NDArray) -> NDArray:
+        return (np.hypot(p[:, 0], p[:, 2] - radius) <= radius) & (np.abs(p[:, 1]) <= length / 2)
 
     return Shape(mesh, inside)
 
@@ -221,15 +237,15 @@ def simulate(shot: Shot, scene: Scene, progress: Progress) -> tuple[Scene, Traje
 
 
 @torch.no_grad()
-def film(scene: Scene, trajectory: Trajectory) -> list[NDArray[np.uint8]]:
-    """[H, W, 3] frames of the trajectory; the particles are lit anew in every frame."""
+def film(scene: Scene, trajectory: Trajectory, tools: list[Tool]) -> list[NDArray[np.uint8]]:
+    """[H, W, 3] frames of the trajectory and of ``tools``; the particles are lit anew in every frame."""
     from perpetua.render import render_layers
 
     backdrop = render_layers(scene.background, scene.camera)
     # a splat for each particle, in their order
     colours = scene.foreground.colors[: scene.binding.carried].numpy()
     frames = []
-    for positions, F in zip(trajectory.positions, trajectory.F, strict=True):
+    for frame, (positions, F) in enumerate(zip(trajectory.positions, trajectory.F, strict=True)):
         light, there = np.ones(len(positions)), present(F)
         light[there] = _light(positions[there], scene.spacing)
         lit = torch.from_numpy(colours * light[:, None]).float().clamp(0, 1)
@@ -237,9 +253,12 @@ def film(scene: Scene, trajectory: Trajectory) -> list[NDArray[np.uint8]]:
         sh[: len(lit), 0] = (lit - 0.5) / SH_C0
         rest = replace(scene.foreground, sh=sh)
         moved = deform(rest, scene.binding, torch.from_numpy(positions), torch.from_numpy(F))
-        front = render_layers(moved, scene.camera)  # nothing of the room stands before the props
-        seen = front.rgb + (1 - front.alpha)[..., None] * backdrop.rgb
-        frames.append((seen.clamp(0, 1) * 255 + 0.5).to(torch.uint8).numpy())
+        around = seen(tools, frame, TOOL_GRAIN * scene.spacing, _lit)
+        front = render_layers(
+            Gaussians.cat([moved, *around]), scene.camera
+        )  # nothing of the room stands before the props
+        picture = front.rgb + (1 - front.alpha)[..., None] * backdrop.rgb
+        frames.append((picture.clamp(0, 1) * 255 + 0.5).to(torch.uint8).numpy())
     return frames
 
 
@@ -276,10 +295,19 @@ def _light(positions: NDArray, spacing: float) -> NDArray[np.float64]:
     length = np.linalg.norm(away, axis=1)
     normal = away / np.maximum(length, 1e-12)[:, None]
     skin = np.clip(length / (0.35 * spacing), 0.0, 1.0)
-    towards = np.clip(0.25 + 0.75 * normal @ LIGHT, 0.0, 1.0)
+    towards = _facing_lamp(normal)
     near_table = np.clip(points[:, 2] / (6 * spacing), 0.0, 1.0)
     ambient = AMBIENT * (0.75 + 0.25 * near_table)
     return ambient + (1.05 - AMBIENT) * (skin * towards + (1 - skin) * 0.5)
+
+
+def _facing_lamp(normal: NDArray) -> NDArray[np.float64]:
+    return np.clip(0.25 + 0.75 * normal @ LIGHT, 0.0, 1.0)
+
+
+def _lit(normal: NDArray) -> NDArray[np.float64]:
+    """[N]: how bright a free face with the unit ``normal`` [N, 3] is."""
+    return AMBIENT + (1.05 - AMBIENT) * _facing_lamp(normal)
 
 
 def _splats(

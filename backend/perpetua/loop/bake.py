@@ -15,12 +15,14 @@ from perpetua.cache.arrays import animated_arrays, splat_arrays
 from perpetua.cache.writer import CacheWriter
 from perpetua.loop.resume import Stage, StageStore, digest_of, file_digest
 from perpetua.loop.round import PlayedRound, play_round
-from perpetua.loop.stage_files import load_idle, load_suggestion
+from perpetua.loop.stage_files import load_bounds, load_idle, load_suggestion
 from perpetua.loop.stages import Studio, refiners_of
 from perpetua.loop.views import cameras_of
+from perpetua.physics.motion import check_targets
 from perpetua.progress import Progress
 from perpetua.reconstruct.picture import load_picture
 from perpetua.scene import Camera, Scene, Trajectory
+from perpetua.scene.materials import resolve
 from perpetua_protocol.cache import BodyRecord, CacheMeta, CameraRecord, RoundRecord, Suggestion
 from perpetua_protocol.take import Take, validate
 
@@ -61,6 +63,7 @@ def bake(
     Raises ``ProtocolError`` or ``PerpetuaError`` with a sentence for the artist; what was in ``output`` before stays playable.
     """
     validate(take)
+    check_targets(take.rounds, {thing.name: resolve(thing.material) for thing in take.objects})
     refiners = refiners_of(take, through_round)
     engine = registry.load("engine", "genesis")()
     stages = StageStore(store / "stages")
@@ -159,6 +162,7 @@ def _publish(
         digest=digest_of([start.key, end.key]),
         state_sha256=end.content_digest(),
         seconds=round(seconds, 2),
+        bounds=None if isinstance(played, Trajectory) else load_bounds(played.coarse),
         suggestion=load_suggestion(None if isinstance(played, Trajectory) else played.found),
     )
     writer.add_round(record, arrays)

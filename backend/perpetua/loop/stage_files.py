@@ -13,6 +13,7 @@ from perpetua.optimize.api import Correction
 from perpetua.refine.api import Memory, RenderedVideo
 from perpetua.scene import Camera, State, Trajectory
 from perpetua_protocol.cache import Suggestion
+from perpetua_protocol.take import Vec3
 
 VIDEO_ARRAYS = ("rgb", "alpha", "depth", "flow", "masks")
 """Of a rendered video, as files; the last two only where a refiner needs them."""
@@ -46,6 +47,13 @@ def load_suggestion(stage: Stage | None) -> Suggestion:
     if stage is None:
         return Suggestion()
     return msgspec.json.decode(stage.path("suggestion.json").read_bytes(), type=Suggestion)
+
+
+def load_bounds(stage: Stage) -> tuple[Vec3, Vec3] | None:
+    """Corners, m, of the box in which soft matter was computed at the end of a simulated round; None without soft matter, and for rounds
+    of earlier versions, which did not keep it."""
+    path = stage.path("bounds.json")
+    return msgspec.json.decode(path.read_bytes(), type=tuple[Vec3, Vec3] | None) if path.exists() else None
 
 
 def load_correction(stage: Stage) -> Correction:

@@ -112,6 +112,7 @@ class Studio:
             np.save(folder / "sh.npy", self._scene_at(start).foreground.sh.numpy())
             save_known(folder, known)
             (folder / "idle.json").write_bytes(msgspec.json.encode(result.idle))
+            (folder / "bounds.json").write_bytes(msgspec.json.encode(result.bounds))
 
         inputs = {"start": start, **({"found": found} if found else {}), **self._forces()}
         return self.store.run("simulate", inputs, make)

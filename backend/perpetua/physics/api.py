@@ -39,8 +39,8 @@ class Simulation:
     idle: tuple[str, ...] = ()
     """Names of the round's actions that reached no object."""
     bounds: tuple[Vec3, Vec3] | None = None
-    """Lower and upper corner, m, of the box that soft matter was computed in at the end. It follows the matter, up to a limit beyond
-    which the round stops with an error; None where nothing soft was in the scene."""
+    """Lower and upper corner, m, of the box that soft matter was computed in at the end. It follows the matter, up to a size beyond
+    which the round stops with an error that gives the numbers; None where nothing soft was in the scene."""
 
 
 class SimulationStopped(SimulationError):

@@ -52,6 +52,7 @@ class GenesisEngine:
         """Advance ``state`` by the round's frames. See :class:`perpetua.physics.api.PhysicsEngine`."""
         state = awaiting(scene, state)
         checks.check_input(scene, state)
+        motion.check_targets([plan.round], {body.name: body.material for body in scene.bodies})
         try:
             return _Run(scene, state, plan, progress).frames()
         except Cancelled:
@@ -82,7 +83,9 @@ class _Run:
         rest = scene.particles.positions
         matter = rest[self.soft] if self.soft.any() else rest
         low, high = matter.min(0), matter.max(0)
+        self.fields = len(np.unique(scene.particles.body[self.soft]))
         self.box = grid.box_around(low, high, self.dx, ROOM * float((high - low).max()))
+        grid.check_size(self.box, self.fields, self._farthest(scene.particles), plan.start_frame)
         self._deformations = [
             (own, deformation.Deformation(rest[own], scene.spacing, _stretch_limit(body)))
             for index, body in enumerate(scene.bodies)
@@ -250,9 +253,13 @@ class _Run:
         return self._world
 
     def _grow(self, particles: Particles, low: NDArray, high: NDArray, travel: float, frame: int) -> None:
+        who, number = self._farthest(particles), self.plan.start_frame + frame + 1
+        self.box = grid.grown(self.box, low, high, travel, who, number, self.fields)
+
+    def _farthest(self, particles: Particles) -> str:
+        """The name of the soft body that is farthest from the middle of the picture."""
         away = np.abs(particles.positions - self.scene.particles.positions.mean(0)).max(1) * self.soft
-        who = self.names[int(particles.body[away.argmax()])]
-        self.box = grid.grown(self.box, low, high, travel, who, self.plan.start_frame + frame + 1)
+        return self.names[int(particles.body[away.argmax()])]
 
     def _deform(self, total: NDArray, before: Snapshot, after: Snapshot) -> NDArray[np.float32]:
         """[P, 3, 3]: the whole deformation since the picture; of matter that is on no grid it is the engine's F."""

@@ -21,8 +21,11 @@ PADDING_CELLS = 3
 MARGIN_CELLS = 6
 """Particles closer than this to a face get a larger box: the padding, the kernel's reach, and one to spare."""
 
-MAX_CELLS = 8_000_000
-"""About 0.5 GB of grid; 200 cells along each axis."""
+BYTES_A_NODE = 96
+"""Of each soft body's grid: its momentum and mass, and what it remembers of a substep's contacts."""
+
+MOST_BYTES = 1_500_000_000
+"""Largest grid; 250 nodes along each axis for a single soft body."""
 
 ROUNDING_CELLS = 8
 """Faces move by this many cells, so that similar scenes share compiled kernels."""
@@ -52,9 +55,9 @@ class Box:
         low, high = self.corners
         return high[0] - low[0], high[1] - low[1], high[2] - low[2]
 
-    @property
-    def cells(self) -> int:
-        return int(np.prod(np.subtract(self.upper, self.lower) + 1))
+    def bytes(self, fields: int) -> int:
+        """Memory of its grid with a velocity field for each of ``fields`` soft bodies."""
+        return int(np.prod(np.subtract(self.upper, self.lower) + 1, dtype=np.int64)) * fields * BYTES_A_NODE
 
     def contains(self, low: NDArray, high: NDArray) -> bool:
         """Whether matter between the corners ``low`` and ``high`` [3] m stayed off the faces, where Genesis stops it."""
@@ -92,9 +95,25 @@ def box_around(low: NDArray, high: NDArray, dx: float, room: float) -> Box:
     return Box(_ints(lo), _ints(hi), dx)
 
 
-def grown(box: Box, low: NDArray, high: NDArray, travel: float, who: str, frame: int) -> Box:
-    """A larger box for matter between ``low`` and ``high`` [3] m that moves up to ``travel`` m: each face that is too
-    close moves out by the box's extent at least. Raises ``SimulationError`` naming ``who`` beyond ``MAX_CELLS``."""
+def check_size(box: Box, fields: int, who: str, frame: int) -> None:
+    """Raises ``SimulationError`` naming ``who`` if a grid in ``box`` for ``fields`` soft bodies would take more than ``MOST_BYTES``."""
+    need = box.bytes(fields)
+    if need > MOST_BYTES:
+        nodes = " x ".join(f"{n + 1}" for n in np.subtract(box.upper, box.lower))
+        extent = " x ".join(f"{side:.2g}" for side in box.size)
+        raise SimulationError(
+            f"At frame {frame} '{who}' needs a grid of {extent} m, {nodes} nodes {1000 * box.dx:.3g} mm apart for {fields} soft "
+            f"{'body' if fields == 1 else 'bodies'}: {need / 1e9:,.1f} GB of memory, and at most {MOST_BYTES / 1e9:.1f} GB are allowed. Use "
+            "a larger particle spacing, bring the objects closer together, or lower the force that drives them apart."
+        )
+
+
+def grown(box: Box, low: NDArray, high: NDArray, travel: float, who: str, frame: int, fields: int = 1) -> Box:
+    """A box for matter of ``fields`` bodies between ``low`` and ``high`` [3] m that moves up to ``travel`` m, in exchange for ``box``.
+
+    Each face that is too close moves out by the box's extent at least. Where that takes too much memory the box leaves behind what the matter
+    has left. Raises ``SimulationError`` naming ``who`` where no box can hold it all, or it is too far away.
+    """
     dx = box.dx
     margin = MARGIN_CELLS * dx
     reach = lowest(low, travel) - margin
@@ -108,22 +127,27 @@ def grown(box: Box, low: NDArray, high: NDArray, travel: float, who: str, frame:
     )
     lo = np.floor(lower / ROUNDING_CELLS) * ROUNDING_CELLS
     hi = np.ceil(upper / ROUNDING_CELLS) * ROUNDING_CELLS
-    if not np.isfinite(lo).all() or not np.isfinite(hi).all() or float(np.prod(hi - lo + 1)) > MAX_CELLS:
-        raise SimulationError(
-            f"'{who}' leaves the space that can be simulated at frame {frame} (it reaches {_far(low, high):.2g} m from "
-            "the origin); lower the force that throws it, end it earlier, or use a larger particle spacing."
-        )
-    return Box(_ints(lo), _ints(hi), dx)
+    if not np.isfinite(lo).all() or not np.isfinite(hi).all() or _far(low, high) > FARTHEST_M:
+        raise SimulationError(_too_far(who, frame, _far(low, high)))
+    larger = Box(_ints(lo), _ints(hi), dx)
+    if larger.bytes(fields) > MOST_BYTES:
+        larger = box_around(low, high, dx, travel + ROUNDING_CELLS * dx)
+        check_size(larger, fields, who, frame)
+    return larger
 
 
 def check_near(positions: NDArray, body: NDArray, names: list[str], frame: int) -> None:
     """Raises ``SimulationError`` naming the body of a particle beyond ``FARTHEST_M`` (what is on no grid has no box)."""
     away = np.abs(positions).max(1)
     if away.max() > FARTHEST_M:
-        raise SimulationError(
-            f"'{names[int(body[away.argmax()])]}' leaves the space that can be simulated at frame {frame} (it reaches {away.max():.2g} m "
-            "from the origin); lower the force that throws it, or end it earlier."
-        )
+        raise SimulationError(_too_far(names[int(body[away.argmax()])], frame, float(away.max())))
+
+
+def _too_far(who: str, frame: int, away: float) -> str:
+    return (
+        f"'{who}' leaves the space that can be simulated at frame {frame} (it reaches {away:.2g} m from the origin, and {FARTHEST_M:g} m are "
+        "the limit); lower the force that throws it, or end it earlier."
+    )
 
 
 def _far(low: NDArray, high: NDArray) -> float:

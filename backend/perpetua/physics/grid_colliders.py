@@ -19,9 +19,9 @@ import numpy as np
 import quadrants as qd
 from numpy.typing import NDArray
 
+from perpetua.physics.collider_surfaces import ColliderSurfaces
 from perpetua.physics.matter import ONE_THREAD
-from perpetua.physics.motion import SURFACE_NODES, Collider
-from perpetua.physics.moving_frames import MovingFrames
+from perpetua.physics.motion import Collider
 from perpetua.physics.shared_kernels import Integers, Shared, floats, integers, shared_kernels, vectors
 
 FAR = 1e9
@@ -54,80 +54,32 @@ class GridColliders(Shared):
         dx: float,
         radius: float,
     ) -> None:
-        self._capacity, self._bodies = capacity, bodies
         self.lower, self.dx, self.radius = integers(3), floats(), floats()
         self.lower.from_numpy(np.array(lower, np.int32))
         self.dx[None], self.radius[None] = dx, radius
-        self.frames = MovingFrames(capacity)
-        self.friction = floats(capacity)
-        self.acts_on = integers(capacity, len(bodies))
-        self.origin = vectors(3, capacity)
-        self.cell = floats(capacity)
-        self.values = floats(capacity, SURFACE_NODES, SURFACE_NODES, SURFACE_NODES)
+        self.surfaces = ColliderSurfaces(capacity, bodies)
         self.gap = floats(len(bodies), *cells)
         self.plane = vectors(4, len(bodies), *cells)
         """Outward normal and offset of the surface in front of the nearest particle: its distance is normal . x + offset."""
         self.mark = integers(len(bodies), *cells)
         """stamp * capacity + collider where the above are of this substep."""
         self.stamp = integers()
-        self.any = False
         self._stamp = 0
-        self._surfaces: list[int] = []
 
     def set_substep(self, dt: float) -> None:
         """dt: s."""
-        self.frames.set_substep(dt)
+        self.surfaces.frames.set_substep(dt)
 
     def set(self, colliders: Sequence[Collider]) -> None:
         """Take over ``colliders`` for the control step that begins."""
-        if not colliders and not self.any:
-            return
-        friction, cell = np.zeros((2, self._capacity), np.float32)
-        origin = np.zeros((self._capacity, 3), np.float32)
-        acts_on = np.zeros((self._capacity, len(self._bodies)), np.int32)
-        for i, collider in enumerate(colliders):
-            friction[i], acts_on[i] = collider.friction, collider.bodies[self._bodies]
-            cell[i], origin[i] = collider.surface.cell, collider.surface.origin
-        self.frames.set([collider.motion for collider in colliders])
-        self.friction.from_numpy(friction)
-        self.acts_on.from_numpy(acts_on)
-        self.cell.from_numpy(cell)
-        self.origin.from_numpy(origin)
-        surfaces = [id(collider.surface) for collider in colliders]
-        if colliders and surfaces != self._surfaces:
-            self._surfaces = surfaces
-            values = np.zeros((self._capacity, SURFACE_NODES, SURFACE_NODES, SURFACE_NODES), np.float32)
-            for i, collider in enumerate(colliders):
-                values[i] = collider.surface.values
-            self.values.from_numpy(values)
-        self.any = bool(colliders)
+        self.surfaces.set(colliders)
 
     def before_substep(self, matter, field) -> None:
         """Put back what slipped in, and find the nearest particle around each node; ``field`` [P] is each particle's."""
-        if self.any:
+        if self.surfaces.any:
             self._stamp += 1
             self.stamp[None] = self._stamp
             self._find_nearest(matter, field)
-
-    @qd.func
-    def distance(self, a, pos):
-        """Signed distance, m, of ``pos`` [3] m and the outward normal there, world axes."""
-        rotation = self.frames.rotation[a]
-        at = (rotation.transpose() @ (pos - self.frames.centre[a]) - self.origin[a]) / self.cell[a]
-        inside = qd.min(qd.max(at, 0.0), SURFACE_NODES - 1.001)
-        base = qd.cast(qd.floor(inside), qd.i32)
-        t = inside - qd.cast(base, qd.f32)
-        d = 0.0
-        slope = qd.Vector.zero(qd.f32, 3)
-        for i, j, k in qd.static(qd.ndrange(2, 2, 2)):
-            value = self.values[a, base[0] + i, base[1] + j, base[2] + k]
-            wx, wy, wz = (t[0] if i else 1.0 - t[0]), (t[1] if j else 1.0 - t[1]), (t[2] if k else 1.0 - t[2])
-            d += wx * wy * wz * value
-            slope[0] += (2 * i - 1) * wy * wz * value
-            slope[1] += (2 * j - 1) * wx * wz * value
-            slope[2] += (2 * k - 1) * wx * wy * value
-        normal = rotation @ slope
-        return d + (at - inside).norm() * self.cell[a], normal / qd.max(normal.norm(), 1e-12)
 
     @qd.func
     def _base(self, pos):
@@ -137,17 +89,17 @@ class GridColliders(Shared):
 
     @qd.kernel
     def _find_nearest(self, matter: qd.template(), field: Integers):
-        self.frames.advance()
+        self.surfaces.frames.advance()
         reach = (NEAR_CELLS + KERNEL_CELLS) * self.dx[None]
         qd.loop_config(parallelize=ONE_THREAD)
         for p in range(matter.pos.shape[0]):
-            for a in range(self.frames.count[None]):
-                if self.acts_on[a, field[p]] == 1 and matter.active[p] == 1:
+            for a in range(self.surfaces.frames.count[None]):
+                if self.surfaces.acts_on[a, field[p]] == 1 and matter.active[p] == 1:
                     pos = matter.pos[p]
-                    distance, normal = self.distance(a, pos)
+                    distance, normal = self.surfaces.distance(a, pos)
                     if distance < 0.0:
                         vel = matter.vel[p]
-                        inward = qd.min((vel - self.frames.velocity_at(a, pos)).dot(normal), 0.0)
+                        inward = qd.min((vel - self.surfaces.frames.velocity_at(a, pos)).dot(normal), 0.0)
                         pos -= distance * normal
                         matter.pos[p] = pos
                         matter.vel[p] = vel - inward * normal
@@ -157,10 +109,10 @@ class GridColliders(Shared):
                             self.gap[field[p], base[0] + i, base[1] + j, base[2] + l] = FAR
         qd.loop_config(parallelize=ONE_THREAD)
         for p in range(matter.pos.shape[0]):
-            for a in range(self.frames.count[None]):
-                if self.acts_on[a, field[p]] == 1 and matter.active[p] == 1:
+            for a in range(self.surfaces.frames.count[None]):
+                if self.surfaces.acts_on[a, field[p]] == 1 and matter.active[p] == 1:
                     pos = matter.pos[p]
-                    distance, _normal = self.distance(a, pos)
+                    distance, _normal = self.surfaces.distance(a, pos)
                     if distance < reach:
                         base = self._base(pos)
                         for i, j, l in qd.static(qd.ndrange(3, 3, 3)):
@@ -170,10 +122,10 @@ class GridColliders(Shared):
                             )
         qd.loop_config(parallelize=ONE_THREAD)
         for p in range(matter.pos.shape[0]):
-            for a in range(self.frames.count[None]):
-                if self.acts_on[a, field[p]] == 1 and matter.active[p] == 1:
+            for a in range(self.surfaces.frames.count[None]):
+                if self.surfaces.acts_on[a, field[p]] == 1 and matter.active[p] == 1:
                     pos = matter.pos[p]
-                    distance, normal = self.distance(a, pos)
+                    distance, normal = self.surfaces.distance(a, pos)
                     if distance < reach:
                         base = self._base(pos)
                         offset = distance - normal.dot(pos)
@@ -183,28 +135,30 @@ class GridColliders(Shared):
                                 self.plane[field[p], x, y, z] = qd.Vector(
                                     [normal[0], normal[1], normal[2], offset]
                                 )
-                                self.mark[field[p], x, y, z] = self.stamp[None] * self.friction.shape[0] + a
+                                self.mark[field[p], x, y, z] = (
+                                    self.stamp[None] * self.surfaces.friction.shape[0] + a
+                                )
 
     @qd.func
     def stop(self, k, x, y, z, pos, vel):
         """The velocity [3] m/s that the colliders leave a node of body field ``k`` at ``pos`` [3] m."""
         out = vel
-        if self.frames.count[None] > 0:
+        if self.surfaces.frames.count[None] > 0:
             mark = self.mark[k, x, y, z]
             plane = self.plane[k, x, y, z]
             normal = qd.Vector([plane[0], plane[1], plane[2]])
             near = normal.dot(pos) + plane[3] < NEAR_CELLS * self.dx[None]
-            capacity = self.friction.shape[0]
+            capacity = self.surfaces.friction.shape[0]
             if mark // capacity == self.stamp[None] and near:
                 a = mark % capacity
-                own = self.frames.velocity_at(a, pos)
+                own = self.surfaces.frames.velocity_at(a, pos)
                 along = (vel - own).dot(normal)
                 gap = self.gap[k, x, y, z]
                 deep = qd.min(gap + SLOP * self.radius[None], 0.0)
-                change = -(qd.max(gap, 0.0) + LIFT * deep) / self.frames.dt[None] - along
+                change = -(qd.max(gap, 0.0) + LIFT * deep) / self.surfaces.frames.dt[None] - along
                 if change > 0.0:
                     slip = vel - own - along * normal
                     speed = slip.norm()
-                    keep = 1.0 - qd.min(self.friction[a] * change, speed) / qd.max(speed, 1e-12)
+                    keep = 1.0 - qd.min(self.surfaces.friction[a] * change, speed) / qd.max(speed, 1e-12)
                     out = own + keep * slip + (along + change) * normal
         return out

@@ -8,7 +8,8 @@ point x of it moves over a substep dt by
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
@@ -19,21 +20,23 @@ from scipy.spatial.transform import Rotation as Turn
 from perpetua.errors import SimulationError
 from perpetua.physics.forces import Moment, targeted
 from perpetua.physics.signed_distance import DistanceGrid, distance_grid
+from perpetua.physics.surface_points import surface_points
 from perpetua.scene.actions import is_active, sample_rotation, sample_vector
+from perpetua.scene.materials import Material
 from perpetua.scene.particles import RigidPose
 from perpetua.scene.scene import Body
 from perpetua_protocol import actions
 from perpetua_protocol.take import Round
 from perpetua_protocol.tracks import Rotation, Vector
 
+Corners = tuple[tuple[float, ...], ...]
+Triangles = tuple[tuple[int, ...], ...]
+
 WHOLE = 1e6
 """m; the reach of a pin that holds its objects whole."""
 
-STOPPED_MODELS = frozenset({"elastic", "plastic", "snow", "sand", "liquid"})
-"""Materials that a collider stops; others pass through it, and it is said to have reached nothing."""
-
-HELD_MODELS = STOPPED_MODELS | {"rigid"}
-"""Materials that a pin can hold."""
+UNHELD_MODELS = frozenset({"gas"})
+"""Materials that a pin cannot hold: nobody holds steam. A collider stops everything."""
 
 SURFACE_NODES = 64
 """Nodes of a collider's distance field along each axis."""
@@ -63,6 +66,19 @@ class Motion:
         r0, r1 = (Turn.from_quat(sample_rotation(rotation, f), scalar_first=True) for f in (start, end))
         spin = (r1 * r0.inv()).as_rotvec() / seconds
         return Motion(c0, r0.as_matrix(), (c1 - c0) / seconds, spin)
+
+    def later(self, seconds: float) -> Motion:
+        """The same motion, begun ``seconds`` later."""
+        return Motion(
+            self.centre + self.velocity * seconds,
+            self.turn(seconds) @ self.rotation,
+            self.velocity,
+            self.spin,
+        )
+
+    def velocity_at(self, points: NDArray) -> NDArray[np.float64]:
+        """[N, 3] m/s of ``points`` [N, 3] m that are welded to it, at its start."""
+        return self.velocity + np.cross(self.spin, points - self.centre)
 
     def turn(self, seconds: float) -> NDArray[np.float64]:
         """[3, 3]: how it has turned after ``seconds``."""
@@ -124,11 +140,32 @@ class Collider:
     bodies: NDArray[np.bool_]
     motion: Motion
     surface: DistanceGrid
+    points: NDArray[np.float64]
+    """[S, 3] m, of its surface, in its own axes"""
     friction: float
 
     def distance(self, positions: NDArray) -> NDArray[np.float64]:
         """[N] m: how far ``positions`` [N, 3] m are outside its surface."""
         return self.surface.at(self.motion.local(positions))
+
+    @property
+    def ball(self) -> tuple[NDArray[np.float64], float]:
+        """Centre [3] m and radius, m, of a ball around it."""
+        half = 0.5 * self.surface.cell * (len(self.surface.values) - 1)
+        middle = self.surface.origin + half
+        return self.motion.centre + self.motion.rotation @ middle, float(np.sqrt(3.0) * half)
+
+    def outward(self, positions: NDArray) -> NDArray[np.float64]:
+        """[N, 3]: the unit normals of its surface nearest to ``positions`` [N, 3] m."""
+        return self.surface.outward(self.motion.local(positions)) @ self.motion.rotation.T
+
+    def placed(self, points: NDArray) -> NDArray[np.float64]:
+        """World coordinates [N, 3] m of ``points`` [N, 3] m in its own axes."""
+        return points @ self.motion.rotation.T + self.motion.centre
+
+    def later(self, seconds: float) -> Collider:
+        """The same collider ``seconds`` later."""
+        return replace(self, motion=self.motion.later(seconds))
 
     def reaches(self, positions: NDArray, body: NDArray) -> bool:
         """Whether matter is within a few cells of its surface, where it may touch."""
@@ -152,12 +189,26 @@ def moved_at(
         named = targeted(action, [body.name for body in bodies])
         if isinstance(action, actions.Pin):
             reach = WHOLE if action.reach is None else action.reach
-            out.append(Pin(action.name, named & _of(HELD_MODELS, bodies), motion, reach))
+            out.append(Pin(action.name, named & ~_of(UNHELD_MODELS, bodies), motion, reach))
         else:
-            surface = surface_of(action.name, action.mesh)
-            stopped = named & _of(STOPPED_MODELS, bodies)
-            out.append(Collider(action.name, stopped, motion, surface, action.friction))
+            surface, points = surface_of(action.name, action.mesh), points_of(action.mesh)
+            out.append(Collider(action.name, named, motion, surface, points, action.friction))
     return out
+
+
+def check_targets(rounds: Sequence[Round], materials: Mapping[str, Material]) -> None:
+    """Raise ``SimulationError`` for a pin that is limited to an object which cannot be held. materials: by the object's name."""
+    for round_ in rounds:
+        for action in round_.actions:
+            if not isinstance(action, actions.Pin):
+                continue
+            for name in action.targets:
+                material = materials.get(name)
+                if material is not None and material.model in UNHELD_MODELS:
+                    raise SimulationError(
+                        f"The pin '{action.name}' cannot hold '{name}', which is {material.preset}, a gas; take it from the pin's targets, "
+                        "and guide it by a wind, a force or a collider."
+                    )
 
 
 def _of(models: frozenset[str], bodies: list[Body]) -> NDArray[np.bool_]:
@@ -184,11 +235,24 @@ def surface_of(name: str, mesh: actions.Mesh) -> DistanceGrid:
     return surface
 
 
-@lru_cache(maxsize=8)
-def _surface(
-    vertices: tuple[tuple[float, ...], ...], faces: tuple[tuple[int, ...], ...]
-) -> DistanceGrid | None:
+def points_of(mesh: actions.Mesh) -> NDArray[np.float64]:
+    """[S, 3] m: points of a collider's surface."""
+    return _points(mesh.vertices, mesh.faces)
+
+
+@lru_cache(maxsize=16)
+def _points(vertices: Corners, faces: Triangles) -> NDArray[np.float64]:
+    return surface_points(_mesh(vertices, faces))
+
+
+def _mesh(vertices: Corners, faces: Triangles) -> trimesh.Trimesh:
     mesh = trimesh.Trimesh(np.asarray(vertices, float), np.asarray(faces, np.int64), process=False)
     mesh.remove_unreferenced_vertices()
+    return mesh
+
+
+@lru_cache(maxsize=16)
+def _surface(vertices: Corners, faces: Triangles) -> DistanceGrid | None:
+    mesh = _mesh(vertices, faces)
     size = float(mesh.extents.max())
     return distance_grid(mesh, SURFACE_NODES, SURFACE_MARGIN * size) if size > 0 else None

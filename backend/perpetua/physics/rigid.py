@@ -6,7 +6,7 @@ own frame stands at that centre, so its pose is (c + position, quaternion).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ import trimesh
 from numpy.typing import NDArray
 
 from perpetua.errors import SimulationError
+from perpetua.scene.materials import Material
 from perpetua.scene.particles import RigidPose
 from perpetua.scene.rotations import matrix_from_quaternion
 from perpetua.scene.scene import Scene
@@ -87,7 +88,6 @@ class RigidBody:
         path = folder / f"body{index}.obj"
         self.shape.mesh.export(path)
         self._seat = self.shape.centre - [0.0, 0.0, self.shape.lift]
-        friction = float(np.clip(material.friction, *FRICTION_RANGE))
         self._entity = genesis_scene.add_entity(
             gs.morphs.Mesh(
                 file=str(path),
@@ -98,25 +98,29 @@ class RigidBody:
             ),
             gs.materials.Rigid(
                 rho=material.density,
-                friction=friction,
                 needs_coup=False,
             ),
         )
         self.own = np.flatnonzero(scene.particles.body == index)
         self.rest = scene.particles.positions[self.own].astype(np.float64)
         self._arms = self.rest - self.shape.centre
-        self.point_mass = self.shape.mass / max(1, len(self.own))
+        self.restitution = material.restitution
 
-    def set_bounce(self, restitution: float, dt: float) -> None:
-        """Let the body bounce off the plane with ``restitution`` at substeps of ``dt`` s. Two such bodies lose more together:
+    def adopt(self, material: Material, dt: float) -> None:
+        """Be of ``material`` at substeps of ``dt`` s: its density, friction and restitution off the plane. Two bodies lose more together:
         their damping ratios add."""
-        set_contact(self._entity, *contact_parameters(restitution, dt))
+        self.shape = replace(self.shape, mass=float(self.shape.mesh.volume) * material.density)
+        self.point_mass = self.shape.mass / max(1, len(self.own))
+        self.restitution = material.restitution
+        self.weigh_down(1.0)
+        self._entity.set_friction(float(np.clip(material.friction, *FRICTION_RANGE)))
+        set_contact(self._entity, *contact_parameters(material.restitution, dt))
 
     def write(self, pose: RigidPose, state: Any) -> None:
         """Put ``pose`` into a Genesis ``RigidSolverState``."""
         qpos = np.concatenate([self._seat + pose.position, pose.quaternion])
         local = (
-            _matrix(pose.quaternion).T @ pose.angular_velocity
+            matrix(pose.quaternion).T @ pose.angular_velocity
         )  # Genesis turns a free body about its own axes
         q, d = self._entity.q_start, self._entity.dof_start
         state.qpos[0, q : q + 7] = torch.from_numpy(qpos.astype(np.float32))
@@ -129,12 +133,12 @@ class RigidBody:
         """The body's pose and motion now."""
         qpos = self._entity.get_qpos().cpu().numpy().astype(np.float64)
         twist = self._entity.get_dofs_velocity().cpu().numpy().astype(np.float64)
-        return RigidPose(qpos[:3] - self._seat, qpos[3:7], twist[:3], _matrix(qpos[3:7]) @ twist[3:6])
+        return RigidPose(qpos[:3] - self._seat, qpos[3:7], twist[:3], matrix(qpos[3:7]) @ twist[3:6])
 
     def place(self, pose: RigidPose) -> None:
         """Put the body at ``pose`` with its motion, now."""
         qpos = np.concatenate([self._seat + pose.position, pose.quaternion])
-        local = _matrix(pose.quaternion).T @ pose.angular_velocity
+        local = matrix(pose.quaternion).T @ pose.angular_velocity
         self._entity.set_qpos(qpos.astype(np.float32), zero_velocity=False, skip_forward=True)
         self._entity.set_dofs_velocity(np.concatenate([pose.velocity, local]).astype(np.float32))
 
@@ -144,7 +148,7 @@ class RigidBody:
 
     def particles(self, pose: RigidPose) -> tuple[NDArray, NDArray, NDArray]:
         """Positions [n, 3] m, velocities [n, 3] m/s and the rotation [3, 3] of the body's particles at ``pose``."""
-        R = _matrix(pose.quaternion)
+        R = matrix(pose.quaternion)
         x, y, z = pose.angular_velocity
         spin = np.array([[0.0, -z, y], [z, 0.0, -x], [-y, x, 0.0]])
         moved = self._arms @ np.concatenate([R, spin @ R]).T
@@ -211,7 +215,7 @@ def motions(bodies: list[RigidBody]) -> tuple[NDArray, NDArray, NDArray, NDArray
     poses = [body.store() for body in bodies]
     return (
         np.stack([body.shape.centre + pose.position for body, pose in zip(bodies, poses, strict=True)]),
-        np.stack([_matrix(pose.quaternion) for pose in poses]),
+        np.stack([matrix(pose.quaternion) for pose in poses]),
         np.stack([pose.velocity for pose in poses]),
         np.stack([pose.angular_velocity for pose in poses]),
     )
@@ -226,5 +230,5 @@ def forget_contacts(solver: Any) -> None:
         qd_to_torch(force, copy=False).zero_()
 
 
-def _matrix(quaternion: NDArray) -> NDArray[np.float64]:
+def matrix(quaternion: NDArray) -> NDArray[np.float64]:
     return matrix_from_quaternion(torch.from_numpy(np.asarray(quaternion, np.float64))).numpy()

@@ -55,12 +55,16 @@ class RigidContact(Shared):
         self.values.from_numpy(np.stack([g.values for g in grids]).astype(np.float32))
         self.origin.from_numpy(np.stack([g.origin for g in grids]).astype(np.float32))
         self.cell.from_numpy(np.array([g.cell for g in grids], np.float32))
-        self.mass.from_numpy(np.asarray(masses, np.float32))
-        self.friction.from_numpy(np.asarray(friction, np.float32))
+        self.set_masses(masses)
+        self.set_friction(friction)
 
     def set_masses(self, masses: NDArray) -> None:
         """masses: [R] kg, from now on."""
         self.mass.from_numpy(np.asarray(masses, np.float32))
+
+    def set_friction(self, friction: NDArray) -> None:
+        """friction: [R], from now on."""
+        self.friction.from_numpy(np.asarray(friction, np.float32))
 
     def place(self, centres: NDArray, rotations: NDArray, velocities: NDArray, spins: NDArray) -> None:
         """The bodies' motion now, [R, 3] m, [R, 3, 3], [R, 3] m/s and rad/s; forgets the impulses."""

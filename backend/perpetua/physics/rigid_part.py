@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from perpetua.physics.cloth.surroundings import Surroundings
 from perpetua.physics.forces.compiled import CompiledForces
 from perpetua.physics.motion import Collider, Pin, PinnedBody
-from perpetua.physics.parts import Building, Part, Snapshot, Stored, solver_state
+from perpetua.physics.parts import Building, Part, Plan, Snapshot, Stored, solver_state
 from perpetua.physics.rigid import (
     PLANE_DAMPING_RATIO,
     PLANE_FRICTION,
@@ -20,7 +20,9 @@ from perpetua.physics.rigid import (
     forget_contacts,
     set_contact,
 )
+from perpetua.physics.rigid_colliders import RigidColliders
 from perpetua.physics.shared_kernels import floats, integers, vectors
+from perpetua.scene.scene import Scene
 
 PINNED_MASSES = 1e4
 """A pinned body pushes other rigid bodies as if it were so many times as heavy: what is pushed does not hold it up."""
@@ -33,7 +35,9 @@ class RigidPart(Part):
 
     def __init__(self, building: Building) -> None:
         gs = building.gs
-        self._genesis, self._scene, self._dt = building.genesis, building.scene, building.plan.dt
+        self._genesis, self._scene, self._plan = building.genesis, building.scene, building.plan
+        self._dt = building.plan.dt
+        self._gravity = np.zeros(3)
         self._solver = building.genesis.sim.rigid_solver
         self._plane = self._genesis.add_entity(
             gs.morphs.Plane(), gs.materials.Rigid(needs_coup=False, friction=PLANE_FRICTION)
@@ -51,8 +55,6 @@ class RigidPart(Part):
         """Contact parameters, and the bodies' particles as the forces meet them: arm from the centre of mass at rest, link, body, mass
         and lift."""
         set_contact(self._plane, PLANE_TIME_CONSTANT * self._dt, PLANE_DAMPING_RATIO)
-        for index, rigid in self.bodies.items():
-            rigid.set_bounce(self._scene.bodies[index].material.restitution, self._dt)
         parts = list(self.bodies.items())
         count = sum(len(rigid.own) for _, rigid in parts)
         arm = vectors(3, count)
@@ -60,10 +62,22 @@ class RigidPart(Part):
         arm.from_numpy(np.concatenate([r.rest - r.shape.centre for _, r in parts]).astype(np.float32))
         link.from_numpy(np.concatenate([np.full(len(r.own), r.link, np.int32) for _, r in parts]))
         body.from_numpy(np.concatenate([np.full(len(r.own), i, np.int32) for i, r in parts]))
-        mass.from_numpy(np.concatenate([np.full(len(r.own), r.point_mass, np.float32) for _, r in parts]))
         lift = floats(count)
         lift.from_numpy(np.concatenate([np.full(len(r.own), r.shape.lift, np.float32) for _, r in parts]))
         self._points = (arm, link, body, mass, lift)
+        self._colliders = RigidColliders([rigid for _, rigid in parts], self._dt)
+        self.adopt(self._scene, self._plan)
+
+    def adopt(self, scene: Scene, plan: Plan) -> None:
+        self._scene, self._plan = scene, plan
+        self.pinned = {}
+        for index, rigid in self.bodies.items():
+            rigid.adopt(scene.bodies[index].material, self._dt)
+        masses = [np.full(len(r.own), r.point_mass, np.float32) for r in self.bodies.values()]
+        self._points[3].from_numpy(np.concatenate(masses))
+
+    def set_gravity(self, gravity: NDArray) -> None:
+        self._gravity = np.asarray(gravity, np.float64)
 
     def load(self, snapshot: Snapshot, genesis_state: Any) -> None:
         for index in self.pinned:
@@ -118,6 +132,7 @@ class RigidPart(Part):
                     self.pinned[index] = PinnedBody(rigid.shape.centre, pose, pin.motion)
         for index in before.keys() ^ self.pinned.keys():
             self.bodies[index].weigh_down(PINNED_MASSES if index in self.pinned else 1.0)
+        self._colliders.set([thing for thing in moved if isinstance(thing, Collider)])
         self._substep = 0
 
     def _carry(self) -> None:
@@ -130,9 +145,11 @@ class RigidPart(Part):
 
     def before_substep(self, forces: CompiledForces) -> None:
         self._carry()
+        begun = self._substep * self._dt
         self._substep += 1
         if self._held is not None:
             for rigid in self.bodies.values():
                 rigid.push(-rigid.shape.mass * self._held, np.zeros(3))
         if forces.any:
             forces.apply_rigid(self._solver.dyn_state.links, *self._points)
+        self._colliders.push(begun, self._gravity, self.bodies.keys() - self.pinned.keys())

@@ -33,6 +33,12 @@ class DistanceGrid:
             out += weight * self.values[tuple((base + corner).T)]
         return out
 
+    def outward(self, points: NDArray) -> NDArray[np.float64]:
+        """[P, 3]: unit gradients at ``points`` [P, 3] m, by central differences over a cell."""
+        slopes = [self.at(points + step) - self.at(points - step) for step in 0.5 * self.cell * np.eye(3)]
+        slope = np.stack(slopes, -1)
+        return slope / np.maximum(np.linalg.norm(slope, axis=1, keepdims=True), 1e-12)
+
 
 def distance_grid(mesh: trimesh.Trimesh, resolution: int, margin: float) -> DistanceGrid:
     """Distances of a closed ``mesh`` on ``resolution`` nodes along each axis, ``margin`` m beyond its bounds."""

@@ -103,6 +103,10 @@ class SoftPart(Part):
         self._plane.set_films(
             np.array([film_thickness(scene.bodies[i].material, scene.spacing) for i in own])
         )
+        if self._rigid is not None:
+            hard = self._rigid.bodies
+            self._contact.set_masses(np.array([rigid.shape.mass for rigid in hard.values()]))
+            self._contact.set_friction(np.array([scene.bodies[i].material.friction for i in hard]))
         self._colliders.set_substep(plan.dt)
         self._pins.set_substep(plan.dt)
         mass = numbers.density[self._material] * scene.spacing**3

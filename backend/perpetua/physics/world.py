@@ -54,8 +54,8 @@ class World:
         self._forces = CompiledForces(plan.capacity, len(scene.bodies), plan.dt)
 
     def adopt(self, scene: Scene, plan: Plan) -> None:
-        """Become the world of ``scene``, which has the same bodies of materials with other numbers, with the substep of ``plan``. Only for
-        worlds without rigid bodies, whose numbers and substep are compiled in. Load a state before the next substep."""
+        """Become the world of ``scene``, which has the same bodies of materials with other numbers, with the substep of ``plan``, which
+        must stay where bodies are rigid. Load a state before the next substep."""
         self.scene, self.plan = scene, plan
         self._forces.set_substep(plan.dt)
         for part in self.parts:

@@ -2,7 +2,7 @@
 
 Getting the kernels ready costs a few CPU-seconds in every process even where they were compiled before; they serve all worlds
 (``shared_kernels``). A world's result depends on the loaded state alone, so it serves every state of its scene, and also scenes that
-differ in the materials' numbers and in the substep (but for rigid bodies, whose numbers Genesis compiles in). The few used last are
+differ in the materials' numbers and in the substep (which Genesis compiles into scenes of rigid bodies). The few used last are
 kept. Rigid bodies live in scenes of Genesis, which take seconds to build and whose memory only a new start of Genesis gives back.
 """
 
@@ -100,7 +100,7 @@ def discard() -> None:
 
 
 def _structure(scene: Scene, dt: float, capacity: int, box: Box) -> str:
-    """Digest of what a world is compiled for: places, shapes, kinds of matter, and all of rigid bodies."""
+    """Digest of what a world is compiled for: places, shapes, kinds of matter, and the substep where bodies are rigid."""
     rigid = any(body.material.is_rigid for body in scene.bodies)
     digest = hashlib.sha256(repr((capacity, box, scene.spacing, dt if rigid else None)).encode())
     for array in (scene.particles.positions, scene.particles.body):
@@ -110,8 +110,7 @@ def _structure(scene: Scene, dt: float, capacity: int, box: Box) -> str:
     digest.update(material.tobytes())
     digest.update(mixing(scene).tobytes())
     for body in scene.bodies:
-        fixed = body.material if body.material.is_rigid else None
-        digest.update(msgspec.json.encode([fixed, body.resting, body.held, body.emitted]))
+        digest.update(msgspec.json.encode([body.resting, body.held, body.emitted]))
         digest.update(np.ascontiguousarray(body.vertices).tobytes())
         digest.update(np.ascontiguousarray(body.faces).tobytes())
     return digest.hexdigest()

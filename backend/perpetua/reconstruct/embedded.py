@@ -18,7 +18,7 @@ from perpetua.reconstruct.camera import View, find_view
 from perpetua.reconstruct.colour_fit import match_picture
 from perpetua.reconstruct.discs import Painted
 from perpetua.reconstruct.ground_shadow import GroundShadow, find_shading, shadows
-from perpetua.reconstruct.material_regions import with_regions
+from perpetua.reconstruct.material_regions import materials_of_regions, with_regions
 from perpetua.reconstruct.matte import object_colours
 from perpetua.reconstruct.particles import fill, spacing_for
 from perpetua.reconstruct.sheet import CLOTH_DEPTH, drape
@@ -54,6 +54,8 @@ class EmbeddedReconstructor:
         things = take.objects
         materials = [resolve(thing.material) for thing in things]
         mattes = []
+        for thing in things:
+            materials_of_regions(thing)  # refused before the work begins
         for index, thing in enumerate(things):
             progress(0.25 * index / len(things), f"finding {thing.name}")
             mattes.append(self.segmenter.segment(picture, thing))

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from perpetua.errors import MaterialError, ReconstructionError
 from perpetua.reconstruct.api import Segmenter
 from perpetua.reconstruct.picture import Picture
-from perpetua.scene.materials import resolve
+from perpetua.scene.materials import Material, resolve
 from perpetua.scene.scene import Scene
 from perpetua_protocol.take import ObjectSpec, RegionSpec
 
@@ -34,13 +34,8 @@ def with_regions(
     bodies = list(scene.bodies)
     for index, thing in enumerate(things):
         own = scene.particles.body == index
-        for number, part in enumerate(thing.regions, 1):
-            material = resolve(part.material)
-            if not (material.on_grid and bodies[index].material.on_grid):
-                raise MaterialError(
-                    f"Region '{part.name}' is of {material.preset} in '{thing.name}' of {bodies[index].material.preset}; both must be "
-                    "soft (elastic, plastic, snow, sand or liquid), or mark it as an object of its own."
-                )
+        materials = materials_of_regions(thing)
+        for number, (part, material) in enumerate(zip(thing.regions, materials, strict=True), 1):
             inside = own & _covers(picture, part, segmenter, pixels)
             if not inside.any():
                 raise ReconstructionError(
@@ -49,6 +44,18 @@ def with_regions(
             region[inside] = number
             bodies[index] = replace(bodies[index], regions=(*bodies[index].regions, material))
     return replace(scene, bodies=bodies, region=region)
+
+
+def materials_of_regions(thing: ObjectSpec) -> list[Material]:
+    """What the regions of ``thing`` are made of. Raises ``MaterialError`` for one that cannot be part of such an object."""
+    whole, parts = resolve(thing.material), [resolve(part.material) for part in thing.regions]
+    for part, material in zip(thing.regions, parts, strict=True):
+        if not (material.on_grid and whole.on_grid):
+            raise MaterialError(
+                f"Region '{part.name}' is of {material.preset} in '{thing.name}' of {whole.preset}; both must be "
+                "soft (elastic, plastic, snow, sand or liquid), or mark it as an object of its own."
+            )
+    return parts
 
 
 def _covers(

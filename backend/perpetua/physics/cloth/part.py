@@ -14,11 +14,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from perpetua.errors import SimulationError
+from perpetua.physics.cloth.colliders import SheetColliders
 from perpetua.physics.cloth.deformation import vertex_deformation
+from perpetua.physics.cloth.pins import SheetPins
 from perpetua.physics.cloth.sheet import Sheet, write
 from perpetua.physics.cloth.surroundings import OwnFolds, Surroundings
 from perpetua.physics.cloth.topology import joined, topology_of
 from perpetua.physics.forces.wind import Wind
+from perpetua.physics.motion import Collider, Pin
 from perpetua.physics.parts import Building, Part, Plan, Snapshot, Stored
 
 if TYPE_CHECKING:
@@ -36,7 +39,7 @@ HELD = 0.75
 """spacings below the highest point of hanging cloth that are held"""
 
 LIES_AT = 0.2
-"""spacings above the plane at which cloth lies on it, but where the picture shows it lower"""
+"""spacings above the plane, or a collider, at which cloth lies on it; on the plane lower where the picture shows it so"""
 
 
 class ClothPart(Part):
@@ -71,6 +74,10 @@ class ClothPart(Part):
         self._folds = OwnFolds(len(self.order), scene.spacing)
         write(self._folds.rest, self.rest)
         self.floor = min(LIES_AT * scene.spacing, max(0.0, float(self.rest[:, 2].min())))
+        self._pins = SheetPins(self.plan.capacity, self.sheet, held)
+        self._colliders = SheetColliders(
+            self.plan.capacity, len(scene.bodies), scene.spacing, LIES_AT * scene.spacing
+        )
         self.adopt(scene, self.plan)
 
     def adopt(self, scene: Scene, plan: Plan) -> None:
@@ -80,6 +87,8 @@ class ClothPart(Part):
         self.sheet.set_held(self._held)
         self.sheet.friction.from_numpy(np.array([b.material.friction for b in scene.bodies], np.float32))
         shortest = float(np.sqrt(self.topology.mass.min() / self.topology.stiffness.max()))
+        self._pins.set_substep(plan.dt)
+        self._colliders.set_substep(plan.dt)
         self.steps = min(max(1, math.ceil(self.plan.dt / (STEP * shortest))), MOST_STEPS)
 
     def _sheet_of(self, index: int) -> Any:
@@ -138,9 +147,15 @@ class ClothPart(Part):
                 air += (wind.weight(x) * wind.bodies[self.body])[:, None] * wind.velocity
         write(self.sheet.air, air)
 
+    def set_moved(self, moved: Sequence[Pin | Collider]) -> None:
+        self._pins.set([thing for thing in moved if isinstance(thing, Pin)], self.body)
+        self._colliders.set([thing for thing in moved if isinstance(thing, Collider)], self.sheet)
+
     def before_substep(self, forces: CompiledForces) -> None:
         if self._frozen:
             return
+        self._pins.before_substep()
+        self._colliders.before_substep(self.sheet)
         if self._near is not None:
             for part, first in self._others:
                 part.show(self._near, first)

@@ -26,6 +26,10 @@ NORMAL_DRAG = 1.2
 ALONG_DRAG = 0.02
 """Drag coefficient of both faces of a plate along the wind"""
 
+WALLS = 2
+MATTER, COLLIDER = range(WALLS)
+"""What a vertex may touch at once: matter, which is pushed back, and a collider, which is not."""
+
 ROUNDING = 512
 """Room for vertices, springs and bending terms comes in such steps, so that sheets of a like size share compiled kernels."""
 
@@ -36,7 +40,7 @@ def room(count: int) -> int:
 
 @shared_kernels
 class Sheet(Shared):
-    """The fields of all cloth of a world. x: [n] m, v: [n] m/s; ``held`` vertices stay where they are."""
+    """The fields of all cloth of a world. x: [n] m, v: [n] m/s; held vertices move as ``lead`` [n] m/s says, whatever pulls at them."""
 
     def __init__(self, topology: Topology, bodies: int) -> None:
         n, e, b = len(topology.mass), len(topology.edges), topology.bending.nnz
@@ -61,12 +65,13 @@ class Sheet(Shared):
         self.bend_value = floats(room(b))
         self.faces = integers()
         self.face = integer_vectors(3, room(len(topology.faces)))
-        # contact: a plane for each vertex that is near something, and what the vertex did to it
-        self.touching = integers(room(n))
-        self.wall = vectors(3, room(n))
-        self.wall_normal = vectors(3, room(n))
-        self.wall_velocity = vectors(3, room(n))
-        self.wall_friction = floats(room(n))
+        self.lead = vectors(3, room(n))  # how held vertices move
+        # contact: planes for each vertex that is near something, and what the vertex did to the matter behind
+        self.touching = integers(WALLS, room(n))
+        self.wall = vectors(3, WALLS, room(n))
+        self.wall_normal = vectors(3, WALLS, room(n))
+        self.wall_velocity = vectors(3, WALLS, room(n))
+        self.wall_friction = floats(WALLS, room(n))
         self.impulse = vectors(3, room(n))
         self.friction = floats(bodies)
         self.fill(topology)
@@ -94,6 +99,12 @@ class Sheet(Shared):
         """held: [n] bool."""
         mass = self.mass.to_numpy()[: self._count]
         write(self.weight, np.where(held, 0.0, 1.0 / mass))
+
+    @qd.kernel
+    def touch_nothing(self, what: qd.i32):
+        """Forget the planes of ``what``, one of ``MATTER`` and ``COLLIDER``."""
+        for i in range(self.n[None]):
+            self.touching[what, i] = 0
 
     # -- once a substep -------------------------------------------------------------------------------------------
 
@@ -153,7 +164,7 @@ class Sheet(Shared):
                     force -= self.bend_value[k] * ((self.x[j] - self.x[i]) + (self.way[j] - self.way[i]))
                 self.v[i] += dt * (gravity + force * self.weight[i])
             else:
-                self.v[i] = qd.Vector.zero(qd.f32, 3)
+                self.v[i] = self.lead[i]
         for i in range(self.n[None]):
             self.before[i] = self.way[i]
             self.way[i] += dt * self.v[i]
@@ -169,12 +180,16 @@ class Sheet(Shared):
                     self.way[j] += self.weight[j] * pull * d
         for i in range(self.n[None]):
             if self.weight[i] > 0.0:
-                if self.touching[i] == 1:
-                    self.wall[i] += dt * self.wall_velocity[i]
-                    depth = (self.wall[i] - self.x[i]).dot(self.wall_normal[i])
-                    carried = self.wall_velocity[i] * dt
-                    moved = self.leave(i, depth, self.wall_normal[i], carried, self.wall_friction[i])
-                    self.impulse[i] += moved * (self.mass[i] / dt)
+                for s in qd.static(range(WALLS)):
+                    if self.touching[s, i] == 1:
+                        self.wall[s, i] += dt * self.wall_velocity[s, i]
+                        depth = (self.wall[s, i] - self.x[i]).dot(self.wall_normal[s, i])
+                        carried = self.wall_velocity[s, i] * dt
+                        moved = self.leave(
+                            i, depth, self.wall_normal[s, i], carried, self.wall_friction[s, i]
+                        )
+                        if qd.static(s == MATTER):
+                            self.impulse[i] += moved * (self.mass[i] / dt)
                 up = qd.Vector([0.0, 0.0, 1.0])
                 still = qd.Vector.zero(qd.f32, 3)
                 self.leave(i, floor - self.x[i][2], up, still, self.friction[self.body[i]])

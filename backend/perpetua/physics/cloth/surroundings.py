@@ -16,7 +16,7 @@ after Genesis has been started.
 import quadrants as qd
 from genesis.utils import array_class  # noqa: TID253
 
-from perpetua.physics.cloth.sheet import Sheet, room
+from perpetua.physics.cloth.sheet import MATTER, Sheet, room
 from perpetua.physics.forces.compiled import rigid_point
 from perpetua.physics.shared_kernels import (
     Floats,
@@ -162,7 +162,7 @@ class Surroundings(Shared):
     @qd.kernel
     def _walls(self, sheet: qd.template()):
         for i in range(sheet.n[None]):
-            sheet.touching[i] = 0
+            sheet.touching[MATTER, i] = 0
             sheet.impulse[i] = qd.Vector.zero(qd.f32, 3)
             x = sheet.x[i]
             total, friction = 0.0, 0.0
@@ -185,11 +185,11 @@ class Surroundings(Shared):
                 distance = away.norm()
                 if distance > 0.1 * self.offset[None]:
                     normal = away / distance
-                    sheet.touching[i] = 1
-                    sheet.wall_normal[i] = normal
-                    sheet.wall[i] = x - away + self.offset[None] * normal
-                    sheet.wall_velocity[i] = velocity / total
-                    sheet.wall_friction[i] = friction / total
+                    sheet.touching[MATTER, i] = 1
+                    sheet.wall_normal[MATTER, i] = normal
+                    sheet.wall[MATTER, i] = x - away + self.offset[None] * normal
+                    sheet.wall_velocity[MATTER, i] = velocity / total
+                    sheet.wall_friction[MATTER, i] = friction / total
 
     @qd.kernel
     def _give(self, sheet: qd.template(), count: qd.i32):

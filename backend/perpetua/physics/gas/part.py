@@ -23,6 +23,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from perpetua.physics.gas.air import Air
+from perpetua.physics.gas.obstacles import obstructed, put_outside
+from perpetua.physics.motion import Collider, Pin
 from perpetua.physics.parts import Arrivals, Building, Part, Plan, Snapshot, Stored
 
 if TYPE_CHECKING:
@@ -105,6 +107,7 @@ class GasPart(Part):
         self.gravity = np.zeros(3)
         self._arrivals: Arrivals | None = None
         self._others: Sequence[Part] = ()
+        self._colliders: list[Collider] = []
         self._fresh = False
         self.adopt(scene, building.plan)
         self.air = self._still_air()
@@ -183,6 +186,13 @@ class GasPart(Part):
             arrivals.seconds[mine],
         )
 
+    def set_moved(self, moved: Sequence[Pin | Collider]) -> None:
+        """The colliders that the air flows around: those that act on any of its gas."""
+        mine = np.unique(self.body)
+        self._colliders = [
+            thing for thing in moved if isinstance(thing, Collider) and thing.bodies[mine].any()
+        ]
+
     def after_substeps(self, forces: Sequence[Force], seconds: float) -> None:
         """Let the air flow for ``seconds``, which the other matter has just taken."""
         if self._fresh:
@@ -197,6 +207,7 @@ class GasPart(Part):
         steps = min(max(1, math.ceil(max(speeds) * seconds / (FLOW_CELLS * self.air.dx))), MOST_STEPS)
         dt = seconds / steps
         for step_number in range(steps):
+            self._colliders = [collider.later(dt) for collider in self._colliders]
             solid, velocity = self._flow(forces, dt)
             self._carry(dt, solid, velocity)
             if coming is not None:
@@ -250,7 +261,7 @@ class GasPart(Part):
         return change.reshape(*air.shape, 3)
 
     def _obstacles(self) -> tuple[NDArray[np.bool_], NDArray]:
-        """Cells that other bodies fill or a mouth blows in [nx, ny, nz], and the speed there [nx, ny, nz, 3] m/s."""
+        """Cells that other bodies or colliders fill, or a mouth blows in [nx, ny, nz], and the speed there [nx, ny, nz, 3] m/s."""
         air = self.air
         count = int(np.prod(air.shape))
         filled, momentum = np.zeros(count), np.zeros((count, 3))
@@ -264,6 +275,9 @@ class GasPart(Part):
         solid = (filled * self.scene.spacing**3 > FILLED * air.dx**3) | (blown > 0)
         momentum = np.where(blown[:, None] > 0, blow, momentum)
         velocity = momentum / np.maximum(np.where(blown > 0, blown, filled), 1.0)[:, None]
+        for collider in self._colliders:
+            index, speed = obstructed(collider, air)
+            solid[index], velocity[index] = True, speed
         return solid.reshape(air.shape), velocity.reshape(*air.shape, 3).astype(np.float32)
 
     def _carry(self, dt: float, solid: NDArray[np.bool_], solid_velocity: NDArray) -> None:
@@ -275,6 +289,8 @@ class GasPart(Part):
         at = tuple(np.clip(cell, 0, np.array(air.shape) - 1).T)
         stopped = solid[at] & ~outside & there
         moved[stopped] = self.x[stopped] + dt * solid_velocity[at][stopped]
+        for collider in self._colliders:
+            moved[there] = put_outside(collider, moved[there], self.body[there])
         self.v = ((moved - self.x) / np.float32(dt)).astype(np.float32)
         self.x = moved.astype(np.float32)
         self.age += dt * there
