@@ -18,7 +18,7 @@ from perpetua_protocol.take import Round, Vec3
 
 COLOUR: Vec3 = (0.62, 0.65, 0.70)
 """Brushed metal."""
-OVERLAP = 0.75
+OVERLAP = 0.85
 """A splat's deviation, in distances to the next."""
 
 Light = Callable[[NDArray], NDArray]
@@ -62,7 +62,8 @@ def tools_of(rounds: tuple[Round, ...], spacing: float) -> list[Tool]:
         for action in turn.actions:
             if isinstance(action, Collider):
                 mesh = trimesh.Trimesh(np.asarray(action.mesh.vertices), np.asarray(action.mesh.faces))
-                points, face = trimesh.sample.sample_surface(mesh, int(mesh.area / spacing**2) + 1, seed=0)
+                count = int(mesh.area / spacing**2) + 1
+                points, face = trimesh.sample.sample_surface_even(mesh, 2 * count, 0.8 * spacing, seed=0)
                 normals = np.asarray(mesh.face_normals)[face]
                 tools.append(Tool(action, first, first + turn.frames, np.asarray(points), normals))
         first += turn.frames
