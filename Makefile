@@ -13,7 +13,7 @@ BACKEND = .venv/bin
 BLENDER = .venv-blender/bin
 export OMP_WAIT_POLICY = PASSIVE
 
-.PHONY: demo setup test test-slow test-blender check format extension lock clean
+.PHONY: demo setup test test-slow test-blender test-gui check format extension lock clean
 
 demo: setup
 	$(BACKEND)/perpetua demo $(if $(PICTURE),--picture "$(PICTURE)") $(if $(CLICK),--click "$(CLICK)") \
@@ -39,6 +39,11 @@ setup: .venv/.installed .venv-blender/.installed
 test: setup
 	$(BACKEND)/python -m pytest -q
 	$(BLENDER)/python -m pytest -q tests/blender
+
+test-gui: setup
+	scripts/blender_window.sh build build/blender-window
+	PERPETUA_BLENDER_ROOT=build/blender-window PERPETUA_GUI_PICTURES=build/gui \
+		$(BACKEND)/python -m pytest -q -m slow tests/gui
 
 test-slow: setup
 	$(BACKEND)/python -m pytest -q -m slow

@@ -80,11 +80,11 @@ def _other_takes(settings: bpy.types.PropertyGroup, scene: bpy.types.Scene) -> b
 
 DISPLAYS = (
     ("SPLATS", "Splats", "As they will be rendered: soft, sorted, in the picture's colours"),
-    ("POINTS", "Points", "Blender's own points: quick, and seen by Cycles and EEVEE"),
+    ("POINTS", "Points", "Blender's own points: quick, and seen by Cycles and EEVEE; grey in Solid view"),
     (
         "ELLIPSOIDS",
         "Ellipsoids",
-        "Solid ellipsoids in the splats' sizes and colours, seen by Cycles and EEVEE",
+        "Ellipsoids in the splats' sizes and colours, seen by Cycles and EEVEE; grey in Solid view",
     ),
 )
 QUALITIES = (

@@ -12,6 +12,11 @@ from .cameras import horizontal_fov, matrix16, new_camera, orbited, record_matri
 from .errors import AddonError
 from .splat_engine import ENGINE
 
+SHAPE_TOLERANCE = 0.02
+"""Difference of width / height that nobody sees."""
+ROUNDED_PX = 4
+"""Largest change of a video's height by rounding, which matters in a small preview."""
+
 
 def import_reconstruction(scene: bpy.types.Scene) -> None:
     """Set the cameras, the scene's camera, engine, view transform and the picture's shape from the scene's cache.
@@ -115,6 +120,7 @@ def _unmoved(entry: bpy.types.PropertyGroup, scene: bpy.types.Scene) -> bool:
 def _keep_shape(scene: bpy.types.Scene, width: int, height: int) -> None:
     """Give the render the picture's shape if it has another; its size otherwise stays the artist's."""
     render = scene.render
-    if abs(render.resolution_x / render.resolution_y - width / height) > 0.02:
+    shape = width / height
+    if abs(render.resolution_x / render.resolution_y - shape) > SHAPE_TOLERANCE + shape * ROUNDED_PX / height:
         render.resolution_x, render.resolution_y = width, height
     render.pixel_aspect_x = render.pixel_aspect_y = 1.0

@@ -10,6 +10,9 @@ from ..errors import AddonError
 from ..force_kinds import END, KINDS, START, Kind
 from . import layout as shared
 
+WINDOW_WIDTH = 4.0
+"""Of a force's frames in the list, in heights of a row."""
+
 
 class PERPETUA_UL_forces(bpy.types.UIList):
     """Forces, each with its switch and the frames it acts in."""
@@ -21,7 +24,10 @@ class PERPETUA_UL_forces(bpy.types.UIList):
             row.label(text=f"{item.name} (deleted)", icon="ERROR")
             return
         row.prop(item.object, "name", text="", emboss=False, icon=_icon(item.object))
-        row.label(text=f"{item.object.get(START, 0):g} - {item.object.get(END, 0):g}")
+        window = row.row()
+        window.ui_units_x = WINDOW_WIDTH
+        window.alignment = "RIGHT"
+        window.label(text=f"{item.object.get(START, 0):g} - {item.object.get(END, 0):g}")
 
 
 def _icon(carrier: bpy.types.Object) -> str:

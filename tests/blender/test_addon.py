@@ -118,9 +118,14 @@ class Recorder:
                 made.draw_item(*arguments)
 
     def __setattr__(self, name: str, value: object) -> None:
-        assert name in {"use_property_split", "use_property_decorate", "enabled", "scale_y", "ui_units_x"}, (
-            name
-        )
+        assert name in {
+            "use_property_split",
+            "use_property_decorate",
+            "enabled",
+            "scale_y",
+            "ui_units_x",
+            "alignment",
+        }, name
 
 
 def draw_panels() -> list[str]:

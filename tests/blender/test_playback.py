@@ -9,7 +9,7 @@ from pathlib import Path
 import bpy
 import numpy as np
 import pytest
-from bl_ext.user_default.perpetua import playback, point_cloud, session
+from bl_ext.user_default.perpetua import playback, point_cloud, reconstruction, session
 from toy_cache import radiance, write_arrays, write_cache
 
 from perpetua_protocol.cache import Cache, RoundRecord
@@ -331,3 +331,11 @@ def test_the_startup_files_cube_does_not_stand_around_the_table(cache: Path) -> 
     cube.hide_viewport = False
     bpy.ops.perpetua.load_cache(directory=str(cache))
     assert not cube.hide_viewport, "only the first time"
+
+
+@pytest.mark.parametrize(("size", "kept"), [((96, 53), True), ((320, 180), True), ((300, 300), False)])
+def test_a_small_previews_rounding_does_not_shrink_the_render(size: tuple[int, int], kept: bool) -> None:
+    render = bpy.context.scene.render
+    render.resolution_x, render.resolution_y = 1280, 720
+    reconstruction._keep_shape(bpy.context.scene, *size)
+    assert (render.resolution_x, render.resolution_y) == ((1280, 720) if kept else size)
