@@ -18,6 +18,7 @@ from perpetua.errors import SimulationError
 from perpetua.identify.least_squares import Fit, Prior, fit
 from perpetua.identify.quantities import (
     UNITS,
+    WIND,
     Known,
     Quantity,
     quantities_of,
@@ -105,7 +106,7 @@ def identify(
         np.array([q.low for q in quantities]),
         np.array([q.high for q in quantities]),
         np.array([q.step for q in quantities]),
-        np.array([index if q.body is not None else -1 for index, q in enumerate(quantities)]),
+        np.array([-1 if q.name in WIND else index for index, q in enumerate(quantities)]),
     )
     independent = float(sum(INDEPENDENT_RIGID if b.material.is_rigid else INDEPENDENT for b in scene.bodies))
     found = fit(residual, prior, weights, independent, (NOISE * scene.spacing) ** 2, most)
@@ -135,7 +136,7 @@ def _suggestion(scene: Scene, quantities: list[Quantity], mean: NDArray, found: 
         q.key: (q, float(x), float(s)) for q, x, s in zip(quantities, found.x, found.spread, strict=True)
     }
     for quantity, x, spread in fitted.values():
-        if x == 0 or quantity.name in ("wind_x", "wind_y"):
+        if x == 0 or quantity.name in WIND:
             continue
         name = "" if quantity.body is None else scene.bodies[quantity.body].name
         low, high = max(x - spread, quantity.low), min(x + spread, quantity.high)

@@ -34,7 +34,7 @@ SPREAD = {
     "friction_angle": 0.25,
 }
 """How far the take's value is usually off, as a standard deviation of x; a stiffness by a factor of 2.7."""
-WIND_SPREAD, RATE_SPREAD = 1.0, 1.0
+WIND_SPREAD, RATE_SPREAD = 2.0, 2.0
 """The same of a wind's strength along an axis, m/s^2, and of the air's rate, 1/s."""
 LIMIT = math.log(30.0)
 """Farthest that x goes from the take's value."""
@@ -53,6 +53,8 @@ UNITS = {
     "wind": "m/s^2",
     "air_drag": "1/s",
 }
+WIND = ("wind_x", "wind_y")
+"""Its strength along the axes: two numbers that are there together or not at all."""
 FAR = 100.0
 """m; an even acceleration is a force from a point so far away."""
 WIND_NAME = "wind that was found"
@@ -96,7 +98,7 @@ def quantities_of(scene: Scene) -> list[Quantity]:
                     Quantity(f"{body.name}/{name}", index, name, taken, SPREAD[name], -LIMIT, max(high, 0.0))
                 )
     if any(body.material.model != "gas" for body in scene.bodies):
-        for name in ("wind_x", "wind_y"):
+        for name in WIND:
             found.append(Quantity(name, None, name, 0.0, WIND_SPREAD, -STRONGEST_WIND, STRONGEST_WIND))
         found.append(Quantity("air_drag", None, "air_drag", 0.0, RATE_SPREAD, 0.0, FASTEST_RATE))
     return found
