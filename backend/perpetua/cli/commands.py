@@ -155,7 +155,7 @@ def bench(
 
 
 def evaluate(what: Evaluation) -> int:
-    """Measure how well the loop follows known truths, or how good videos are."""
+    """Measure how well the loop follows known truths, how good videos are, or how a baked take holds together."""
     return what.run()
 
 

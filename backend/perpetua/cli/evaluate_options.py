@@ -69,8 +69,28 @@ class EvaluateVideo:
         )
 
 
+@dataclass(frozen=True)
+class EvaluateTake:
+    """Judge a baked take by itself: 3D consistency between views, camera error, flicker."""
+
+    cache: Annotated[Path, tyro.conf.Positional]
+    """The folder of a cache."""
+    videos: Path | None = None
+    """Judge these videos of it, round_<n>_<camera>.mp4, in place of what the cache itself shows."""
+    width: int = 480
+    """Pixels across at which the cache is drawn; videos have their own size."""
+    json: bool = False
+    """Print the figures as JSON."""
+
+    def run(self) -> int:
+        from perpetua.cli.evaluate_take import evaluate_take
+
+        return evaluate_take(self.cache, self.videos, self.width, self.json)
+
+
 Evaluation = Annotated[
     Annotated[EvaluateLoop, tyro.conf.subcommand("loop")]
-    | Annotated[EvaluateVideo, tyro.conf.subcommand("video")],
+    | Annotated[EvaluateVideo, tyro.conf.subcommand("video")]
+    | Annotated[EvaluateTake, tyro.conf.subcommand("take")],
     tyro.conf.arg(name=""),
 ]

@@ -11,4 +11,5 @@ suite.py            plays worlds and variants round by round, measures them, and
 report.py           the figures as a table, as JSON and as a page with curves and videos
 page.py             the pieces such pages are made of
 video/              is a video, and the world in it, as good as the truth? metrics on clips, of any maker
+take/               does a baked take hold together, judged by itself?
 """

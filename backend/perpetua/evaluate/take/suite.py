@@ -1,0 +1,133 @@
+"""Judges a baked take: 3D consistency between views, the cameras, flicker; round by round, and as means over the rounds."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from perpetua.evaluate.take.flicker import flicker, flow_return_error
+from perpetua.evaluate.take.geometry import camera_error, reprojection_errors
+from perpetua.evaluate.take.tracks import choose, follow, seen
+from perpetua.evaluate.take.views import View, views_of
+from perpetua.progress import Progress
+from perpetua_protocol.cache import Cache, DamagedCache, RoundRecord
+
+
+@dataclass(frozen=True)
+class TakeFigures:
+    """Of a round, or means over rounds; None where nothing could be measured."""
+
+    reprojection_px: float | None
+    """Points tracked in two or more views: how far the tracks are from being of one place in space, RMS per point, mean."""
+    following_px: float | None
+    """How far tracks are from where the cache has their points: whether the videos move as the 4D scene does."""
+    camera_degrees: float | None
+    """Between the cameras asked for and those that tracks of still points speak for."""
+    camera_mm: float | None
+    camera_error: float | None
+    """Square root of degrees times metres, as WorldScore joins the two."""
+    flicker: float | None
+    """Levels of 255, of still pixels."""
+    flow_return_px: float | None
+    """Of pixels that follow the flow to the next frame and back."""
+    tracks: float | None
+    """Points that two views or more saw and followed."""
+
+
+TITLES = {
+    "reprojection_px": "reprojection, px", "following_px": "following, px", "camera_degrees": "camera, degrees",
+    "camera_mm": "camera, mm", "camera_error": "camera error", "flicker": "flicker, /255",
+    "flow_return_px": "flow return, px", "tracks": "tracks",
+}  # fmt: skip
+"""Headings, by figure."""
+
+
+@dataclass(frozen=True)
+class TakeResult:
+    """rounds: by the round's number.  mean: over them."""
+
+    rounds: dict[int, TakeFigures]
+    mean: TakeFigures
+
+
+def evaluate_cache(folder: Path, videos: Path | None, width: int, progress: Progress) -> TakeResult:
+    """Every round of the cache in ``folder``, by its own pictures at ``width`` pixels or by ``videos``."""
+    cache = Cache(folder)
+    rounds = [r for r in cache.meta.rounds if r.index > 0]
+    if not rounds:
+        raise DamagedCache(f"The cache at {folder} holds the picture only; bake a round first.")
+    found = {}
+    for number, round_ in enumerate(rounds):
+        found[round_.index] = judge(views_of(cache, round_, width, videos), *_points(cache, round_))
+        progress((number + 1) / len(rounds), f"round {round_.index}")
+    return TakeResult(found, _mean(list(found.values())))
+
+
+def _points(cache: Cache, round_: RoundRecord) -> tuple[NDArray, NDArray]:
+    """(still points [B, 3] m, moving points [T, N, 3] m): the splats' centres."""
+    moving = cache.array(f"{round_.folder}/position.npy")
+    return np.asarray(cache.background()["position"]), np.asarray(moving)
+
+
+def judge(views: list[View], still: NDArray, moving: NDArray) -> TakeFigures:
+    """A round's views against the scene: still points [B, 3] m and moving points [T, N, 3] m, world."""
+    chosen = choose(views, np.concatenate([still, moving[0]]))
+    at_rest, of_matter = chosen[chosen < len(still)], chosen[chosen >= len(still)] - len(still)
+    truth = np.concatenate(
+        [np.broadcast_to(still[at_rest], (len(moving), len(at_rest), 3)), moving[:, of_matter]], 1
+    )
+    tracks = np.stack([follow(view, *seen(view, truth[0], 0)) for view in views])
+    cameras = [view.camera for view in views]
+    reprojection, following, poses = [], [], []
+    for t in range(1, len(truth)):
+        reprojection.append(reprojection_errors(cameras, tracks[:, t]))
+        for view, pixels in zip(views, tracks[:, t]):
+            expected, there = seen(view, truth[t], t)
+            following.append(np.linalg.norm(pixels - expected, axis=-1)[there])
+            pose = camera_error(view.camera, truth[t, : len(at_rest)], pixels[: len(at_rest)])
+            if pose is not None:
+                poses.append(pose)
+    degrees, metres = (_finite_mean([p[i] for p in poses]) for i in (0, 1))
+    joined = None if degrees is None or metres is None else math.sqrt(degrees * metres)
+    followed = np.isfinite(tracks[:, -1, :, 0]).sum(0) >= min(2, len(views))
+    return TakeFigures(
+        _finite_mean(reprojection), _finite_mean(following), degrees, None if metres is None else 1000 * metres, joined,
+        _finite_mean([flicker(v.rgb, v.covered) for v in views]),
+        _finite_mean([flow_return_error(v.rgb) for v in views]), float(followed.sum()),
+    )  # fmt: skip
+
+
+def as_json(result: TakeResult) -> bytes:
+    """``mean.<figure>`` and ``rounds.<number>.<figure>``."""
+    record: dict[str, Any] = {"mean": result.mean, "rounds": {str(k): v for k, v in result.rounds.items()}}
+    return msgspec.json.format(msgspec.json.encode(record), indent=2)
+
+
+def as_rows(result: TakeResult) -> tuple[list[str], list[list[str]]]:
+    """Headings and rows, one a round, and the mean."""
+    named = {**{f"round {k}": v for k, v in result.rounds.items()}, "mean": result.mean}
+    rows = []
+    for name, figures in named.items():
+        values = asdict(figures)
+        rows.append([name, *("-" if values[k] is None else f"{values[k]:.3g}" for k in TITLES)])
+    return ["", *TITLES.values()], rows
+
+
+def _mean(rounds: list[TakeFigures]) -> TakeFigures:
+    means = (_finite_mean([getattr(r, f.name) for r in rounds]) for f in fields(TakeFigures))
+    return TakeFigures(*means)
+
+
+def _finite_mean(values: list[Any]) -> float | None:
+    """Mean of all finite numbers in numbers, arrays and Nones; None if there is none."""
+    flat = np.concatenate(
+        [np.atleast_1d(np.asarray(v, np.float64)) for v in values if v is not None] or [np.empty(0)]
+    )
+    flat = flat[np.isfinite(flat)]
+    return float(flat.mean()) if flat.size else None
