@@ -12,8 +12,9 @@ from perpetua.scene import Camera
 
 FEWEST_POINTS = 8
 """Fewer points than this say nothing of a camera."""
-TRIMS, TRIM_MEDIANS = 2, 3.0
-"""So often the pose is found again without the points that are off by more than so many medians: tracks that went astray."""
+TRIMS, TRIM_MEDIANS, TRIM_PX = 3, 3.0, 0.5
+"""So often the pose is found, each time without the points that the pose before puts off by more than so many medians, and by more than so
+many pixels: tracks that went astray."""
 
 
 def reprojection_errors(cameras: list[Camera], pixels: NDArray) -> NDArray[np.float64]:
@@ -44,23 +45,16 @@ def camera_error(camera: Camera, points: NDArray, pixels: NDArray) -> tuple[floa
     if known.sum() < FEWEST_POINTS:
         return None
     points, pixels = points[known].astype(np.float64), pixels[known].astype(np.float64)
-    kept = np.ones(len(points), bool)
+    rotation = np.asarray(cv2.Rodrigues(camera.world_to_camera[:3, :3])[0])
+    moved = camera.world_to_camera[:3, 3:].copy()
     for _ in range(TRIMS):
-        rotation, moved = _pose(camera, points[kept], pixels[kept])
         seen = cv2.projectPoints(points, rotation, moved, camera.K, None)[0][:, 0]
         off = np.linalg.norm(np.asarray(seen) - pixels, axis=1)
-        kept = off <= max(TRIM_MEDIANS * float(np.median(off)), 1e-6)
-    rotation, moved = _pose(camera, points[kept], pixels[kept])
+        kept = off <= max(TRIM_MEDIANS * float(np.median(off)), TRIM_PX)
+        found = cv2.solvePnPRefineLM(points[kept], pixels[kept], camera.K, np.zeros(4), rotation, moved)
+        rotation, moved = np.asarray(found[0]), np.asarray(found[1])
     R = cv2.Rodrigues(rotation)[0]
     turn = R @ camera.world_to_camera[:3, :3].T
     place = -R.T @ moved[:, 0]
     degrees = math.degrees(math.acos(float(np.clip((np.trace(turn) - 1) / 2, -1, 1))))
     return degrees, float(np.linalg.norm(place - camera.position))
-
-
-def _pose(camera: Camera, points: NDArray, pixels: NDArray) -> tuple[NDArray, NDArray]:
-    """The rotation vector and translation, world to camera, that bring points [N, 3] m nearest to pixels [N, 2], found from ``camera``'s."""
-    rotation = cv2.Rodrigues(camera.world_to_camera[:3, :3])[0]
-    moved = camera.world_to_camera[:3, 3:].copy()
-    found = cv2.solvePnPRefineLM(points, pixels, camera.K, np.zeros(4), np.asarray(rotation), moved)
-    return np.asarray(found[0]), np.asarray(found[1])

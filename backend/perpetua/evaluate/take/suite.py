@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from perpetua.evaluate.take.flicker import flicker, flow_return_error
 from perpetua.evaluate.take.geometry import camera_error, reprojection_errors
-from perpetua.evaluate.take.tracks import choose, follow, seen
+from perpetua.evaluate.take.tracks import apart, choose, follow, seen
 from perpetua.evaluate.take.views import View, views_of
 from perpetua.progress import Progress
 from perpetua_protocol.cache import Cache, DamagedCache, RoundRecord
@@ -24,9 +24,11 @@ class TakeFigures:
     """Of a round, or means over rounds; None where nothing could be measured."""
 
     reprojection_px: float | None
-    """Points tracked in two or more views: how far the tracks are from being of one place in space, RMS per point, mean."""
+    """Points tracked in two or more views: how far the tracks are from being of one place in space, RMS per point; the median of
+    the points, which no stray track moves, mean over frames."""
     following_px: float | None
-    """How far tracks are from where the cache has their points: whether the videos move as the 4D scene does."""
+    """How far tracks are from where the cache has their points: whether the videos move as the 4D scene does. Medians of the
+    points, mean over views and frames."""
     camera_degrees: float | None
     """Between the cameras asked for and those that tracks of still points speak for."""
     camera_mm: float | None
@@ -77,8 +79,7 @@ def _points(cache: Cache, round_: RoundRecord) -> tuple[NDArray, NDArray]:
 
 def judge(views: list[View], still: NDArray, moving: NDArray) -> TakeFigures:
     """A round's views against the scene: still points [B, 3] m and moving points [T, N, 3] m, world."""
-    chosen = choose(views, np.concatenate([still, moving[0]]))
-    at_rest, of_matter = chosen[chosen < len(still)], chosen[chosen >= len(still)] - len(still)
+    at_rest, of_matter = choose(views, still), choose(views, moving[0])
     truth = np.concatenate(
         [np.broadcast_to(still[at_rest], (len(moving), len(at_rest), 3)), moving[:, of_matter]], 1
     )
@@ -86,11 +87,12 @@ def judge(views: list[View], still: NDArray, moving: NDArray) -> TakeFigures:
     cameras = [view.camera for view in views]
     reprojection, following, poses = [], [], []
     for t in range(1, len(truth)):
-        reprojection.append(reprojection_errors(cameras, tracks[:, t]))
+        reprojection.append(_finite_median(reprojection_errors(cameras, tracks[:, t])))
         for view, pixels in zip(views, tracks[:, t]):
             expected, there = seen(view, truth[t], t)
-            following.append(np.linalg.norm(pixels - expected, axis=-1)[there])
-            pose = camera_error(view.camera, truth[t, : len(at_rest)], pixels[: len(at_rest)])
+            following.append(_finite_median(np.linalg.norm(pixels - expected, axis=-1)[there]))
+            alone = np.where(apart(view, pixels)[:, None], pixels, np.nan)[: len(at_rest)]
+            pose = camera_error(view.camera, truth[t, : len(at_rest)], alone)
             if pose is not None:
                 poses.append(pose)
     degrees, metres = (_finite_mean([p[i] for p in poses]) for i in (0, 1))
@@ -122,6 +124,12 @@ def as_rows(result: TakeResult) -> tuple[list[str], list[list[str]]]:
 def _mean(rounds: list[TakeFigures]) -> TakeFigures:
     means = (_finite_mean([getattr(r, f.name) for r in rounds]) for f in fields(TakeFigures))
     return TakeFigures(*means)
+
+
+def _finite_median(values: NDArray) -> float | None:
+    """Median of the finite numbers; None if there is none."""
+    flat = values[np.isfinite(values)]
+    return float(np.median(flat)) if flat.size else None
 
 
 def _finite_mean(values: list[Any]) -> float | None:

@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 
 from perpetua.evaluate.take.views import View
 
-POINTS = 300
-"""At most so many points are followed in a round."""
+POINTS = 150
+"""At most so many still points, and so many moving ones, are followed in a round."""
 MARGIN_PX, SURFACE_SHARE = 6, 0.02
 """A point is seen if it lies so far inside the image, and within this share of its depth of the surface that is drawn there."""
 WINDOW_PX, RETURN_PX = 15, 0.5
@@ -39,6 +39,17 @@ def choose(views: list[View], points: NDArray, seed: int = 0) -> NDArray[np.int6
     best = good[np.argsort(-texture[good], kind="stable")[: 3 * POINTS]]
     chosen = np.random.default_rng(seed).permutation(best)[:POINTS]
     return np.sort(chosen)
+
+
+def apart(view: View, pixels: NDArray) -> NDArray[np.bool_]:
+    """Which pixels [N, 2] (NaN for lost ones) nothing that moves comes near in any frame: nearer, it would drag a track along."""
+    near = cv2.dilate(
+        np.asarray(view.covered.any(0), np.uint8), np.ones((2 * WINDOW_PX + 1, 2 * WINDOW_PX + 1), np.uint8)
+    )
+    known = np.isfinite(pixels).all(1)
+    limit = (view.camera.width - 1, view.camera.height - 1)
+    x, y = np.clip(np.where(known[:, None], pixels, 0), 0, limit).astype(np.int64).T
+    return known & (near[y, x] == 0)
 
 
 def follow(view: View, start: NDArray, there: NDArray[np.bool_]) -> NDArray[np.float64]:
