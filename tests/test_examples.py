@@ -36,7 +36,8 @@ def test_there_is_a_script_for_every_material_model():
     models = set()
     for path in SCRIPTS:
         for prop in runpy.run_path(str(path))["SHOT"].props:
-            models.add(resolve(MaterialSpec(prop.material)).model)
+            made_of = prop.material
+            models.add(resolve(MaterialSpec(made_of) if isinstance(made_of, str) else made_of).model)
     assert models >= {"elastic", "plastic", "snow", "sand", "liquid", "rigid", "cloth", "gas"}
 
 

@@ -9,8 +9,9 @@ gather    velocities and C back to the particles (APIC; Jiang et al. 2015), whic
 
 With one field for all bodies, matter meets as soon as kernels overlap, a grid cell apart. With a field each (Bardenhagen et al. 2000) two
 bodies pass each other unless stopped, and are stopped where their *particles* touch: at a node that both reach, n is the direction in
-which the one's mass gives way to the other's, the gap is what is left between the foremost particles along n, half a spacing around
-each, and the approach is at most gap / dt (as for the plane, ``contact.py``). Impulses are equal and opposite; Coulomb friction
+which the one's mass gives way to the other's, as the nodes around see it by how much of both they hold (the edge of a body that slides
+over another sees itself in its own way, and would plough); the gap is what is left between the foremost particles along n, half a
+spacing around each, and the approach is at most gap / dt (as for the plane, ``contact.py``). Impulses are equal and opposite; Coulomb friction
 takes up to mu times the normal one.
 
 No ``from __future__ import annotations`` here: the compiler reads the annotations of kernels as values.
@@ -50,6 +51,10 @@ beside what is seen."""
 ASIDE, SPREAD = 0.1, 0.9 * 0.75
 """Cells and cells squared: a particle is inside where its neighbours' centre of mass is so near and they lie about so wide (a full
 neighbourhood has 0 and 3/4, the second moment of the quadratic B-spline)."""
+
+AROUND, SHARED_POWER = 2, 3
+"""Nodes on each side whose sense of the normal counts, by this power of the mass that both bodies have there: of those tried the
+one at which a block slides down another nearest to Coulomb's law. With 1 and 1 it did not slide at all."""
 
 SLIP_EPS = 1e-9
 """m/s; a direction of slip below this speed is rounding."""
@@ -99,6 +104,8 @@ class SoftGrid(Shared):
         self.meetings = integers()
         meeting = shape if self._several else (1, 1, 1, 1)
         self.partner, self.normal, self.reach = integers(*meeting), vectors(3, *meeting), floats(*meeting)
+        self.giving_way = vectors(3, *meeting)
+        """From each body into its partner, longer where both have more mass."""
         near = shape if rigid.bodies else (1, 1, 1, 1)
         self.rigid_gap, self.rigid_body, self.rigid_normal = floats(*near), integers(*near), vectors(3, *near)
         self.partner.fill(-1)
@@ -155,6 +162,7 @@ class SoftGrid(Shared):
         self.scatter()
         if self._several:
             self.find_meetings()
+            self.find_normals()
             self.find_reaches()
             self.exchange()
         if self.rigid.bodies:
@@ -251,16 +259,20 @@ class SoftGrid(Shared):
         return best
 
     @qd.func
-    def thinning(self, k, x, y, z):
-        """Gradient of body k's mass at a node, as a share of what is around it."""
-        g = qd.Vector(
+    def growth(self, k, x, y, z):
+        """Growth of body k's mass across a node, kg."""
+        return qd.Vector(
             [
                 self.mass(k, x + 1, y, z) - self.mass(k, x - 1, y, z),
                 self.mass(k, x, y + 1, z) - self.mass(k, x, y - 1, z),
                 self.mass(k, x, y, z + 1) - self.mass(k, x, y, z - 1),
             ]
         )
-        return g / qd.max(g.norm(), 1e-20)
+
+    @qd.func
+    def scale(self):
+        """kg of water in a cell: what masses are divided by, so that their powers stay within float32."""
+        return 1000.0 * self.dx[None] ** 3
 
     @qd.kernel
     def find_meetings(self):
@@ -272,13 +284,30 @@ class SoftGrid(Shared):
             other = self.heaviest_other(k, x, y, z)
             own = self.mass(k, x, y, z)
             if other >= 0 and own > LEAST_MASS and self.heaviest_other(other, x, y, z) == k:
-                n = self.thinning(other, x, y, z) - self.thinning(k, x, y, z)
-                length = n.norm()
-                if length > 1e-3:
-                    self.partner[k, x, y, z] = other
-                    self.normal[k, x, y, z] = n / length
+                there = self.mass(other, x, y, z)
+                shared = own * there / ((own + there) * self.scale())
+                way = (self.growth(other, x, y, z) - self.growth(k, x, y, z)) / self.scale()
+                self.giving_way[k, x, y, z] = shared**SHARED_POWER * way
+                self.partner[k, x, y, z] = other
+                self.meetings[None] += 1
+
+    @qd.kernel
+    def find_normals(self):
+        """The direction from each body into its partner, as all nodes around a meeting see it."""
+        qd.loop_config(parallelize=ONE_THREAD)
+        for entry in range(self.listed[None]):
+            if self.meetings[None] > 0:
+                k, x, y, z = self.listed_node(entry)
+                other = self.partner[k, x, y, z]
+                if other >= 0:
+                    n = qd.Vector.zero(qd.f32, 3)
+                    for i, j, l in qd.ndrange(
+                        (-AROUND, AROUND + 1), (-AROUND, AROUND + 1), (-AROUND, AROUND + 1)
+                    ):
+                        if self.partner[k, x + i, y + j, z + l] == other:
+                            n += self.giving_way[k, x + i, y + j, z + l]
+                    self.normal[k, x, y, z] = n / qd.max(n.norm(), 1e-30)
                     self.reach[k, x, y, z] = NOTHING
-                    self.meetings[None] += 1
 
     @qd.kernel
     def find_reaches(self):
