@@ -31,12 +31,13 @@ def test_props_stand_where_they_are_put_and_are_seen():
 
 def test_there_is_a_script_for_every_material_model():
     from perpetua.scene.materials import resolve
-    from perpetua_protocol.take import MaterialSpec
+    from perpetua_protocol.take import Emitter, MaterialSpec
 
     models = set()
     for path in SCRIPTS:
-        for prop in runpy.run_path(str(path))["SHOT"].props:
-            made_of = prop.material
+        shot = runpy.run_path(str(path))["SHOT"]
+        poured = [a.material for turn in shot.rounds for a in turn.actions if isinstance(a, Emitter)]
+        for made_of in [prop.material for prop in shot.props] + poured:
             models.add(resolve(MaterialSpec(made_of) if isinstance(made_of, str) else made_of).model)
     assert models >= {"elastic", "plastic", "snow", "sand", "liquid", "rigid", "cloth", "gas"}
 

@@ -42,7 +42,7 @@ other models, whose skin shows it."""
 LEVEL_JITTER = 0.08
 TOOL_GRAIN = 0.5
 """Spacings between the splats of a collider."""
-OPACITY = {"gas": 0.06}
+OPACITY = {"gas": 0.03}
 """Of a particle's splat; 0.97 for other models."""
 
 
@@ -244,9 +244,10 @@ def film(scene: Scene, trajectory: Trajectory, tools: list[Tool]) -> list[NDArra
     backdrop = render_layers(scene.background, scene.camera)
     # a splat for each particle, in their order
     colours = scene.foreground.colors[: scene.binding.carried].numpy()
+    solid = np.array([body.material.model != "gas" for body in scene.bodies])[scene.particles.body]
     frames = []
     for frame, (positions, F) in enumerate(zip(trajectory.positions, trajectory.F, strict=True)):
-        light, there = np.ones(len(positions)), present(F)
+        light, there = np.ones(len(positions)), present(F) & solid  # light goes through gas
         light[there] = _light(positions[there], scene.spacing)
         lit = torch.from_numpy(colours * light[:, None]).float().clamp(0, 1)
         sh = scene.foreground.sh.clone()
