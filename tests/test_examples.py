@@ -3,6 +3,7 @@
 import runpy
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 
@@ -47,7 +48,9 @@ def test_there_is_a_script_for_every_material_model():
 def test_a_script_leaves_a_film(path, tmp_path):
     shot = runpy.run_path(str(path))["SHOT"].toy()
     trajectory = shot.play(tmp_path / "film.mp4")
-    assert trajectory.frames == 1 + 2 * len(shot.rounds)
+    assert trajectory.frames == 1 + 4 * len(shot.rounds)
     assert np.isfinite(trajectory.positions).all()
-    assert np.linalg.norm(trajectory.positions[-1] - trajectory.positions[0], axis=1).max() > 1e-5
-    assert (tmp_path / "film.mp4").stat().st_size > 500
+    with av.open(tmp_path / "film.mp4") as film:
+        pictures = [frame.to_ndarray(format="rgb24").astype(int) for frame in film.decode(video=0)]
+    assert len(pictures) == trajectory.frames
+    assert np.abs(pictures[-1] - pictures[0]).max() > 20, "something moves"

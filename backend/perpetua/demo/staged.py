@@ -86,8 +86,8 @@ class Shot:
     height: int = 320
 
     def toy(self) -> Shot:
-        """The same shot, twice as coarse, two frames a round, and small."""
-        rounds = tuple(msgspec.structs.replace(turn, frames=2) for turn in self.rounds)
+        """The same shot, twice as coarse, four frames a round, and small."""
+        rounds = tuple(msgspec.structs.replace(turn, frames=4) for turn in self.rounds)
         return replace(self, rounds=rounds, spacing=2 * self.spacing, width=96, height=64)
 
     def play(self, path: Path, progress: Progress | None = None) -> Trajectory:
