@@ -52,9 +52,13 @@ def test_the_flow_of_a_video_pulls(
     rise = np.linspace(0, 1, FRAMES + 1, dtype=np.float32)[:, None, None] ** 2 * np.float32([0.0, 0.0, 0.012])
     truth = Trajectory(simulated.positions + rise, simulated.F, simulated.times)
     targets = [ViewTarget(camera, film(scene, truth, camera)) for camera in cameras[:2]]
-    with_flow = optimise(scene, simulated, targets, None, 40, 0, Progress(), Settings(flow=True))
-    lifted = with_flow.displacement[-1].mean(0)
-    assert np.abs(lifted - [0, 0, 0.012]).max() < 0.006
+
+    def missed(settings: Settings) -> float:
+        """m, mean distance to the truth of the last frame, after so few renders that colours alone have not led there."""
+        found = optimise(scene, simulated, targets, None, 20, 0, Progress(), settings).displacement[-1]
+        return float(np.linalg.norm(found - [0, 0, 0.012], axis=1).mean())
+
+    assert missed(Settings(flow=True)) < 0.92 * missed(Settings(flow=False))
 
 
 def test_only_a_change_of_volume_costs_volume(

@@ -6,6 +6,7 @@ later one the next ``stride`` frames. The pipelines are those of diffusers, call
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -64,7 +65,7 @@ AfterStep = Callable[[int, Tensor], Tensor]
 """Called with (step, latents before it); returns the latents to go on with. Raises ``Cancelled`` to stop."""
 
 
-class Backbone:
+class Backbone(ABC):
     """A loaded model. What the families share: a pipeline of diffusers, called with a scheduler that begins late and with a
     callback after each step."""
 
@@ -90,13 +91,13 @@ class Backbone:
         """(height, width) if the model takes no other."""
         return None
 
+    @abstractmethod
     def encode(self, video: Images) -> Tensor:
         """The latents of a video."""
-        raise NotImplementedError
 
+    @abstractmethod
     def decode(self, latents: Tensor) -> Images:
         """The video of latents."""
-        raise NotImplementedError
 
     def levels(self, steps: int, shape: tuple[int, ...], imposes: bool) -> NoiseLevels:
         """Noise levels of a whole sampling of latents of ``shape``. ``imposes``: as in ``Guide``."""
@@ -166,16 +167,16 @@ class Backbone:
         return torch.float32
 
     @property
+    @abstractmethod
     def _patch(self) -> int:
         """Latents along one side of what the model takes as one token."""
-        raise NotImplementedError
 
-    def _scheduler(self, first_step: int, imposes: bool) -> Any:
-        raise NotImplementedError
+    @abstractmethod
+    def _scheduler(self, first_step: int, imposes: bool) -> Any: ...
 
+    @abstractmethod
     def _conditions(self, shot: Shot) -> dict[str, Any]:
         """The pipeline's arguments for what is seen."""
-        raise NotImplementedError
 
     def _to_pipeline(self, latents: Tensor) -> Tensor:
         return latents
