@@ -4,15 +4,8 @@
 One substep is scatter -> collide -> gather:
 
 scatter   F <- (I + dt C) F, law (``laws``), then mass and momentum of each body to *its own* nodes (MLS-MPM; Hu et al. 2018)
-collide   gravity, then what stops a node: other bodies, rigid bodies, colliders, pins, the plane
+collide   gravity, then what stops a node: other bodies (``grid_meetings``), rigid bodies (``grid_rigid``), colliders, pins, the plane
 gather    velocities and C back to the particles (APIC; Jiang et al. 2015), which move
-
-With one field for all bodies, matter meets as soon as kernels overlap, a grid cell apart. With a field each (Bardenhagen et al. 2000) two
-bodies pass each other unless stopped, and are stopped where their *particles* touch: at a node that both reach, n is the direction in
-which the one's mass gives way to the other's, as the nodes around see it by how much of both they hold (the edge of a body that slides
-over another sees itself in its own way, and would plough); the gap is what is left between the foremost particles along n, half a
-spacing around each, and the approach is at most gap / dt (as for the plane, ``contact.py``). Impulses are equal and opposite; Coulomb friction
-takes up to mu times the normal one.
 
 No ``from __future__ import annotations`` here: the compiler reads the annotations of kernels as values.
 """
@@ -24,25 +17,18 @@ from numpy.typing import NDArray
 from perpetua.physics import laws
 from perpetua.physics.contact import PlaneContact
 from perpetua.physics.grid_colliders import GridColliders
+from perpetua.physics.grid_meetings import LEAST_MASS, GridMeetings
 from perpetua.physics.grid_pins import GridPins
+from perpetua.physics.grid_rigid import GridRigid
 from perpetua.physics.matter import ONE_THREAD, Matter
-from perpetua.physics.rigid_contact import NEAR_CELLS, RigidContact
+from perpetua.physics.rigid_contact import RigidContact
 from perpetua.physics.shared_kernels import Shared, floats, integers, shared_kernels, vectors
 
 BOUNDARY_CELLS = 3
 """Particles stay this many cells inside the box; the kernel reaches 1.5."""
 
-RIGID_BAND_CELLS = 2.0
-"""Particles closer to a rigid surface than this see it: the kernel reaches 1.5 cells."""
-
-NOTHING = -1e9
-"""Reach of a body at a node that none of its particles touches, m."""
-
 NUMBERS = ("density", "lam", "mu", "eta", "limit", "slope", "tip")
 """Of ``laws.Constants``."""
-
-LEAST_MASS = 1e-20
-"""kg; a node with less was touched by the very edge of a kernel, whose weight is zero."""
 
 EVEN_S, REFILL_S = 0.01, 0.05
 """s in which a liquid's volume follows that of its neighbours, and the places of its particles: long beside sound in a cell, short
@@ -51,13 +37,6 @@ beside what is seen."""
 ASIDE, SPREAD = 0.1, 0.9 * 0.75
 """Cells and cells squared: a particle is inside where its neighbours' centre of mass is so near and they lie about so wide (a full
 neighbourhood has 0 and 3/4, the second moment of the quadratic B-spline)."""
-
-AROUND, SHARED_POWER = 2, 3
-"""Nodes on each side whose sense of the normal counts, by this power of the mass that both bodies have there: of those tried the
-one at which a block slides down another nearest to Coulomb's law. With 1 and 1 it did not slide at all."""
-
-SLIP_EPS = 1e-9
-"""m/s; a direction of slip below this speed is rounding."""
 
 
 @shared_kernels
@@ -84,10 +63,10 @@ class SoftGrid(Shared):
         colliders: GridColliders,
         pins: GridPins,
     ) -> None:
-        self.matter, self.plane, self.rigid = matter, plane, rigid
+        self.matter, self.plane = matter, plane
         self.colliders, self.pins = colliders, pins
         count, fields = len(material), int(field.max()) + 1
-        self._several = fields > 1
+        self.meetings, self.rigid = GridMeetings(fields, cells), GridRigid(rigid, fields, cells)
         self.lower = integers(3)
         self.lower.from_numpy(np.array(lower, np.int32))
         self.dx, self.dt, self.volume, self.radius = floats(), floats(), floats(), floats()
@@ -101,14 +80,6 @@ class SoftGrid(Shared):
         """Of liquids, mass times volume ratio J."""
         self.list = integers(int(np.prod(shape)))
         self.listed = integers()
-        self.meetings = integers()
-        meeting = shape if self._several else (1, 1, 1, 1)
-        self.partner, self.normal, self.reach = integers(*meeting), vectors(3, *meeting), floats(*meeting)
-        self.giving_way = vectors(3, *meeting)
-        """From each body into its partner, longer where both have more mass."""
-        near = shape if rigid.bodies else (1, 1, 1, 1)
-        self.rigid_gap, self.rigid_body, self.rigid_normal = floats(*near), integers(*near), vectors(3, *near)
-        self.partner.fill(-1)
         self.material, self.field = integers(count), integers(count)
         self.material.from_numpy(material.astype(np.int32))
         self.field.from_numpy(field.astype(np.int32))
@@ -160,15 +131,11 @@ class SoftGrid(Shared):
     def substep(self) -> None:
         """Advance all particles by dt."""
         self.scatter()
-        if self._several:
-            self.find_meetings()
-            self.find_normals()
-            self.find_reaches()
-            self.exchange()
-        if self.rigid.bodies:
-            self.find_rigid_gaps(self.rigid)
+        self.meetings.exchange(self)
+        self.rigid.find_gaps(self)
         self.collide(self.plane, self.rigid, self.colliders, self.pins)
         self.gather()
+        self.meetings.forget(self)
         self.clear()
         self.forget_list()
 
@@ -246,150 +213,6 @@ class SoftGrid(Shared):
         """kg of body k at a node."""
         return self.node[self.entry(k, x, y, z)][3]
 
-    @qd.func
-    def heaviest_other(self, k, x, y, z):
-        """The other body with most mass at a node; -1 where there is none."""
-        best = -1
-        most = LEAST_MASS
-        for other in range(self.shape[0]):
-            mass = self.mass(other, x, y, z)
-            if other != k and mass > most:
-                best = other
-                most = mass
-        return best
-
-    @qd.func
-    def growth(self, k, x, y, z):
-        """Growth of body k's mass across a node, kg."""
-        return qd.Vector(
-            [
-                self.mass(k, x + 1, y, z) - self.mass(k, x - 1, y, z),
-                self.mass(k, x, y + 1, z) - self.mass(k, x, y - 1, z),
-                self.mass(k, x, y, z + 1) - self.mass(k, x, y, z - 1),
-            ]
-        )
-
-    @qd.func
-    def scale(self):
-        """kg of water in a cell: what masses are divided by, so that their powers stay within float32."""
-        return 1000.0 * self.dx[None] ** 3
-
-    @qd.kernel
-    def find_meetings(self):
-        """Nodes that two bodies reach, and the direction from each into the other."""
-        self.meetings[None] = 0
-        qd.loop_config(parallelize=ONE_THREAD)
-        for entry in range(self.listed[None]):
-            k, x, y, z = self.listed_node(entry)
-            other = self.heaviest_other(k, x, y, z)
-            own = self.mass(k, x, y, z)
-            if other >= 0 and own > LEAST_MASS and self.heaviest_other(other, x, y, z) == k:
-                there = self.mass(other, x, y, z)
-                shared = own * there / ((own + there) * self.scale())
-                way = (self.growth(other, x, y, z) - self.growth(k, x, y, z)) / self.scale()
-                self.giving_way[k, x, y, z] = shared**SHARED_POWER * way
-                self.partner[k, x, y, z] = other
-                self.meetings[None] += 1
-
-    @qd.kernel
-    def find_normals(self):
-        """The direction from each body into its partner, as all nodes around a meeting see it."""
-        qd.loop_config(parallelize=ONE_THREAD)
-        for entry in range(self.listed[None]):
-            if self.meetings[None] > 0:
-                k, x, y, z = self.listed_node(entry)
-                other = self.partner[k, x, y, z]
-                if other >= 0:
-                    n = qd.Vector.zero(qd.f32, 3)
-                    for i, j, l in qd.ndrange(
-                        (-AROUND, AROUND + 1), (-AROUND, AROUND + 1), (-AROUND, AROUND + 1)
-                    ):
-                        if self.partner[k, x + i, y + j, z + l] == other:
-                            n += self.giving_way[k, x + i, y + j, z + l]
-                    self.normal[k, x, y, z] = n / qd.max(n.norm(), 1e-30)
-                    self.reach[k, x, y, z] = NOTHING
-
-    @qd.kernel
-    def find_reaches(self):
-        """How far along the normal the foremost particle of each body comes at each meeting."""
-        qd.loop_config(parallelize=ONE_THREAD)
-        for p in range(self.material.shape[0]):
-            if self.meetings[None] > 0 and self.matter.active[p] == 1:
-                base, fx = self.inside(p)
-                k = self.field[p]
-                for i, j, l in qd.static(qd.ndrange(3, 3, 3)):
-                    x, y, z = base[0] + i, base[1] + j, base[2] + l
-                    if self.partner[k, x, y, z] >= 0:
-                        arm = (fx - qd.Vector([float(i), float(j), float(l)])) * self.dx[None]
-                        ahead = arm.dot(self.normal[k, x, y, z]) + self.radius[None]
-                        qd.atomic_max(self.reach[k, x, y, z], ahead)
-
-    @qd.func
-    def stopped(self, relative, normal, allowed, friction):
-        """The change of a relative velocity that may not approach along ``normal`` faster than ``allowed`` m/s; friction takes its
-        part of the slip."""
-        out = qd.Vector.zero(qd.f32, 3)
-        excess = relative.dot(normal) - allowed
-        if excess > 0.0:
-            slip = relative - relative.dot(normal) * normal
-            speed = slip.norm()
-            out = -excess * normal - slip * (qd.min(friction * excess, speed) / qd.max(speed, SLIP_EPS))
-        return out
-
-    @qd.func
-    def meet(self, k, x, y, z):
-        """Exchange of momentum between body k and its partner at a node, done once for the pair."""
-        other = self.partner[k, x, y, z]
-        if other > k:
-            here, there = self.entry(k, x, y, z), self.entry(other, x, y, z)
-            a, b = self.node[here], self.node[there]
-            va = qd.Vector([a[0], a[1], a[2]]) / a[3]
-            vb = qd.Vector([b[0], b[1], b[2]]) / b[3]
-            gap = -self.reach[k, x, y, z] - self.reach[other, x, y, z]
-            mu = qd.sqrt(self.friction[k] * self.friction[other])
-            change = self.stopped(va - vb, self.normal[k, x, y, z], qd.max(gap, 0.0) / self.dt[None], mu)
-            impulse = change * (a[3] * b[3] / (a[3] + b[3]))
-            for c in qd.static(range(3)):
-                self.node[here][c] += impulse[c]
-                self.node[there][c] -= impulse[c]
-
-    @qd.kernel
-    def exchange(self):
-        qd.loop_config(parallelize=ONE_THREAD)
-        for entry in range(self.listed[None]):
-            if self.meetings[None] > 0:
-                k, x, y, z = self.listed_node(entry)
-                self.meet(k, x, y, z)
-
-    @qd.kernel
-    def find_rigid_gaps(self, rigid: qd.template()):
-        """For each node the particles of a rigid body's surroundings that reach it: their least gap, to which body, and which way
-        is out."""
-        for entry in range(self.listed[None]):
-            k, x, y, z = self.listed_node(entry)
-            self.rigid_gap[k, x, y, z] = -NOTHING
-            self.rigid_normal[k, x, y, z] = qd.Vector([0.0, 0.0, 0.0])
-        qd.loop_config(parallelize=ONE_THREAD)
-        for p in range(self.material.shape[0]):
-            if self.matter.active[p] == 1:
-                pos = self.matter.pos[p]
-                r, distance = rigid.nearest(pos)
-                dx = self.dx[None]
-                if distance < RIGID_BAND_CELLS * dx:
-                    n = rigid.outward(r, pos)
-                    gap = distance - self.radius[None]
-                    base, fx = self.inside(p)
-                    w = self.weights(fx)
-                    k = self.field[p]
-                    for i, j, l in qd.static(qd.ndrange(3, 3, 3)):
-                        arm = (qd.Vector([float(i), float(j), float(l)]) - fx) * dx
-                        if arm.dot(n) + distance < NEAR_CELLS * dx:
-                            x, y, z = base[0] + i, base[1] + j, base[2] + l
-                            self.rigid_normal[k, x, y, z] += w[i, 0] * w[j, 1] * w[l, 2] * n
-                            if gap < self.rigid_gap[k, x, y, z]:
-                                self.rigid_gap[k, x, y, z] = gap
-                                self.rigid_body[k, x, y, z] = r
-
     @qd.kernel
     def collide(
         self, plane: qd.template(), rigid: qd.template(), colliders: qd.template(), pins: qd.template()
@@ -403,19 +226,7 @@ class SoftGrid(Shared):
             pos = qd.cast(at, qd.f32) * self.dx[None]
             v = qd.Vector([node[0], node[1], node[2]]) / qd.max(node[3], LEAST_MASS)
             v += self.dt[None] * self.gravity[None]
-            if rigid.count[None] > 0:
-                n = self.rigid_normal[k, x, y, z]
-                if n.norm() > 1e-6:
-                    v = rigid.stop(
-                        self.rigid_body[k, x, y, z],
-                        n / n.norm(),
-                        pos,
-                        v,
-                        node[3],
-                        self.rigid_gap[k, x, y, z],
-                        self.friction[k],
-                        self.dt[None],
-                    )
+            v = rigid.stop(k, x, y, z, pos, v, node[3], self.friction[k], self.dt[None])
             v = colliders.stop(k, x, y, z, pos, v)
             v = pins.stop(k, x, y, z, pos, v)
             v = plane.stop(k, x, y, pos, v)
@@ -492,9 +303,6 @@ class SoftGrid(Shared):
         for entry in range(self.listed[None]):
             self.node[self.list[entry]] = qd.Vector([0.0, 0.0, 0.0, 0.0])
             self.swell[self.list[entry]] = 0.0
-            if self.shape[0] > 1:
-                k, x, y, z = self.listed_node(entry)
-                self.partner[k, x, y, z] = -1
 
     @qd.kernel
     def forget_list(self):
