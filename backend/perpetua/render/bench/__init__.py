@@ -32,14 +32,15 @@ def table(found: dict[str, Any]) -> str:
     """The figures for people."""
     lines = [
         f"{found['width']} x {found['height']}, L1 loss, gradients to five inputs; best times, ms",
-        f"{'gaussians':>10} {'threads':>8} {'forward':>16} {'forward + backward':>20} {'speed-up':>9}",
+        f"{'gaussians':>10} {'threads':>8} {'forward':>16} {'forward + backward':>20} {'speed-up':>9} {'without loss':>13}",
         f"{'':>10} {'':>8} {'cpu':>8}{'wall':>8} {'cpu':>12}{'wall':>8}",
     ]
     for row in found["cpu"]:
         forward, both = row["forward"], row["forward_backward"]
         lines.append(
             f"{row['gaussians']:>10,} {row['threads']:>8} {forward['cpu_ms']:>8.1f}{forward['wall_ms']:>8.1f} "
-            f"{both['cpu_ms']:>12.1f}{both['wall_ms']:>8.1f} {row['forward_backward_speed_up']:>9.2f}"
+            f"{both['cpu_ms']:>12.1f}{both['wall_ms']:>8.1f} {row['forward_backward_speed_up']:>9.2f} "
+            f"{row['renderer_speed_up']:>13.2f}"
         )
     for row in found["layers"]:
         lines.append(

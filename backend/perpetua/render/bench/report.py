@@ -105,6 +105,7 @@ def _speed_up(one: Cost, many: Cost) -> dict[str, float]:
     return {
         "forward_speed_up": one.forward.wall_ms / many.forward.wall_ms,
         "forward_backward_speed_up": one.forward_backward.wall_ms / many.forward_backward.wall_ms,
+        "renderer_speed_up": one.renderer.wall_ms / many.renderer.wall_ms,
     }
 
 

@@ -39,10 +39,17 @@ class Cost:
 
     forward: Time
     forward_backward: Time
+    """With torch's own work for the loss."""
+    renderer: Time
+    """Forward and backward without it: the gradient of the image is given."""
 
     def least(self, other: Cost) -> Cost:
         """The better of both."""
-        return Cost(self.forward.least(other.forward), self.forward_backward.least(other.forward_backward))
+        return Cost(
+            self.forward.least(other.forward),
+            self.forward_backward.least(other.forward_backward),
+            self.renderer.least(other.renderer),
+        )
 
 
 @contextlib.contextmanager
@@ -101,9 +108,19 @@ def goal_of(scene: dict[str, Any]) -> Tensor:
 
 def descend(scene: dict[str, Any], goal: Tensor, draw: Draw = rasterization) -> None:
     """One forward and backward pass."""
+    _forget_gradients(scene)
+    (draw(**scene)[0] - goal).abs().mean().backward()
+
+
+def draw_back(scene: dict[str, Any], gradient: Tensor, draw: Draw = rasterization) -> None:
+    """One forward and backward pass where the gradient of the image is known."""
+    _forget_gradients(scene)
+    draw(**scene)[0].backward(gradient)
+
+
+def _forget_gradients(scene: dict[str, Any]) -> None:
     for name in LEAVES:
         scene[name].grad = None
-    (draw(**scene)[0] - goal).abs().mean().backward()
 
 
 def cost_once(scene: dict[str, Any], goal: Tensor, way: Way) -> Cost:
@@ -112,7 +129,8 @@ def cost_once(scene: dict[str, Any], goal: Tensor, way: Way) -> Cost:
     with threads(way.threads):
         with torch.no_grad():
             forward = _time(lambda: way.draw(**scene), device)
-        return Cost(forward, _time(lambda: descend(scene, goal, way.draw), device))
+        with_loss = _time(lambda: descend(scene, goal, way.draw), device)
+        return Cost(forward, with_loss, _time(lambda: draw_back(scene, goal, way.draw), device))
 
 
 def costs(scene: dict[str, Any], repetitions: int, *ways: Way) -> list[Cost]:
@@ -120,7 +138,7 @@ def costs(scene: dict[str, Any], repetitions: int, *ways: Way) -> list[Cost]:
     goal = goal_of(scene)
     for way in ways:
         descend(scene, goal, way.draw)  # loads or compiles the kernels
-    best = [Cost(NEVER, NEVER) for _ in ways]
+    best = [Cost(NEVER, NEVER, NEVER) for _ in ways]
     for _ in range(repetitions):
         best = [cost.least(cost_once(scene, goal, way)) for cost, way in zip(best, ways, strict=True)]
     return best

@@ -22,6 +22,11 @@ from perpetua.errors import RenderError
 GAUSSIANS_A_RANGE = 4096
 """Where sums are made a range at a time: the ranges, and with them the rounding, are the same for any number of threads."""
 
+WAKING_PAYS = 2048
+"""Gaussians whose work costs about as much as waking a thread (60 us), for kernels with tens of operations for each."""
+WAKING_PAYS_FOR_COPIES = 16384
+"""The same for kernels that do little but move a row."""
+
 _lock = Lock()
 _pool: ThreadPoolExecutor | None = None
 _threads: int | None = None
@@ -67,9 +72,12 @@ def array(tensor: Tensor) -> np.ndarray:
     return tensor.detach().contiguous().numpy()
 
 
-def equal_size(count: int) -> int:
-    """Size of the ranges that give each thread an equal part of `count` things; for kernels that sum nothing over a range."""
-    return max(1, -(-count // thread_count()))
+def equal_size(count: int, least: int = WAKING_PAYS, threads: int | None = None) -> int:
+    """Size of the ranges that give each thread an equal part of `count` things; for kernels that sum nothing over a range.
+
+    least: no range but the last is smaller. threads: how many share the work, all when None.
+    """
+    return max(least, -(-count // max(1, threads or thread_count())))
 
 
 def parallel_ranges(kernel: Callable[..., Any], count: int, size: int, *arguments: Any) -> None:

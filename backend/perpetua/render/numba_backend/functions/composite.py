@@ -94,7 +94,8 @@ class Composite(torch.autograd.Function):
         shapes.append(array(depths if with_depth else depths[:0]))
         sorting = beside(sort_by_depth, array(radii), array(depths).view(np.int32))
         outputs = (records, boxes, first_slot[1:])
-        parallel_ranges(make_records, count, equal_size(count), *shapes, width, height, *outputs)
+        size = equal_size(count, threads=thread_count() - 1)  # one thread sorts
+        parallel_ranges(make_records, count, size, *shapes, width, height, *outputs)
         np.cumsum(first_slot, out=first_slot)
         tile_start, pairs = _tile_lists(sorting(), boxes, first_slot, width, height)
         behind = np.zeros(channels, np.float32)

@@ -9,7 +9,12 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from perpetua.render.numba_backend.gather import gather_rows, scatter_rows
-from perpetua.render.numba_backend.threads import array, equal_size, parallel_ranges
+from perpetua.render.numba_backend.threads import (
+    WAKING_PAYS_FOR_COPIES,
+    array,
+    equal_size,
+    parallel_ranges,
+)
 
 
 class Gather(torch.autograd.Function):
@@ -19,7 +24,7 @@ class Gather(torch.autograd.Function):
     def forward(ctx: Any, values: Tensor, ids: Tensor) -> Tensor:
         out = torch.empty(ids.shape[0], values.shape[1])
         given = (array(values), array(ids), out.numpy())
-        parallel_ranges(gather_rows, ids.shape[0], equal_size(ids.shape[0]), *given)
+        parallel_ranges(gather_rows, ids.shape[0], equal_size(ids.shape[0], WAKING_PAYS_FOR_COPIES), *given)
         ctx.save_for_backward(ids)
         ctx.shape = values.shape
         return out
@@ -30,5 +35,5 @@ class Gather(torch.autograd.Function):
         (ids,) = ctx.saved_tensors
         grad_values = torch.zeros(ctx.shape)
         given = (array(grad_out), array(ids), grad_values.numpy())
-        parallel_ranges(scatter_rows, ids.shape[0], equal_size(ids.shape[0]), *given)
+        parallel_ranges(scatter_rows, ids.shape[0], equal_size(ids.shape[0], WAKING_PAYS_FOR_COPIES), *given)
         return grad_values, None

@@ -70,20 +70,14 @@ def _rows(images: int, count: int, lens: Lens) -> tuple[Tensor, ...]:
 
 
 def _without_gaps(rows: tuple[Tensor, ...], begins: range, written: np.ndarray) -> tuple[Tensor, ...]:
-    """The rows that were written, `written[k]` of them from `begins[k]` on, next to each other."""
-    if len(begins) == 1:
-        return tuple(t[: written[0]] for t in rows)
-    ends = np.concatenate([np.zeros(1, np.int64), np.cumsum(written)])
-    packed = tuple(t.new_empty(ends[-1] if len(t) else 0, *t.shape[1:]) for t in rows)
-    parts = [(a.numpy(), b.numpy()) for a, b in zip(rows, packed) if len(a)]
-
-    def move(first: int, last: int) -> None:
-        for k in range(first, last):
-            for source, target in parts:
-                target[ends[k] : ends[k + 1]] = source[begins[k] : begins[k] + written[k]]
-
-    parallel_ranges(move, len(begins), 1)
-    return packed
+    """The rows that were written, `written[k]` of them from `begins[k]` on, moved next to each other."""
+    parts = [t.numpy() for t in rows if len(t)]
+    end = int(written[0]) if len(written) else 0
+    for begin, count in zip(begins[1:], written[1:].tolist()):
+        for part in parts:
+            part[end : end + count] = part[begin : begin + count]  # numpy minds the overlap
+        end += count
+    return tuple(t[:end] for t in rows)
 
 
 def _refuse_lost(tally: np.ndarray) -> None:
@@ -213,7 +207,7 @@ class Project(torch.autograd.Function):
             parallel_ranges(
                 project_backward,
                 last - first,
-                GAUSSIANS_A_RANGE,
+                equal_size(last - first) if grad_viewmats is None else GAUSSIANS_A_RANGE,
                 *(g[b] for g in gaussians),
                 V[b, c],
                 K[b, c],
