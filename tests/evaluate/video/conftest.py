@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from perpetua.evaluate.video.clip import Cameras, Clip, Flow
+from perpetua.clips.clip import Cameras, Clip, Flow
 
 FRAMES, HEIGHT, WIDTH, FPS = 7, 48, 64, 12.0
 K = np.array([[60.0, 0, WIDTH / 2], [0, 60.0, HEIGHT / 2], [0, 0, 1]])

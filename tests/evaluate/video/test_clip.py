@@ -11,9 +11,9 @@ import cv2
 import numpy as np
 import pytest
 
+from perpetua.clips.clip import read_clip
 from perpetua.errors import ClipError
-from perpetua.evaluate.video.clip import read_clip
-from perpetua.evaluate.video.exr import read_exr_depth
+from perpetua.exr import read_exr_depth
 from perpetua.mp4 import write_video
 
 

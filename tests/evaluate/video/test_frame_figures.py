@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from scipy.ndimage import correlate1d
 
+from perpetua.clips.motion import moving
 from perpetua.evaluate.video.depth import coverage, depth_errors, median_scale
-from perpetua.evaluate.video.flow import flow_errors, moving
+from perpetua.evaluate.video.flow import flow_errors
 from perpetua.evaluate.video.picture import PSNR_LIMIT_DB, psnr_by_frame, ssim_by_frame
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from perpetua.evaluate.video.chamfer import chamfer_4d, lift, reward_points, table_points
+from perpetua.clips.chamfer import chamfer_4d, reward_points, table_points
+from perpetua.clips.motion import lift
 from perpetua.evaluate.video.clip_figures import ground_of
 from perpetua.evaluate.video.novel_time import novel_time
 from perpetua.evaluate.video.warp_errors import depth_warp, rgb_warp, warp_errors

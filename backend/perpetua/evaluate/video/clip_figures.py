@@ -7,10 +7,12 @@ from dataclasses import asdict, dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from perpetua.evaluate.video import chamfer, novel_time, physics_iq, picture, worldlines
-from perpetua.evaluate.video.clip import Clip
+from perpetua.clips import chamfer
+from perpetua.clips.clip import Clip
+from perpetua.clips.motion import moving, rise_of_depth
+from perpetua.evaluate.video import novel_time, physics_iq, picture, worldlines
 from perpetua.evaluate.video.depth import coverage, depth_errors, median_scale
-from perpetua.evaluate.video.flow import flow_errors, moving
+from perpetua.evaluate.video.flow import flow_errors
 from perpetua.evaluate.video.learned import Distance
 from perpetua.evaluate.video.physics_iq import Agreement
 from perpetua.evaluate.video.warp_errors import depth_warp, rgb_warp, warp_errors
@@ -82,17 +84,7 @@ def _rise(clip: Clip) -> NDArray[np.float32]:
     assert clip.scene_flow is not None
     if clip.cameras is None or clip.depth is None:
         return clip.scene_flow[..., 2]
-    w2c = clip.cameras.world_to_camera
-    height, width = clip.depth.shape[1:]
-    y, x = np.mgrid[:height, :width]
-    pixels = np.stack([x.ravel(), y.ravel()], 1) + 0.5
-    out = np.empty_like(clip.scene_flow[..., 2])
-    for t, step in enumerate(clip.scene_flow):
-        depth = clip.depth[t].ravel().astype(np.float64)
-        here = chamfer.lift(pixels, depth, clip.cameras.K[t]) + step.reshape(-1, 3)
-        onward = w2c[t + 1] @ np.linalg.inv(w2c[t])
-        out[t] = (here @ onward[2, :3] + onward[2, 3] - depth).reshape(height, width)
-    return out
+    return rise_of_depth(clip.scene_flow, clip.depth, clip.cameras.K, clip.cameras.world_to_camera)
 
 
 def _physics_iq(out: ClipFigures, pred: Clip, truth: Clip) -> None:

@@ -7,8 +7,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-MOVING_PX = 0.3
-"""A pixel moves if it goes farther than this from one frame to the next."""
 OUTLIER_PX, OUTLIER_SHARE = 3.0, 0.05
 """An outlier of KITTI is wrong by more than both."""
 
@@ -20,11 +18,6 @@ class FlowErrors:
     epe: float
     fl_all: float
     over_1px: float
-
-
-def moving(flow: NDArray) -> NDArray[np.bool_]:
-    """Where flow [..., 2] px moves."""
-    return np.linalg.norm(flow, axis=-1) > MOVING_PX
 
 
 def flow_errors(flow: NDArray, truth: NDArray, where: NDArray[np.bool_] | None = None) -> FlowErrors | None:

@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from perpetua.clips.clip import Clip, is_clip, read_clip
 from perpetua.errors import ClipError
 from perpetua.evaluate.video import learned
-from perpetua.evaluate.video.clip import Clip, is_clip, read_clip
 from perpetua.evaluate.video.clip_figures import ClipFigures, measure
 from perpetua.evaluate.video.figures import FIGURES
 from perpetua.evaluate.video.intervals import Interval, bootstrap

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from perpetua.evaluate.video.chamfer import lift
+from perpetua.clips.motion import lift
 
 FAIL_M = 0.5
 FAIL_CURVE_M = np.arange(0.05, 1.0001, 0.05)

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from perpetua.errors import ClipError
-from perpetua.evaluate.video.exr import read_exr_depth
+from perpetua.exr import read_exr_depth
 from perpetua.mp4 import read_video
 
 FAR_M = 1e8

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
-from perpetua.evaluate.video.flow import moving
+from perpetua.clips.motion import lift, moving
 
 TABLE_METRES = 1.0
 REWARD_METRES_A_FRAME = 0.05
@@ -22,17 +22,6 @@ def chamfer_4d(points: NDArray, truth: NDArray) -> float:
     """m: mean distance of points [N, 4] to the nearest true one [M, 4], plus that of the true ones to the nearest point."""
     to_truth = cKDTree(truth).query(points)[0].mean()
     return float(to_truth + cKDTree(points).query(truth)[0].mean())
-
-
-def lift(
-    pixels: NDArray, depth: NDArray, K: NDArray, world_to_camera: NDArray | None = None
-) -> NDArray[np.float64]:
-    """[N, 3] m, world (or camera without a pose): what pixel centres [N, 2] (x, y; the first is 0.5, 0.5) see at ``depth`` [N] m."""
-    homogeneous = np.concatenate([pixels, np.ones_like(pixels[:, :1])], 1)
-    points = homogeneous @ np.linalg.inv(K).T * depth[:, None]
-    if world_to_camera is None:
-        return np.asarray(points, np.float64)
-    return np.asarray((points - world_to_camera[:3, 3]) @ world_to_camera[:3, :3], np.float64)
 
 
 def stride_for(frames: int, height: int, width: int, points: int = POINTS) -> int:

@@ -27,8 +27,8 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from perpetua.clips.layers import read_arrays, read_depth, read_rgb, same_shape
 from perpetua.errors import ClipError
-from perpetua.evaluate.video.layers import read_arrays, read_depth, read_rgb, same_shape
 
 FORMAT, VERSION = "perpetua-clip", 1
 ABOUT = "clip.json"
