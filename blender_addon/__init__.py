@@ -11,13 +11,17 @@ from . import (
     backend_process,
     bake,
     log,
+    mesh_depth,
+    mesh_scene,
     operators_bake,
     operators_cameras,
     operators_files,
     operators_forces,
     operators_lists,
+    operators_meshes,
     operators_rounds,
     operators_scene,
+    operators_shots,
     overlay,
     panels,
     picture_so_far,
@@ -41,6 +45,8 @@ CLASSES = (
     *operators_bake.CLASSES,
     *operators_lists.CLASSES,
     *operators_files.CLASSES,
+    *operators_shots.CLASSES,
+    *operators_meshes.CLASSES,
     *panels.CLASSES,
 )
 
@@ -52,6 +58,7 @@ def register() -> None:
     log.start(preferences.log_level())
     bake.register()
     playback.start()
+    mesh_scene.start()
     splat_viewport.start()
     overlay.start()
 
@@ -61,10 +68,12 @@ def unregister() -> None:
     backend_process.stop()
     overlay.stop()
     splat_viewport.stop()
+    mesh_scene.stop()
     playback.stop()
     picture_so_far.forget()
     splat_layers.forget()
     splat_shader.forget()
+    mesh_depth.forget()
     log.stop()
     del bpy.types.Scene.perpetua
     for made in reversed(CLASSES):

@@ -254,13 +254,14 @@ def connect() -> Client:
 
 
 def bake_folder(scene: bpy.types.Scene) -> Path:
-    """Where the scene's take is baked to: the chosen folder, or ``//cache/<take>``; the user's folder while unsaved."""
+    """Where the scene's take is baked to: the chosen folder, or ``//cache/<file>/<take>``; the user's folder while unsaved."""
     settings = scene.perpetua
     if settings.bake_folder:
         return playback.resolve(settings.bake_folder)
     name = bpy.path.clean_name(settings.take_name) or "take"
     if bpy.data.filepath:
-        return playback.resolve(f"//cache/{name}")
+        # with the file's name, so that two shots in a folder may have takes of the same name
+        return playback.resolve(f"//cache/{Path(bpy.data.filepath).stem}/{name}")
     return preferences.cache_root() / name
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import bpy
 import numpy as np
 
-from .point_cloud import Floats
+from .point_cloud import Floats, read_attributes, write_radius
 from .splat_data import SH_C0, srgb_to_linear
 
 COLOUR = "perpetua_colour"
@@ -36,6 +36,7 @@ def apply(scene: bpy.types.Scene) -> None:
         cloud.hide_viewport = splats or not shown
         _set_ellipsoids(cloud, settings.display == "ELLIPSOIDS")
         if not splats:
+            write_radius(cloud, read_attributes(cloud.data)["scale"])
             write_colour(cloud)
             _set_material(cloud)
 

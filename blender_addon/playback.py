@@ -30,6 +30,8 @@ ROUNDING = 1e-4
 """Of a frame: a speed of a tenth shall show frame 3 at frame 30, whatever single precision makes of it."""
 
 _caches: dict[Path, Cache] = {}
+_coloured: dict[int, Floats] = {}
+"""By the ``session_uid`` of a point cloud: the array its colours were written from."""
 
 
 def attach(scene: bpy.types.Scene, folder: Path) -> CacheMeta:
@@ -40,11 +42,10 @@ def attach(scene: bpy.types.Scene, folder: Path) -> CacheMeta:
     cache = _open(folder, again=True)
     settings = scene.perpetua
     settings.cache_folder = stored_path(folder)
-    settings.background = _cloud(scene, settings.background, BACKGROUND, cache.meta.background)
+    settings.background = still = _cloud(scene, settings.background, BACKGROUND, cache.meta.background)
     settings.splats = _cloud(scene, settings.splats, SPLATS, cache.meta.foreground)
-    settings.background[STATIC] = True
-    background = cache.background()
-    _write(settings.background, background)
+    still[STATIC] = True
+    _write(still, cache.background(), settings.display)
     show(scene)
     display.apply(scene)
     scene.render.fps, scene.render.fps_base = frame_rate(cache.meta.fps)
@@ -56,14 +57,13 @@ def attach(scene: bpy.types.Scene, folder: Path) -> CacheMeta:
 def show(scene: bpy.types.Scene) -> None:
     """Write the splats of the scene's current frame. Raises ``DamagedCache``; does nothing without a cache."""
     settings = scene.perpetua
-    if not settings.cache_folder or settings.splats is None:
+    cloud = settings.splats if settings.cache_folder else None
+    if cloud is None:
         return
     cache = _open(resolve(settings.cache_folder))
     frame = cache.frame(take_frame(scene, cache.meta.frames))
-    resize(settings.splats, cache.meta.foreground)
-    _write(settings.splats, frame)
-    if settings.display != "SPLATS":
-        display.write_colour(settings.splats)
+    resize(cloud, cache.meta.foreground)
+    _write(cloud, frame, settings.display)
     if settings.compared is not None and settings.compared_splats is not None:
         _write_compared(scene)
 
@@ -72,8 +72,10 @@ def compare(scene: bpy.types.Scene) -> None:
     """Show the take of the scene's ``compared`` beside its own, or no longer. Raises as ``meta``."""
     settings = scene.perpetua
     if settings.compared is None:
-        if settings.compared_splats is not None:
-            bpy.data.objects.remove(settings.compared_splats)
+        shown = settings.compared_splats
+        if shown is not None:
+            bpy.data.objects.remove(shown)
+        settings.compared_splats = None
         return
     count = meta(settings.compared).foreground
     settings.compared_splats = cloud = _cloud(scene, settings.compared_splats, COMPARED, count)
@@ -86,7 +88,7 @@ def _write_compared(scene: bpy.types.Scene) -> None:
     cloud = scene.perpetua.compared_splats
     frame = frame_of_another(scene.perpetua.compared, scene)
     resize(cloud, len(frame["position"]))
-    _write(cloud, frame)
+    _write(cloud, frame, scene.perpetua.display)
 
 
 def _to_the_right(scene: bpy.types.Scene) -> Vector:
@@ -101,8 +103,13 @@ def take_frame(scene: bpy.types.Scene, frames: int) -> int:
 
     The offset moves it, the speed stretches it (backwards it begins at the end), and a loop begins again when it ends.
     """
+    return take_frame_at(scene, scene.frame_current, frames)
+
+
+def take_frame_at(scene: bpy.types.Scene, frame: int, frames: int) -> int:
+    """The same for frame ``frame`` of the timeline."""
     settings = scene.perpetua
-    played = (scene.frame_current - scene.frame_start - settings.frame_offset) * settings.speed
+    played = (frame - scene.frame_start - settings.frame_offset) * settings.speed
     number = floor(played + ROUNDING) + (frames - 1 if settings.speed < 0 else 0)
     return number % frames if settings.loop else min(max(number, 0), frames - 1)
 
@@ -118,22 +125,26 @@ def frame_of_another(other: bpy.types.Scene, shown_in: bpy.types.Scene) -> dict[
 
     Raises ``AddonError`` or ``DamagedCache`` when the other scene has no baked take.
     """
-    frames = meta(other).frames
-    return _open(resolve(other.perpetua.cache_folder)).frame(take_frame(shown_in, frames))
+    cache = cache_of(other)
+    return cache.frame(take_frame(shown_in, cache.meta.frames))
 
 
 def last_frame(scene: bpy.types.Scene) -> tuple[dict[str, Floats], dict[str, Floats]]:
     """Background and moving splats of the newest baked frame, by attribute. Raises as ``meta``."""
-    frames = meta(scene).frames
-    cache = _open(resolve(scene.perpetua.cache_folder))
-    return cache.background(), cache.frame(frames - 1)
+    cache = cache_of(scene)
+    return cache.background(), cache.frame(cache.meta.frames - 1)
 
 
 def meta(scene: bpy.types.Scene) -> CacheMeta:
-    """What the scene's cache says of itself. Raises ``AddonError`` when nothing is baked."""
+    """What the scene's cache says of itself. Raises as ``cache_of``."""
+    return cache_of(scene).meta
+
+
+def cache_of(scene: bpy.types.Scene) -> Cache:
+    """The cache that the scene plays. Raises ``AddonError`` when nothing is baked, ``DamagedCache`` when it is gone."""
     if not scene.perpetua.cache_folder:
         raise AddonError("Nothing is baked yet; reconstruct the picture or bake the take first.")
-    return _open(resolve(scene.perpetua.cache_folder)).meta
+    return _open(resolve(scene.perpetua.cache_folder))
 
 
 def release() -> None:
@@ -141,6 +152,7 @@ def release() -> None:
     for cache in _caches.values():
         cache.close()
     _caches.clear()
+    _coloured.clear()
 
 
 def stored_path(folder: Path) -> str:
@@ -168,15 +180,26 @@ def _open(folder: Path, again: bool = False) -> Cache:
     folder = folder.resolve()
     if again and folder in _caches:
         _caches.pop(folder).close()
+        _coloured.clear()
     if folder not in _caches:
         _caches[folder] = Cache(folder)
     return _caches[folder]
 
 
-def _write(cloud: bpy.types.Object, frame: dict[str, Floats]) -> None:
-    values = {("radiance:base" if name == "radiance_base" else name): array for name, array in frame.items()}
+def _write(cloud: bpy.types.Object, frame: dict[str, Floats], shown_as: str) -> None:
+    """Write a frame into a cloud: all that moves, and what only Blender's own points show while they are shown."""
+    radiance = frame["radiance_base"]
+    values = {name: frame[name] for name in ("position", "rotation", "scale")}
+    # a round's colours are one mapped array, so most frames need not write them
+    recoloured = _coloured.get(cloud.data.session_uid) is not radiance
+    if recoloured:
+        values["radiance:base"] = radiance
     write_attributes(cloud, values)
-    write_radius(cloud, frame["scale"])
+    if recoloured or shown_as != "SPLATS":
+        write_radius(cloud, frame["scale"])
+    if recoloured and shown_as != "SPLATS":
+        display.write_colour(cloud)
+    _coloured[cloud.data.session_uid] = radiance
     splat_viewport.mark_changed(cloud)
 
 
@@ -238,6 +261,7 @@ def on_load(*_: object) -> None:
 
 @persistent
 def on_undo(scene: bpy.types.Scene, *_: object) -> None:
+    _coloured.clear()  # the clouds are as they were then
     _show_or_tell(scene)
 
 

@@ -94,7 +94,7 @@ def write_attributes(cloud: bpy.types.Object, values: dict[str, Floats]) -> None
 
 def write_radius(cloud: bpy.types.Object, scale: Floats) -> None:
     """Set the plain points' radius from the splats' scales [N,3], m."""
-    radius = RADIUS_IN_SCALES * np.asarray(scale).mean(axis=1, dtype=np.float32)
+    radius = np.asarray(scale) @ np.full(3, RADIUS_IN_SCALES / 3, np.float32)
     cloud.data.attributes["radius"].data.foreach_set("value", radius)
 
 

@@ -17,7 +17,7 @@ from bpy.props import (
     StringProperty,
 )
 
-from . import display, playback, redraw, session
+from . import clouds, display, playback, redraw, session
 from .materials import POURED
 from .properties_objects import CLASSES as OBJECT_CLASSES
 from .properties_objects import PerpetuaOption, PerpetuaThing
@@ -245,7 +245,7 @@ class PerpetuaSettings(bpy.types.PropertyGroup):
 
     bake_folder: StringProperty(
         name="Bake to",
-        description="Folder for the baked take; empty is //cache/<take> beside the .blend",
+        description="Folder for the baked take; empty is //cache/<file>/<take> beside the .blend",
         subtype="DIR_PATH",
         options={"PATH_SUPPORTS_BLEND_RELATIVE"},
     )
@@ -322,9 +322,39 @@ class PerpetuaSettings(bpy.types.PropertyGroup):
         default=0.3,
         update=_compare,
     )
-    splats: PointerProperty(type=bpy.types.Object, description="The points of what moves")
-    background: PointerProperty(type=bpy.types.Object, description="The points of what stands still")
-    compared_splats: PointerProperty(type=bpy.types.Object, description="The points of the other take")
+    mesh_scene: PointerProperty(
+        name="Meshes", description="The scene whose engine draws the meshes of this one", type=bpy.types.Scene
+    )
+    splats_name: StringProperty(description="Name of the points of what moves")
+    background_name: StringProperty(description="Name of the points of what stands still")
+    compared_name: StringProperty(description="Name of the points of the other take")
+
+    @property
+    def splats(self) -> bpy.types.Object | None:
+        """The points of what moves."""
+        return clouds.find(self.id_data, self.splats_name, "splats")
+
+    @splats.setter
+    def splats(self, cloud: bpy.types.Object | None) -> None:
+        self.splats_name = clouds.mark(cloud, "splats")
+
+    @property
+    def background(self) -> bpy.types.Object | None:
+        """The points of what stands still."""
+        return clouds.find(self.id_data, self.background_name, "background")
+
+    @background.setter
+    def background(self, cloud: bpy.types.Object | None) -> None:
+        self.background_name = clouds.mark(cloud, "background")
+
+    @property
+    def compared_splats(self) -> bpy.types.Object | None:
+        """The points of the other take."""
+        return clouds.find(self.id_data, self.compared_name, "compared")
+
+    @compared_splats.setter
+    def compared_splats(self, cloud: bpy.types.Object | None) -> None:
+        self.compared_name = clouds.mark(cloud, "compared")
 
 
 CLASSES = (

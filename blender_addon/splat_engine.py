@@ -1,26 +1,29 @@
 """The render engine "Perpetua Splats": draws every point cloud that carries splat attributes, with F12 and in ``-b``.
 
 Colours come out of the view transform "Standard" as the picture's own sRGB values. Meshes, lights and volumes are
-not drawn.
+not drawn. Where another engine draws them (``mesh_scene``) the splats are split at the meshes: what lies before them is the picture,
+and what lies behind is a pass of its own, so that  picture over meshes over "Behind"  is the whole scene.
 """
 
 from __future__ import annotations
 
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import bpy
 import gpu
 import numpy as np
 
-from . import session, splat_viewport
+from . import mesh_depth, session, splat_viewport
 from .point_cloud import is_splats, read_attributes
 from .splat_data import Floats, over, pack, to_linear
-from .splat_layers import View, draw_layer, static_layer
+from .splat_layers import Layer, View, draw_layer, static_layer
 
 ENGINE = "PERPETUA_SPLATS"
 STATIC = "perpetua_static"
 """Custom property of a cloud's object: True for splats that never move, whose layer is kept between frames."""
+BEHIND = "Behind"
+"""The pass of the splats that lie behind meshes."""
 EMPTY_DEPTH_M = 1e10
 """Depth pass where nothing was drawn, as in Blender's other engines."""
 
@@ -60,16 +63,49 @@ def together(clouds: list[Cloud]) -> Floats:
     return np.concatenate([cloud.packed() for cloud in clouds] or [np.zeros((0, 16), np.float32)])
 
 
-def draw(depsgraph: bpy.types.Depsgraph, view: View) -> tuple[Floats, Floats]:
-    """The frame: linear colour times alpha [H,W,4] and depth [H,W] in m, first row at the bottom."""
+@dataclass(frozen=True)
+class Frame:
+    """A picture: linear colour times alpha [H,W,4], and depth [H,W] m; first row at the bottom.
+
+    behind: the same as colour, of what lies behind meshes, in a picture that is split at them.
+    """
+
+    colour: Floats
+    depth: Floats
+    behind: Floats | None = None
+
+
+def draw(depsgraph: bpy.types.Depsgraph, view: View, split: bool = False) -> Frame:
+    """Draw the scene's splats. split: at the scene's meshes."""
     staying, moving = gather(depsgraph)
     digest = 0
     for cloud in staying:
         digest = cloud.digest(digest)
     back = static_layer(digest, view, lambda: together(staying))
-    front = draw_layer(together(moving), view, back)
+    packed = together(moving)
+    front = draw_layer(packed, view, back)
     depth = np.where(front.image[..., 3] > 0.5, front.depth, back.depth)
-    return to_linear(over(front.image, back.image)), np.minimum(depth, EMPTY_DEPTH_M).astype(np.float32)
+    depth = np.minimum(depth, EMPTY_DEPTH_M).astype(np.float32)
+    if not split:
+        return Frame(to_linear(over(front.image, back.image)), depth)
+    meshes = mesh_depth.draw_meshes(depsgraph, view)
+    if not np.isfinite(meshes).any():
+        colour = to_linear(over(front.image, back.image))
+        return Frame(colour, depth, np.zeros_like(colour))
+    return Frame(
+        _side(1, digest, view, staying, packed, back, meshes),
+        depth,
+        _side(-1, digest, view, staying, packed, back, meshes),
+    )
+
+
+def _side(
+    side: int, digest: int, view: View, staying: list[Cloud], moving: Floats, back: Layer, meshes: Floats
+) -> Floats:
+    """What lies before (1) or behind (-1) the meshes. digest, back: of all that stays."""
+    own = zlib.crc32(np.float32(side).tobytes(), zlib.crc32(meshes.data, digest))
+    still = static_layer(own, view, lambda: together(staying), meshes, side)
+    return to_linear(over(draw_layer(moving, view, back, meshes, side).image, still.image))
 
 
 class PerpetuaSplatEngine(bpy.types.RenderEngine):
@@ -80,6 +116,14 @@ class PerpetuaSplatEngine(bpy.types.RenderEngine):
     bl_use_gpu_context = True
     bl_use_preview = False
     bl_use_eevee_viewport = False
+
+    def update_render_passes(self, scene: bpy.types.Scene, renderlayer: bpy.types.ViewLayer) -> None:
+        """What the compositor can ask of a layer."""
+        self.register_pass(scene, renderlayer, "Combined", 4, "RGBA", "COLOR")
+        if renderlayer.use_pass_z:
+            self.register_pass(scene, renderlayer, "Depth", 1, "Z", "VALUE")
+        if scene.perpetua.mesh_scene is not None:
+            self.register_pass(scene, renderlayer, BEHIND, 4, "RGBA", "COLOR")
 
     def render(self, depsgraph: bpy.types.Depsgraph) -> None:
         scene = depsgraph.scene
@@ -101,23 +145,24 @@ class PerpetuaSplatEngine(bpy.types.RenderEngine):
             scale_y=scene.render.pixel_aspect_y,
         )
         view = View(camera.matrix_world.normalized().inverted(), projection, width, height)
+        split = scene.perpetua.mesh_scene is not None
         try:
-            colour, depth = draw(depsgraph, view)
+            frame = draw(depsgraph, view, split)
         except Exception as error:  # else Blender calls the render finished and writes an empty picture
             self.report({"ERROR"}, f"The splats could not be drawn: {error}")
             raise
-        if not scene.render.film_transparent:
-            colour = over(colour, backdrop(scene))
-        rows, columns = border(scene.render, width, height)
-        self._write(colour[rows, columns], depth[rows, columns])
+        self._write(frame if scene.render.film_transparent else on_backdrop(frame, scene), scene)
 
-    def _write(self, colour: Floats, depth: Floats) -> None:
-        height, width = depth.shape
-        result = self.begin_result(0, 0, width, height)
+    def _write(self, frame: Frame, scene: bpy.types.Scene) -> None:
+        height, width = frame.depth.shape
+        rows, columns = border(scene.render, width, height)
+        if frame.behind is not None:
+            self.add_pass(BEHIND, 4, "RGBA")
+        result = self.begin_result(0, 0, columns.stop - columns.start, rows.stop - rows.start)
         passes = result.layers[0].passes
-        passes["Combined"].rect.foreach_set(np.ascontiguousarray(colour).ravel())
-        if "Depth" in passes:
-            passes["Depth"].rect.foreach_set(np.ascontiguousarray(depth).ravel())
+        for name, pixels in (("Combined", frame.colour), ("Depth", frame.depth), (BEHIND, frame.behind)):
+            if pixels is not None and name in passes:
+                passes[name].rect.foreach_set(np.ascontiguousarray(pixels[rows, columns]).ravel())
         self.end_result(result)
 
     def view_update(self, context: bpy.types.Context, depsgraph: bpy.types.Depsgraph) -> None:
@@ -127,6 +172,13 @@ class PerpetuaSplatEngine(bpy.types.RenderEngine):
         framebuffer = gpu.state.active_framebuffer_get()
         framebuffer.clear(color=(*backdrop(depsgraph.scene)[:3], 1.0))
         splat_viewport.draw_scene(context)
+
+
+def on_backdrop(frame: Frame, scene: bpy.types.Scene) -> Frame:
+    """The picture with the world's colour behind everything."""
+    if frame.behind is None:
+        return replace(frame, colour=over(frame.colour, backdrop(scene)))
+    return replace(frame, behind=over(frame.behind, backdrop(scene)))
 
 
 def backdrop(scene: bpy.types.Scene) -> Floats:

@@ -22,6 +22,8 @@ TEXTURE_WIDTH = 4096
 OCCLUSION_TOLERANCE = 0.02
 """Fraction of the depth by which the static layer must be nearer to hide a moving splat, as in the backend's renderer:
 both are soft, and bodies touch the table."""
+FARTHEST_M = 1e9
+"""Stands for infinity in a texture."""
 KEPT_LAYERS = 8
 """Static layers kept, one for each view drawn lately."""
 
@@ -53,25 +55,29 @@ class Layer:
 _kept: OrderedDict[tuple[bytes, int], Layer] = OrderedDict()
 
 
-def static_layer(digest: int, view: View, splats: Callable[[], Floats]) -> Layer:
+def static_layer(
+    digest: int, view: View, splats: Callable[[], Floats], meshes: Floats | None = None, side: int = 0
+) -> Layer:
     """The layer of the splats that do not move.
 
-    digest: of the splats; a layer drawn before for the same digest and view is returned again. splats: called for
-    the packed splats [N,16] when there is none.
+    digest: of everything but the view; a layer drawn before for the same digest and view is returned again. splats: called for
+    the packed splats [N,16] when there is none. meshes, side: see ``draw_layer``.
     """
     key = (view.key(), digest)
     if key not in _kept:
-        _kept[key] = draw_layer(splats(), view)
+        _kept[key] = draw_layer(splats(), view, None, meshes, side)
         while len(_kept) > KEPT_LAYERS:
             _kept.popitem(last=False)
     _kept.move_to_end(key)
     return _kept[key]
 
 
-def draw_layer(packed: Floats, view: View, behind: Layer | None = None) -> Layer:
+def draw_layer(
+    packed: Floats, view: View, behind: Layer | None = None, meshes: Floats | None = None, side: int = 0
+) -> Layer:
     """Draw packed splats [N,16]; with ``behind`` they are hidden where that layer is nearer.
 
-    Needs an active GPU context: inside a render engine, or in Blender's window.
+    meshes: depth of the nearest mesh [H,W] m, inf where there is none; side: 1 draws what lies before it, -1 what lies behind. Needs an active GPU context: inside a render engine, or in Blender's window.
     """
     width, height = view.width, view.height
     if not len(packed):
@@ -79,7 +85,7 @@ def draw_layer(packed: Floats, view: View, behind: Layer | None = None) -> Layer
     shader = layer_shader()
     # named, because a texture that Python lets go of is unbound at once
     splats = splat_texture(packed, view.matrix)
-    occluder = _occluder_texture(behind)
+    occluder = _occluder_texture(behind, meshes)
     colour = gpu.types.GPUTexture((width, height), format="RGBA32F")
     depth = gpu.types.GPUTexture((width, height), format="RGBA32F")
     target = gpu.types.GPUFrameBuffer(color_slots=[colour, depth])
@@ -91,12 +97,12 @@ def draw_layer(packed: Floats, view: View, behind: Layer | None = None) -> Layer
         gpu.state.depth_mask_set(False)
         shader.bind()
         tolerance = 0.0 if behind is None else OCCLUSION_TOLERANCE
-        set_view(shader, view.matrix, view.projection, width, height, tolerance)
+        set_view(shader, view.matrix, view.projection, width, height, tolerance, side)
         shader.uniform_sampler("splats", splats)
         shader.uniform_sampler("occluder", occluder)
         quad_batch(shader).draw_instanced(shader, instance_count=len(packed))
-        image = _read(target, width, height, 0)
-        weighted = _read(target, width, height, 1)
+        image = read_slot(target, width, height, 0)
+        weighted = read_slot(target, width, height, 1)
         gpu.state.blend_set("NONE")
     seen = weighted[..., 3] > 0
     nearest = np.full((height, width), np.inf, np.float32)
@@ -115,18 +121,23 @@ def splat_texture(packed: Floats, matrix: Matrix) -> gpu.types.GPUTexture:
     )
 
 
-def _occluder_texture(behind: Layer | None) -> gpu.types.GPUTexture:
-    if behind is None:
-        data = np.zeros((1, 1, 2), np.float32)
-    else:
-        data = np.stack([np.minimum(behind.depth, 1e9), behind.image[..., 3]], -1)
-    height, width = data.shape[:2]
+def _occluder_texture(behind: Layer | None, meshes: Floats | None) -> gpu.types.GPUTexture:
+    """What a layer's splats are compared with: depth and alpha of the layer behind, depth of the nearest mesh."""
+    shape = (
+        (1, 1) if behind is None and meshes is None else (meshes if behind is None else behind.depth).shape
+    )
+    data = np.zeros((*shape, 4), np.float32)
+    if behind is not None:
+        data[..., 0], data[..., 1] = np.minimum(behind.depth, FARTHEST_M), behind.image[..., 3]
+    if meshes is not None:
+        data[..., 2] = np.minimum(meshes, FARTHEST_M)
+    height, width = shape
     return gpu.types.GPUTexture(
-        (width, height), format="RG32F", data=gpu.types.Buffer("FLOAT", data.size, data.ravel())
+        (width, height), format="RGBA32F", data=gpu.types.Buffer("FLOAT", data.size, data.ravel())
     )
 
 
-def _read(target: gpu.types.GPUFrameBuffer, width: int, height: int, slot: int) -> Floats:
+def read_slot(target: gpu.types.GPUFrameBuffer, width: int, height: int, slot: int) -> Floats:
     """A colour attachment as [H,W,4], first row at the bottom."""
     pixels = target.read_color(0, 0, width, height, 4, slot, "FLOAT")
     pixels.dimensions = width * height * 4

@@ -11,6 +11,12 @@ import gpu
 from gpu_extras.batch import batch_for_shader
 from mathutils import Matrix
 
+MESH_SOFTNESS = 0.001
+"""Fraction of the depth over which splats fade into a mesh's surface: both are there, and a hard cut would flicker."""
+
+CAMERA = ("view_x", "view_y", "view_z", "lens_x", "lens_y", "lens_z")
+"""Push constants of ``set_camera``: rows, as with ``frame`` it all has to fit into 128 bytes."""
+
 VERTEX = """
 vec4 texel(int i) { int w = textureSize(splats, 0).x; return texelFetch(splats, ivec2(i % w, i / w), 0); }
 
@@ -28,7 +34,7 @@ void main() {
   gl_Position = vec4(2.0, 2.0, 2.0, 1.0);  // outside: nothing is drawn
   tint = vec4(colour.rgb, place.w);
   offset = vec2(0.0);
-  eye_depth = -eye.z;
+  eye_depth = surface_depth = -eye.z;
   if (place.w < 1.0 / 255.0) return;
   if (perspective && eye.z > -0.01) return;
 
@@ -51,6 +57,9 @@ void main() {
   float reach = sqrt(2.0 * log(255.0 * place.w));  // where alpha falls to 1/255
   offset = quad * reach;
   vec2 pixels = offset.x * sqrt(longer) * axis + offset.y * sqrt(shorter) * vec2(-axis.y, axis.x);
+  // depth of the splat's middle along the ray of a pixel: E[depth | pixel] of the projected Gaussian, linear over the quad
+  vec2 tilt = vec2(-dot(sigma[2], du), -dot(sigma[2], dv));
+  surface_depth += offset.x * dot(tilt, axis) / sqrt(longer) + offset.y * dot(tilt, vec2(-axis.y, axis.x)) / sqrt(shorter);
   gl_Position = vec4(clip.xy / clip.w + pixels * 2.0 / frame.xy, clip.z / clip.w, 1.0);
 }
 """
@@ -64,9 +73,16 @@ void main() {
   float alpha = min(0.999, tint.a * exp(-0.5 * dot(offset, offset)));
   if (alpha < 1.0 / 255.0) discard;
 #ifdef LAYER
+  vec3 other = texelFetch(occluder, ivec2(gl_FragCoord.xy), 0).rgb;  // static layer's depth and alpha, meshes' depth
   if (frame.z > 0.0) {
-    vec2 behind = texelFetch(occluder, ivec2(gl_FragCoord.xy), 0).rg;  // depth, alpha of the static layer
-    alpha *= 1.0 - behind.g * smoothstep(0.75, 1.25, (eye_depth - behind.r) / (frame.z * eye_depth));
+    alpha *= 1.0 - other.g * smoothstep(0.75, 1.25, (eye_depth - other.r) / (frame.z * eye_depth));
+  }
+  if (frame.w != 0.0) {
+    float hidden = smoothstep(-1.0, 1.0, (surface_depth - other.b) / (MESH_SOFTNESS * eye_depth));
+    float shown = alpha * (1.0 - hidden);
+    // what lies behind, under what is shown, comes to the whole splat again
+    alpha = frame.w > 0.0 ? shown : (alpha - shown) / max(1.0 - shown, 1e-4);
+    if (alpha < 1.0 / 255.0) discard;
   }
   colour = vec4(tint.rgb * alpha, alpha);
   depth = vec4(eye_depth * alpha, 0.0, 0.0, alpha);
@@ -82,10 +98,12 @@ _shaders: dict[str, gpu.types.GPUShader] = {}
 def layer_shader() -> gpu.types.GPUShader:
     """Draws into a layer: slot 0 sRGB colour times alpha, slot 1 depth times alpha [m].
 
-    A ``tolerance`` above 0 hides what lies behind ``occluder`` by that fraction of its depth."""
+    A ``tolerance`` above 0 hides what lies behind ``occluder`` by that fraction of its depth; a ``side`` keeps what lies before its
+    meshes (1) or behind them (-1)."""
     if "layer" not in _shaders:
         info = _description()
         info.define("LAYER")
+        info.define("MESH_SOFTNESS", f"{MESH_SOFTNESS:.6f}")
         info.sampler(1, "FLOAT_2D", "occluder")
         info.fragment_out(0, "VEC4", "colour")
         info.fragment_out(1, "VEC4", "depth")
@@ -114,18 +132,24 @@ def set_view(
     width: int,
     height: int,
     tolerance: float = 0.0,
+    side: float = 0.0,
 ) -> None:
     """Give a bound shader its camera: world to camera [4,4], OpenGL projection [4,4], image size in pixels.
 
-    tolerance: see ``layer_shader``.
+    tolerance, side: see ``layer_shader``.
     """
+    set_camera(shader, view, projection)
+    shader.uniform_float("frame", (width, height, tolerance, side))
+
+
+def set_camera(shader: gpu.types.GPUShader, view: Matrix, projection: Matrix) -> None:
+    """Give a bound shader world to camera [4,4] and the OpenGL projection [4,4], as the rows that they need."""
     for row, name in zip(view, ("view_x", "view_y", "view_z"), strict=False):
         shader.uniform_float(name, row)
     p = projection  # its other entries are 0, or -1 for perspective
     shader.uniform_float("lens_x", (p[0][0], p[0][2], p[0][3], 0.0))
     shader.uniform_float("lens_y", (p[1][1], p[1][2], p[1][3], 0.0))
     shader.uniform_float("lens_z", (p[2][2], p[2][3], 1.0 if p[3][3] == 0.0 else 0.0, 0.0))
-    shader.uniform_float("frame", (width, height, tolerance, 0.0))
 
 
 def forget() -> None:
@@ -135,22 +159,16 @@ def forget() -> None:
 
 def _description() -> gpu.types.GPUShaderCreateInfo:
     info = gpu.types.GPUShaderCreateInfo()
-    for row in (
-        "view_x",
-        "view_y",
-        "view_z",
-        "lens_x",
-        "lens_y",
-        "lens_z",
-    ):  # rows: it all has to fit into 128 bytes
+    for row in CAMERA:
         info.push_constant("VEC4", row)
-    info.push_constant("VEC4", "frame")  # width, height [px], tolerance, unused
+    info.push_constant("VEC4", "frame")  # width, height [px], tolerance, side
     info.sampler(0, "FLOAT_2D", "splats")
     info.vertex_in(0, "VEC2", "quad")
     between = gpu.types.GPUStageInterfaceInfo("perpetua_splat")
     between.smooth("VEC2", "offset")
     between.flat("VEC4", "tint")
     between.flat("FLOAT", "eye_depth")
+    between.smooth("FLOAT", "surface_depth")
     info.vertex_out(between)
     info.vertex_source(VERTEX)
     info.fragment_source(FRAGMENT)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import bpy
 
-from . import forces, playback, take_builder
+from . import forces, mesh_scene, playback, take_builder
 from .errors import AddonError
 from .force_kinds import START
 
@@ -40,6 +40,7 @@ def branch(scene: bpy.types.Scene, name: str, through_round: int) -> bpy.types.S
     while len(settings.rounds) > through_round:
         settings.rounds.remove(len(settings.rounds) - 1)
     settings.round_index = max(0, through_round - 1)
+    mesh_scene.leave(made, scene)
     _own_collection(scene, made)
     _drop_later_forces(made)
     if scene.perpetua.cache_folder:  # what is baked so far is shown until its own bake begins

@@ -28,6 +28,7 @@ class PERPETUA_PT_playback(shared.Tab, bpy.types.Panel):
         if context.scene.view_settings.view_transform != "Standard":
             layout.operator("perpetua.match_picture", icon="COLOR")
         layout.operator("perpetua.render_views", icon="RENDER_ANIMATION")
+        layout.operator_menu_enum("perpetua.render_meshes", "engine", icon="MESH_MONKEY")
 
 
 CLASSES = (PERPETUA_PT_playback,)

@@ -12,6 +12,7 @@ import importlib.util
 import os
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -40,6 +41,23 @@ else:
         bpy.ops.wm.read_factory_settings(use_empty=True)
         bpy.ops.preferences.addon_enable(module=MODULE)
         return
+
+    @pytest.fixture(scope="session")
+    def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+        """The connection file of a running backend that bakes toy caches."""
+        import toy_service
+
+        folder = tmp_path_factory.mktemp("backend")
+        process = toy_service.start(folder, folder / "connection.json")
+        yield folder / "connection.json"
+        process.terminate()
+        process.wait(toy_service.WAIT_S)
+
+    @pytest.fixture
+    def backend(service: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+        """The same, as the one that the add-on talks to."""
+        monkeypatch.setenv("PERPETUA_CONNECTION", str(service))
+        return service
 
     def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
         session.config.perpetua_status = int(exitstatus)  # type: ignore[attr-defined]

@@ -93,6 +93,10 @@ class Recorder:
 
         return Set()
 
+    def operator_menu_enum(self, idname: str, name: str, icon: str = "NONE") -> None:
+        assert name in getattr(bpy.ops.perpetua, idname.split(".")[1]).get_rna_type().properties
+        self.operator(idname, icon=icon)
+
     def label(self, text: str = "", icon: str = "NONE") -> None:
         assert icon in self.icons, icon
         self.log.append(text)

@@ -1,7 +1,5 @@
 """Bakes over the wire, with the real backend service in its own environment and a job that writes a toy cache."""
 
-import os
-import subprocess
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -9,53 +7,15 @@ from pathlib import Path
 import bpy
 import numpy as np
 import pytest
+import toy_service
 from bl_ext.user_default.perpetua import backend_process, bake, force_kinds, playback, point_cloud, session
 from conftest import MODULE
 from toy_cache import write_cache
+from toy_service import BACKEND_PYTHON, WAIT_S
 
 from perpetua_protocol.cache import Cache
 
-ROOT = Path(__file__).resolve().parents[2]
-BACKEND_PYTHON = ROOT / ".venv" / "bin" / "python"
-WAIT_S = 30.0
-
 pytestmark = pytest.mark.skipif(not BACKEND_PYTHON.exists(), reason="the backend's environment is not set up")
-
-SERVE = """
-from pathlib import Path
-import sys
-from perpetua.server import serve
-serve(Path(sys.argv[1]), "127.0.0.1", Path(sys.argv[2]), job_function="toy_bake:bake")
-"""
-
-
-def environment() -> dict[str, str]:
-    return {**os.environ, "PYTHONPATH": str(Path(__file__).parent), "OMP_WAIT_POLICY": "PASSIVE"}
-
-
-@pytest.fixture(scope="module")
-def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """The connection file of a running backend."""
-    folder = tmp_path_factory.mktemp("backend")
-    connection = folder / "connection.json"
-    process = start(folder, connection)
-    yield connection
-    process.terminate()
-    process.wait(WAIT_S)
-
-
-def start(folder: Path, connection: Path) -> subprocess.Popen[bytes]:
-    arguments = [str(BACKEND_PYTHON), "-c", SERVE, str(folder / "store"), str(connection)]
-    process = subprocess.Popen(arguments, env=environment())
-    until(connection.exists)
-    return process
-
-
-def until(good: Callable[[], object], seconds: float = WAIT_S) -> None:
-    end = time.monotonic() + seconds
-    while not good():
-        assert time.monotonic() < end, "waited too long"
-        time.sleep(0.02)
 
 
 @pytest.fixture
@@ -71,12 +31,6 @@ def scene(tmp_path: Path) -> Iterator[bpy.types.Scene]:
     bpy.ops.perpetua.add_round(frames=3)
     yield bpy.context.scene
     bake.end()
-
-
-@pytest.fixture
-def backend(service: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("PERPETUA_CONNECTION", str(service))
-    return service
 
 
 def step_until(job: bake.Bake, good: Callable[[], object]) -> None:
@@ -95,14 +49,14 @@ def test_reconstruction_shows_frame_0_and_its_camera(
     for name, values in point_cloud.read_attributes(scene.perpetua.splats.data).items():
         np.testing.assert_array_equal(values, expected[name.replace(":", "_")])
     assert scene.camera.name == "Perpetua front"
-    assert scene.perpetua.cache_folder == "//cache/ball"
+    assert scene.perpetua.cache_folder == "//cache/scene/ball"
 
 
 def test_a_bake_brings_every_round(
     backend: Path, scene: bpy.types.Scene, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     bpy.ops.perpetua.bake_and_wait()
-    baked = Cache(tmp_path / "cache" / "ball")
+    baked = Cache(tmp_path / "cache" / "scene" / "ball")
     assert [r.frames for r in baked.meta.rounds] == [1, 4, 3]
     expected = Cache(write_cache(tmp_path / "expected", rounds=(4, 3)))
     for frame in (0, 3, 7):
@@ -112,7 +66,7 @@ def test_a_bake_brings_every_round(
     assert scene.frame_end == 8
     printed = capfd.readouterr().out
     assert "simulate" in printed
-    assert f"Perpetua: baked into {tmp_path / 'cache' / 'ball'}" in printed
+    assert f"Perpetua: baked into {tmp_path / 'cache' / 'scene' / 'ball'}" in printed
     assert bake.running() is None
     assert not session.current().baking
 
@@ -262,7 +216,7 @@ def test_a_backend_that_dies_is_one_sentence(
 ) -> None:
     connection = tmp_path / "connection.json"
     monkeypatch.setenv("PERPETUA_CONNECTION", str(connection))
-    process = start(tmp_path, connection)
+    process = toy_service.start(tmp_path, connection)
     scene.perpetua.take_name = "slow"
     job = bake.start(scene, 1)
     step_until(job, lambda: session.current().stage)

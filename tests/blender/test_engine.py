@@ -158,10 +158,10 @@ def test_depth_pass_is_metres_along_the_view(tmp_path: Path, camera: bpy.types.O
     depths: list[np.ndarray] = []
     draw = splat_engine.draw
 
-    def spy(*arguments: object) -> tuple:
-        colour, depth = draw(*arguments)
-        depths.append(depth)
-        return colour, depth
+    def spy(*arguments: object) -> splat_engine.Frame:
+        frame = draw(*arguments)
+        depths.append(frame.depth)
+        return frame
 
     splat_engine.draw = spy
     try:

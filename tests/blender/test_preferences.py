@@ -26,7 +26,7 @@ def test_unsaved_files_bake_into_the_chosen_folder(
     scene.perpetua.take_name = "ball"
     assert bake.bake_folder(scene) == tmp_path / "caches" / "ball"
     bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "scene.blend"))
-    assert bake.bake_folder(scene) == tmp_path / "cache" / "ball"
+    assert bake.bake_folder(scene) == tmp_path / "cache" / "scene" / "ball"
 
 
 def test_clean_up_takes_what_nobody_plays_and_nothing_else(

@@ -76,6 +76,42 @@ def run(
     return run_take(take, out, rounds, store or default_store(), videos, usd)
 
 
+def batch(
+    shots: Annotated[list[Path], tyro.conf.Positional],
+    out: Path | None = None,
+    frames: str = "",
+    rounds: int | None = None,
+    scene: str = "",
+    bake: bool = True,
+    render: bool = True,
+    again: bool = False,
+    save: bool = True,
+    blender: Path | None = None,
+    store: Path | None = None,
+    json: bool = False,
+) -> int:
+    """Bake and render many shots (.blend files) without a window, with one backend. Run again to go on where it stopped.
+
+    Args:
+        shots: The .blend files.
+        out: Where the frames go, each shot in a folder of its own; "renders" beside each file by default.
+        frames: Frames to render, such as 1-48 or 1,5,10-20; each shot's own range by default.
+        rounds: Bake only this many rounds of each shot.
+        scene: Name of the scene to bake and render; by default the one that was shown when the file was saved.
+        bake: Bake what is not baked as the file stands.
+        render: Render the frames that are missing, or were made from something else.
+        again: Render all frames anew.
+        save: Save a file after its bake, so that it opens with what was baked.
+        blender: A Blender program that has the add-on; this checkout's own by default.
+        store: Folder for jobs and finished stages, where no backend runs yet.
+        json: Print the results as JSON.
+    """
+    from perpetua.cli.batch import BatchPlan, run_batch
+
+    plan = BatchPlan(out, frames, rounds, scene, bake, render, again, save, blender, store or default_store())
+    return run_batch(shots, plan, json)
+
+
 def doctor(json: bool = False) -> int:
     """Say what this machine can do, and what each missing extra would bring.
 
@@ -111,7 +147,7 @@ def export(
 
 
 def bench(
-    what: Annotated[Literal["raster", "physics", "backward"], tyro.conf.Positional],
+    what: Annotated[Literal["raster", "physics", "backward", "playback"], tyro.conf.Positional],
     json: bool = False,
     plot: Path | None = None,
     frames: int = 49,
@@ -147,6 +183,10 @@ def bench(
         from perpetua.physics.bench import run as bench_physics
 
         bench_physics(json=json, plot=plot)
+    elif what == "playback":
+        from perpetua.cli.bench_playback import bench_playback
+
+        return bench_playback(json)
     else:
         from perpetua.render.bench import run as bench_raster
 
@@ -163,6 +203,7 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "demo": demo,
     "serve": serve,
     "run": run,
+    "batch": batch,
     "export": export,
     "doctor": doctor,
     "bench": bench,

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from perpetua import __version__, registry
+from perpetua.cli.blender import blender_python
 from perpetua.cli.console import table
 from perpetua.errors import PerpetuaError
 from perpetua.paths import cache_home, models_home
@@ -127,13 +128,6 @@ def _cuda() -> Finding:
     return Finding(
         "GPU", "extra", "none; everything runs on the CPU. A CUDA GPU brings speed and the large video models"
     )
-
-
-def blender_python() -> Path | None:
-    """The Python that has bpy in this checkout, or None."""
-    root = Path(__file__).resolve().parents[3]
-    python = root / ".venv-blender" / ("Scripts/python.exe" if sys.platform == "win32" else "bin/python")
-    return python if python.exists() else None
 
 
 def _blender() -> Finding:

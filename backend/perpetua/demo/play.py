@@ -12,12 +12,13 @@ from pathlib import Path
 import msgspec
 
 from perpetua.cache.export_usd import export_usd
+from perpetua.cli.blender import blender_python
 from perpetua.cli.console import table
-from perpetua.cli.doctor import blender_python
 from perpetua.demo.contact_sheet import contact_sheet
 from perpetua.errors import PerpetuaError, PictureError
 from perpetua.scene.materials import guess
 from perpetua.scene.presets import PRESETS
+from perpetua.server.launch import own_backend
 from perpetua.take_file import save_take
 from perpetua_protocol.cache import Cache
 
@@ -25,7 +26,6 @@ ROOT = Path(__file__).resolve().parents[3]
 SAMPLE = ROOT / "examples" / "clay_ball.png"
 SAMPLE_CLICK = "640,460"
 DRIVER = ROOT / "scripts" / "demo_in_blender.py"
-BACKEND_START_SECONDS = 60
 
 
 class DemoError(PerpetuaError):
@@ -46,30 +46,14 @@ def play_demo(picture: Path | None, click: str | None, material: str | None, out
     out.mkdir(parents=True, exist_ok=True)
 
     connection = out / "backend.json"
-    connection.unlink(missing_ok=True)
-    with (out / "backend.log").open("w") as log:
-        backend = subprocess.Popen(
-            [
-                *(sys.executable, "-m", "perpetua", "serve", "--store", str(out / "store")),
-                *("--connection-file", str(connection), "--parent-pid", str(os.getpid())),
-            ],
-            stdout=log,
-            stderr=subprocess.STDOUT,
-        )
-        try:
-            _wait_for(connection, backend, out / "backend.log")
-            environment = {
-                **os.environ,
-                "PERPETUA_CONNECTION": str(connection),
-                "BLENDER_USER_RESOURCES": str(out / "blender"),
-            }
-            arguments = ["--", str(image), pixel, preset, str(out)]
-            code = subprocess.run(
-                [str(python), str(DRIVER), *arguments], env=environment, check=False
-            ).returncode
-        finally:
-            backend.terminate()
-            backend.wait(timeout=30)
+    with own_backend(out / "store", connection, out / "backend.log"):
+        environment = {
+            **os.environ,
+            "PERPETUA_CONNECTION": str(connection),
+            "BLENDER_USER_RESOURCES": str(out / "blender"),
+        }
+        command = [str(python), str(DRIVER), "--", str(image), pixel, preset, str(out)]
+        code = subprocess.run(command, env=environment, check=False).returncode
     if code != 0:
         print(
             f"perpetua: the demo stopped in Blender (exit code {code}); its messages are above.",
@@ -107,16 +91,6 @@ def _material(image: Path, material: str | None) -> str:
     preset = guess(image.stem) or "clay"
     print(f"material: {preset} (from the picture's name; MATERIAL=... changes it)")
     return preset
-
-
-def _wait_for(connection: Path, backend: subprocess.Popen[bytes], log: Path) -> None:
-    deadline = time.monotonic() + BACKEND_START_SECONDS
-    while not connection.exists():
-        if backend.poll() is not None or time.monotonic() > deadline:
-            raise DemoError(
-                f"The backend did not start; its messages are in {log}:\n{log.read_text()[-2000:]}"
-            )
-        time.sleep(0.1)
 
 
 def _show(out: Path, image: Path, seconds: float) -> None:

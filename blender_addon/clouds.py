@@ -1,0 +1,33 @@
+"""Which objects of a scene are its clouds of splats.
+
+They carry their role themselves and the scene keeps only names: a pointer in the scene's settings would put the hidden clouds into
+its dependency graph, which then copies every frame of them (12 ms of 16 for a million splats).
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import bpy
+
+Role = Literal["splats", "background", "compared"]
+ROLE = "perpetua_role"
+"""Custom property of a cloud's object."""
+
+
+def find(scene: bpy.types.Scene, name: str, role: Role) -> bpy.types.Object | None:
+    """The scene's cloud of a role. name: what it was called when it was made; empty when there is none."""
+    if not name:
+        return None
+    found = scene.objects.get(name)
+    if found is None or found.get(ROLE) != role:  # somebody gave it another name
+        found = next((thing for thing in scene.objects if thing.get(ROLE) == role), None)
+    return found
+
+
+def mark(cloud: bpy.types.Object | None, role: Role) -> str:
+    """Give an object a role. Returns the name to keep."""
+    if cloud is None:
+        return ""
+    cloud[ROLE] = role
+    return str(cloud.name)
