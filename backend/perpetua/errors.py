@@ -11,6 +11,7 @@ PerpetuaError
 ├── RefinerError           a refiner is missing something or gave an unusable video
 │   └── WaitingForFiles    a refined video is made elsewhere and is not there yet
 ├── ClipError              a clip that is to be measured lacks a file, or holds wrong numbers
+├── DataError              simulated data cannot be made or read
 ├── CacheError             a 4D cache is damaged, incomplete or of another version
 ├── UnknownNameError       a registry has no such part
 └── Cancelled              the artist stopped it (not a failure)
@@ -69,6 +70,10 @@ class WaitingForFiles(RefinerError):
 
 class ClipError(PerpetuaError):
     code = "clip"
+
+
+class DataError(PerpetuaError):
+    code = "data"
 
 
 class CacheError(PerpetuaError):

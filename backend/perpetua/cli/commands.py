@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 
 import tyro
 
+from perpetua.cli.data_options import Data
 from perpetua.cli.evaluate_options import Evaluation
 from perpetua.paths import default_store
 
@@ -199,6 +200,11 @@ def evaluate(what: Evaluation) -> int:
     return what.run()
 
 
+def data(what: Data) -> int:
+    """Make, look at or unpack clips of simulated scenes, of which everything is known."""
+    return what.run()
+
+
 COMMANDS: dict[str, Callable[..., Any]] = {
     "demo": demo,
     "serve": serve,
@@ -208,4 +214,5 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "doctor": doctor,
     "bench": bench,
     "evaluate": evaluate,
+    "data": data,
 }

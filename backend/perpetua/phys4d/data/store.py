@@ -1,0 +1,163 @@
+"""Clips on disk: a Parquet shard for each scene, a row in it for each camera, and one index over all of them.
+
+    DIR/config.yaml               what was asked for
+    DIR/shards/<scene>.parquet    row: what is said of the clip, and its arrays as bytes, with their shapes
+    DIR/failed/<scene>.json       scenes that could not be simulated, and why
+    DIR/index.parquet             what is said of every clip, with its shard and row
+
+A shard is written whole or not at all, each row a row group of its own, so that one clip is read without the others.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from perpetua.errors import DataError
+from perpetua.phys4d.data.clip import DTYPES, ClipArrays, check
+
+FORMAT, VERSION = "perpetua-data", 1
+INDEX = "index.parquet"
+
+
+class About(msgspec.Struct, frozen=True):
+    """What is said of a clip. split: 'train' or 'test'; held_out: why it is in the test.  spec: the scene's description, JSON.
+    versions: of the programs that made it, JSON.  seconds: that its scene took, by stage, JSON."""
+
+    clip: str
+    scene: str
+    category: str
+    template: str
+    camera: str
+    path: str
+    seed: int
+    split: str
+    held_out: str
+    frames: int
+    width: int
+    height: int
+    fps: float
+    things: int
+    spec: str
+    versions: str
+    seconds: str
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A clip of an index: what is said of it, and where it is."""
+
+    about: About
+    shard: Path
+    row: int
+
+
+def write_shard(folder: Path, scene: str, clips: Sequence[tuple[About, ClipArrays]]) -> Path:
+    """Write the clips of one scene."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    path = folder / "shards" / f"{scene}.parquet"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    rows = []
+    for about, arrays in clips:
+        check(arrays, about.clip)
+        row: dict[str, Any] = msgspec.structs.asdict(about)
+        for field in fields(ClipArrays):
+            array = np.ascontiguousarray(getattr(arrays, field.name), DTYPES[field.name])
+            row[field.name] = array.tobytes()
+            row[f"{field.name}_shape"] = list(array.shape)
+        rows.append(row)
+    table = pa.Table.from_pylist(rows).replace_schema_metadata({"format": FORMAT, "version": str(VERSION)})
+    unfinished = path.with_suffix(f".{os.getpid()}.tmp")
+    pq.write_table(table, unfinished, compression="zstd", row_group_size=1)
+    os.replace(unfinished, path)
+    return path
+
+
+def write_index(folder: Path) -> int:
+    """Gather what the shards say of their clips into the index; returns how many clips there are."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    said = list(About.__struct_fields__)
+    tables = []
+    for path in sorted((folder / "shards").glob("*.parquet")):
+        table = pq.read_table(path, columns=said)
+        table = table.append_column("shard", pa.array([path.name] * len(table)))
+        tables.append(table.append_column("row", pa.array(range(len(table)))))
+    if not tables:
+        return 0
+    whole = pa.concat_tables([table.replace_schema_metadata(None) for table in tables])
+    whole = whole.replace_schema_metadata({"format": FORMAT, "version": str(VERSION)})
+    unfinished = folder / f"{INDEX}.{os.getpid()}.tmp"
+    pq.write_table(whole, unfinished, compression="zstd")
+    os.replace(unfinished, folder / INDEX)
+    return len(whole)
+
+
+def read_index(folder: Path) -> list[Entry]:
+    """All clips of a data set, in the order of their names. Raises ``DataError`` if it has none or is of another version."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    path = folder / INDEX
+    if not path.is_file():
+        raise DataError(f"{folder} has no {INDEX}; give a folder that `perpetua data generate` has finished.")
+    try:
+        table = pq.read_table(path)
+    except (pa.ArrowInvalid, OSError) as error:
+        raise DataError(
+            f"{path} is no readable Parquet file ({error}); run `perpetua data generate` again."
+        ) from error
+    _same_version(path, table.schema.metadata)
+    entries = []
+    for row in table.to_pylist():
+        shard, number = folder / "shards" / row.pop("shard"), row.pop("row")
+        if not shard.is_file():
+            raise DataError(
+                f"{shard} is missing, which {path} names; run `perpetua data generate` again to make it anew."
+            )
+        entries.append(Entry(msgspec.convert(row, About), shard, number))
+    return sorted(entries, key=lambda entry: entry.about.clip)
+
+
+def read_clip(entry: Entry) -> ClipArrays:
+    """The arrays of one clip. Raises ``DataError`` naming the shard that is damaged."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    names = [f.name for f in fields(ClipArrays)]
+    try:
+        file = pq.ParquetFile(entry.shard)
+        _same_version(entry.shard, file.schema_arrow.metadata)
+        row = file.read_row_group(entry.row, columns=[*names, *(f"{n}_shape" for n in names)]).to_pylist()[0]
+        found = {n: np.frombuffer(row[n], DTYPES[n]).reshape(row[f"{n}_shape"]) for n in names}
+    except (pa.ArrowInvalid, OSError, KeyError, IndexError, ValueError) as error:
+        raise DataError(
+            f"{entry.shard} is damaged ({error}); delete it and run `perpetua data generate` again."
+        ) from error
+    clip = ClipArrays(**found)
+    check(clip, entry.about.clip)
+    return clip
+
+
+def read_clips(entries: Sequence[Entry]) -> Iterator[tuple[About, ClipArrays]]:
+    """The clips of ``entries``, one after another."""
+    for entry in entries:
+        yield entry.about, read_clip(entry)
+
+
+def _same_version(path: Path, metadata: Mapping[bytes, bytes] | None) -> None:
+    found = {k.decode(): v.decode() for k, v in (metadata or {}).items() if k in (b"format", b"version")}
+    if found != {"format": FORMAT, "version": str(VERSION)}:
+        raise DataError(
+            f"{path} is {found.get('format', 'of an unknown format')} {found.get('version', '')}, this program reads {FORMAT} "
+            f"{VERSION}; make the data again."
+        )
