@@ -2,6 +2,8 @@
 # A machine without a GPU can spare itself the CUDA download:  make setup TORCH_INDEX=<index of CPU builds>
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
+# of Blender 5.2, for its tests alone
+PYTHON_NEWER ?= $(firstword $(shell command -v python3.13) $(wildcard $(HOME)/.pyenv/versions/3.13.*/bin/python3.13))
 PICTURE ?=
 CLICK ?=
 MATERIAL ?=
@@ -11,6 +13,7 @@ TORCH_INDEX ?=
 PIP_FLAGS = --disable-pip-version-check --progress-bar off
 BACKEND = .venv/bin
 BLENDER = .venv-blender/bin
+NEWER_BLENDER = .venv-blender-5.2/bin
 export OMP_WAIT_POLICY = PASSIVE
 
 .PHONY: demo setup test test-slow test-blender test-gui check format extension lock clean
@@ -36,6 +39,13 @@ setup: .venv/.installed .venv-blender/.installed
 	$(BLENDER)/python -m pip install $(PIP_FLAGS) -q --no-deps --no-build-isolation -e ./protocol
 	@touch $@
 
+.venv-blender-5.2/.installed: requirements/blender-5.2.txt protocol/pyproject.toml
+	@test -n "$(PYTHON_NEWER)" || { echo "Blender 5.2 needs Python 3.13; run: make test-blender PYTHON_NEWER=/path/to/python3.13" >&2; exit 1; }
+	$(PYTHON_NEWER) -m venv .venv-blender-5.2
+	$(NEWER_BLENDER)/python -m pip install $(PIP_FLAGS) -q --no-deps -r requirements/blender-5.2.txt
+	$(NEWER_BLENDER)/python -m pip install $(PIP_FLAGS) -q --no-deps --no-build-isolation -e ./protocol
+	@touch $@
+
 test: setup
 	$(BACKEND)/python -m pytest -q
 	$(BLENDER)/python -m pytest -q tests/blender
@@ -48,8 +58,9 @@ test-gui: setup
 test-slow: setup
 	$(BACKEND)/python -m pytest -q -m slow
 
-test-blender: setup
+test-blender: setup .venv-blender-5.2/.installed
 	$(BLENDER)/python -m pytest -q tests/blender
+	$(NEWER_BLENDER)/python -m pytest -q tests/blender
 
 check: setup
 	$(BACKEND)/ruff check .
@@ -65,4 +76,4 @@ extension: setup
 	$(BLENDER)/python scripts/build_extension.py
 
 clean:
-	rm -rf .venv .venv-blender build dist out
+	rm -rf .venv .venv-blender .venv-blender-5.2 build dist out

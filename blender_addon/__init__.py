@@ -8,6 +8,7 @@ from __future__ import annotations
 import bpy
 
 from . import (
+    across_undo,
     backend_process,
     bake,
     log,
@@ -24,6 +25,7 @@ from . import (
     operators_shots,
     overlay,
     panels,
+    picture_marks,
     picture_so_far,
     playback,
     preferences,
@@ -59,16 +61,20 @@ def register() -> None:
     bake.register()
     playback.start()
     mesh_scene.start()
+    across_undo.start()
     splat_viewport.start()
     overlay.start()
+    picture_marks.start()
 
 
 def unregister() -> None:
     bake.unregister()
     backend_process.stop()
+    picture_marks.stop()
     overlay.stop()
     splat_viewport.stop()
     mesh_scene.stop()
+    across_undo.stop()
     playback.stop()
     picture_so_far.forget()
     splat_layers.forget()

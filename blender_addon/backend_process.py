@@ -11,7 +11,7 @@ from pathlib import Path
 
 import bpy
 
-from . import preferences
+from . import log, preferences
 from .errors import AddonError
 
 START_S = 60.0
@@ -24,13 +24,18 @@ _process: subprocess.Popen[bytes] | None = None
 
 
 def start() -> None:
-    """Start a backend unless ours runs; it ends by itself when this Blender does.
+    """Start a backend unless ours runs, and wait until it is ready; it ends by itself when this Blender does.
 
-    Raises ``AddonError`` when there is no command or it cannot be run. The connection file appears a little later.
+    Raises ``AddonError`` when there is no command, it cannot be run, or it ends instead, and when the key file is of a backend on
+    another machine.
     """
     global _process
     if running():
         return
+    if preferences.is_remote():
+        raise AddonError(
+            "The key file is of a backend on another machine; clear it in the add-on's preferences to start one here."
+        )
     connection = preferences.connection_file()
     connection.unlink(missing_ok=True)
     arguments = [
@@ -38,17 +43,24 @@ def start() -> None:
         *("--connection-file", str(connection), "--parent-pid", str(os.getpid())),
     ]
     try:
-        with log_file().open("wb") as log:
-            _process = subprocess.Popen(arguments, stdout=log, stderr=subprocess.STDOUT)
+        with log_file().open("wb") as messages:
+            _process = subprocess.Popen(arguments, stdout=messages, stderr=subprocess.STDOUT)
     except OSError as error:
         raise AddonError(
             f"The backend cannot be started with '{arguments[0]}' ({error.strerror}); "
             "set its command in the add-on's preferences."
         ) from error
+    log.LOG.info("backend %d started", _process.pid)
+    _wait_until_ready()
 
 
-def wait_until_ready() -> None:
-    """Block until the connection file is there. Raises ``AddonError`` when the backend ends instead."""
+def start_if_none() -> None:
+    """Start a backend unless one listens at the key file's address, or should on another machine. Raises as ``start``."""
+    if not preferences.is_remote() and not preferences.listens():
+        start()
+
+
+def _wait_until_ready() -> None:
     deadline = time.monotonic() + START_S
     while not preferences.connection_file().exists():
         if (ended := failure()) is not None:

@@ -14,7 +14,7 @@ import bpy
 from bpy.app.handlers import persistent
 
 from perpetua_protocol.client import Client, new_job_id
-from perpetua_protocol.errors import JobConflict, JobFailed, ProtocolError
+from perpetua_protocol.errors import BackendUnreachable, JobConflict, JobFailed, ProtocolError
 from perpetua_protocol.keys import read_connection
 from perpetua_protocol.link import Pending, is_loopback
 from perpetua_protocol.messages import (
@@ -29,7 +29,18 @@ from perpetua_protocol.messages import (
 )
 from perpetua_protocol.transfer import Manifest, Transfer
 
-from . import dependencies, log, picture_so_far, playback, preferences, redraw, round_status, session
+from . import (
+    across_undo,
+    backend_process,
+    dependencies,
+    log,
+    picture_so_far,
+    playback,
+    preferences,
+    redraw,
+    round_status,
+    session,
+)
 from .errors import EXPECTED, AddonError
 from .kept_cache import KeptCache
 from .reconstruction import import_reconstruction
@@ -38,6 +49,8 @@ from .take_builder import build_take, picture_path
 BUDGET_S = 0.004
 """Longest a timer's tick works, so that the interface stays smooth."""
 TICK_S = 0.05
+REDRAW_S = 0.25
+"""Between two drawings of the panels: drawing them costs more than a tick."""
 CLIENT_NAME = "Perpetua for Blender"
 
 
@@ -118,6 +131,7 @@ class Bake:
         self.client.close()
         if not self._done and self._before.give_back() and self._scene_is_there:
             playback.attach(self.scene, self.folder)
+            across_undo.note_take(self.scene, self.folder)
 
     def _take_in(self, event: Event) -> None:
         state = session.current()
@@ -148,6 +162,7 @@ class Bake:
     def _play(self) -> None:
         scene = self.scene
         round_status.note(self.folder, playback.attach(scene, self.folder), self._made_from)
+        across_undo.note_take(scene, self.folder)
         if session.current().rounds_ready < 0:
             import_reconstruction(scene)
         session.current().rounds_ready = self._manifest_round
@@ -175,10 +190,12 @@ class Bake:
     def _forget_job(self) -> None:
         """Nothing is left to resume."""
         if self._scene_is_there:
-            self.scene.perpetua.job, self.scene.perpetua.job_rounds = "", 0
+            across_undo.note_job(self.scene, "", 0)
 
 
 _running: Bake | None = None
+_drawn = 0.0
+"""When the panels were asked to be drawn, by the monotonic clock."""
 
 
 def start(scene: bpy.types.Scene, through_round: int) -> Bake:
@@ -210,6 +227,10 @@ def _send(scene: bpy.types.Scene, through_round: int, job_id: str) -> Bake:
     made_from = dependencies.fingerprints(scene)
     picture = picture_path(scene).read_bytes()
     request = BakeRequest(take, through_round, hashlib.sha256(picture).hexdigest())
+    if (
+        not bpy.app.background
+    ):  # a script says which backend it means; an artist need not know that there is one
+        backend_process.start_if_none()
     client = connect()
     try:
         welcome = client.hello(CLIENT_NAME)
@@ -222,7 +243,7 @@ def _send(scene: bpy.types.Scene, through_round: int, job_id: str) -> Bake:
     session.current().baking = True
     session.current().text = "waiting for the backend"
     # one more than the rounds, so that 0 is none: a reconstruction can be resumed too
-    scene.perpetua.job, scene.perpetua.job_rounds = job_id, through_round + 1
+    across_undo.note_job(scene, job_id, through_round + 1)
     _running = Bake(client, job_id, scene, bake_folder(scene), made_from)
     log.LOG.info(
         "bake %s of '%s' through round %d into %s", job_id, take.name, through_round, _running.folder
@@ -319,10 +340,26 @@ def _tick() -> float | None:
     try:
         finished = _running.step(BUDGET_S)
     except EXPECTED as error:  # a timer has no caller to raise to: the panel shows the sentence
-        session.current().sentence = str(error)
-    if finished:
-        end()
-    redraw.sidebars()
+        session.current().sentence = _why(error)
+        log.LOG.warning("bake: %s", error)
+    finally:  # also after a defect, whose traceback Blender prints: a bake that nobody follows must not look like one that runs
+        if finished:
+            end()
+        _redraw(finished)
     if finished:
         return None
     return TICK_S if _running.idle else BUDGET_S
+
+
+def _redraw(now: bool) -> None:
+    global _drawn
+    if now or time.monotonic() - _drawn >= REDRAW_S:
+        _drawn = time.monotonic()
+        redraw.sidebars()
+
+
+def _why(error: Exception) -> str:
+    """The sentence for a bake that broke off: also what became of what was baked, if the backend is gone."""
+    if not isinstance(error, BackendUnreachable):
+        return str(error)
+    return f"{backend_process.failure() or error} What it has baked is kept: Resume goes on from there."

@@ -182,7 +182,7 @@ def _animation(owner: bpy.types.ID, frames: range, only: str = "") -> tuple[list
         return [], set()
     described: list[Any] = []
     animated: Animated = set()
-    for curve in _curves(data.action):
+    for curve in curves(data.action):
         if only in curve.data_path and not curve.mute:
             animated.add((curve.data_path, curve.array_index))
             values = [round(curve.evaluate(frame), 7) for frame in frames]
@@ -198,7 +198,8 @@ def _animation(owner: bpy.types.ID, frames: range, only: str = "") -> tuple[list
     return described, animated
 
 
-def _curves(action: bpy.types.Action | None) -> list[bpy.types.FCurve]:
+def curves(action: bpy.types.Action | None) -> list[bpy.types.FCurve]:
+    """Everything an action animates."""
     if action is None:
         return []
     if hasattr(action, "fcurves"):  # up to Blender 4.5; later they lie in the layers' channel bags

@@ -25,6 +25,15 @@ def picture_image(scene: bpy.types.Scene) -> bpy.types.Image:
     return image
 
 
+def new_name(settings: bpy.types.PropertyGroup) -> str:
+    """A name for one more object of the picture."""
+    name, number = "object", 1
+    while name in settings.things:
+        number += 1
+        name = f"object {number}"
+    return name
+
+
 def add_click(scene: bpy.types.Scene, name: str, x: float, y: float, inside: bool, region: str = "") -> None:
     """Add a click [px from the picture's top left] to the object ``name``, or to a part of it.
 

@@ -32,8 +32,6 @@ class PERPETUA_OT_start_backend(PerpetuaOperator, bpy.types.Operator):
 
     def act(self, context: bpy.types.Context) -> None:
         backend_process.start()
-        if bpy.app.background:
-            backend_process.wait_until_ready()
 
 
 class PERPETUA_OT_stop_backend(PerpetuaOperator, bpy.types.Operator):
@@ -50,7 +48,7 @@ class PERPETUA_OT_stop_backend(PerpetuaOperator, bpy.types.Operator):
 
 
 def _bake(scene: bpy.types.Scene, through_round: int) -> None:
-    """Bake from Blender's timers, or at once where they do not run."""
+    """Bake from Blender's timers, or at once where timers do not run."""
     if bpy.app.background:
         bake_and_wait(scene, through_round)
         return
@@ -138,8 +136,8 @@ class PERPETUA_OT_resume(PerpetuaOperator, bpy.types.Operator):
         job = bake.resume(context.scene)
         if bpy.app.background:
             follow(job)
-            return
-        bake.start_timer()
+        else:
+            bake.start_timer()
 
 
 class PERPETUA_OT_load_cache(PerpetuaOperator, bpy.types.Operator):

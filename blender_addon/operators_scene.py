@@ -14,7 +14,7 @@ from bpy.props import (
     StringProperty,
 )
 
-from . import marking, session
+from . import marking, redraw, session
 from .errors import AddonError, PerpetuaOperator
 from .materials import MATERIALS, PARAMETERS
 from .suggestions import change_material
@@ -182,6 +182,7 @@ class PERPETUA_OT_click_picture(bpy.types.Operator):
             return {"CANCELLED"}
         self._stop(context)
         session.current().sentence = ""
+        redraw.editors()  # a modal operator's own area alone is drawn again, and that is another
         bpy.ops.ed.undo_push(message="Click in Picture")
         return {"FINISHED"}
 
@@ -243,7 +244,7 @@ class PERPETUA_OT_change_material(PerpetuaOperator, bpy.types.Operator):
     """Change a number of this material, such as its density or its stiffness"""
 
     bl_idname = "perpetua.change_material"
-    bl_label = "Change a Number"
+    bl_label = "Adjust Material"
 
     name: StringProperty(name="Object", description="Name of the object")  # type: ignore[valid-type]
     region: StringProperty(name="Part", description="Name of its part; empty is the whole object")  # type: ignore[valid-type]

@@ -7,24 +7,22 @@ from dataclasses import dataclass
 
 import blf
 import bpy
-import gpu
 import numpy as np
 from bpy_extras.view3d_utils import location_3d_to_region_2d
-from gpu_extras.batch import batch_for_shader
 from mathutils import Vector
 
 from perpetua_protocol.errors import ProtocolError
 
-from . import force_sampling, forces, playback
+from . import drawing, force_sampling, forces, playback
 from . import overlay_shapes as shapes
 from .errors import AddonError
 from .force_kinds import REACH, Kind
 
-LINE_PX, TEXT_PX = 1.6, 11
+TEXT_PX = 11
 BAR_PX = (70, 4)
 """Width and height of the bar that shows a force's frames on the timeline."""
-LABEL_PX = (90, 26)
-"""Room a label takes."""
+LABEL_PX, BESIDE_PX = 26, 14
+"""Height of a label, with its bar, and how far it stands to the right of its force."""
 SIZE_M = 0.08
 """Length of an arrow that has no reach of its own."""
 SMALLEST_M = 0.02
@@ -33,6 +31,9 @@ DIM = 0.25
 """Opacity of what does not act in the present frame."""
 EARTH = 9.81
 """m/s^2, drawn as an arrow of ``SIZE_M``."""
+
+Rectangle = tuple[float, float, float, float]
+"""Left and lower edge, width and height, px."""
 
 
 @dataclass(frozen=True)
@@ -144,25 +145,10 @@ def _draw_lines() -> None:
     context = bpy.context
     if context.region is None or not context.space_data.overlay.show_overlays:
         return
-    _polylines(place_lines(context.scene), (*PLACE_COLOUR, DIM))
+    drawing.polylines(place_lines(context.scene), (*PLACE_COLOUR, DIM))
     if context.scene.perpetua.show_forces:
         for force in shown_forces(context.scene):
-            _polylines(force.lines, (*force.colour, 1.0 if force.acting else DIM))
-
-
-def _polylines(lines: shapes.Lines, colour: tuple[float, float, float, float]) -> None:
-    if not len(lines):
-        return
-    shader = gpu.shader.from_builtin("POLYLINE_UNIFORM_COLOR")
-    batch = batch_for_shader(shader, "LINES", {"pos": np.ascontiguousarray(lines.reshape(-1, 3), np.float32)})
-    gpu.state.blend_set("ALPHA")
-    gpu.state.depth_test_set("NONE")
-    shader.bind()
-    shader.uniform_float("viewportSize", gpu.state.viewport_get()[2:])
-    shader.uniform_float("lineWidth", LINE_PX)
-    shader.uniform_float("color", colour)
-    batch.draw(shader)
-    gpu.state.blend_set("NONE")
+            drawing.polylines(force.lines, (*force.colour, 1.0 if force.acting else DIM))
 
 
 def _draw_labels() -> None:
@@ -171,24 +157,36 @@ def _draw_labels() -> None:
     if region is None or not scene.perpetua.show_forces or not context.space_data.overlay.show_overlays:
         return
     scale = context.preferences.system.ui_scale
-    taken: dict[tuple[int, int], int] = {}
+    now = (scene.frame_current - scene.frame_start) / max(1, scene.frame_end - scene.frame_start)
+    blf.size(0, TEXT_PX * scale)
+    taken: list[Rectangle] = []
     for force in shown_forces(scene):
         at = location_3d_to_region_2d(region, context.region_data, force.place)
         if at is None:
             continue
-        cell = (int(at.x / LABEL_PX[0]), int(at.y / LABEL_PX[1]))
-        at.y += taken.get(cell, 0) * LABEL_PX[1] * scale  # labels of one place stand above each other
-        taken[cell] = taken.get(cell, 0) + 1
-        colour = (*force.colour, 1.0 if force.acting else 2 * DIM)
-        blf.size(0, TEXT_PX * scale)
+        width = max(blf.dimensions(0, force.text)[0], BAR_PX[0] * scale)
+        x = min(max(at.x + BESIDE_PX * scale, 0.0), region.width - width)
+        place = free_place((x, at.y, width, LABEL_PX * scale), taken)
+        taken.append(place)
+        opacity = 1.0 if force.acting else 2 * DIM
         blf.enable(0, blf.SHADOW)
         blf.shadow(0, 3, 0.0, 0.0, 0.0, 0.8)  # 3: blurred over three pixels
-        blf.color(0, *colour)
-        blf.position(0, at.x + 14 * scale, at.y + 8 * scale, 0)
+        blf.color(0, *(0.5 + 0.5 * part for part in force.colour), opacity)
+        blf.position(0, place[0], place[1] + 8 * scale, 0)
         blf.draw(0, force.text)
         blf.disable(0, blf.SHADOW)
-        now = (scene.frame_current - scene.frame_start) / max(1, scene.frame_end - scene.frame_start)
-        _time_bar(at.x + 14 * scale, at.y, scale, force.part, min(max(now, 0.0), 1.0), colour)
+        _time_bar(place[0], place[1], scale, force.part, min(max(now, 0.0), 1.0), (*force.colour, opacity))
+
+
+def free_place(wanted: Rectangle, taken: list[Rectangle]) -> Rectangle:
+    """Where a label goes: the wanted place, or the first above it that no other label has."""
+    x, y, width, height = wanted
+    for other in sorted(taken, key=lambda place: place[1]):
+        beside = x >= other[0] + other[2] or other[0] >= x + width
+        apart = y >= other[1] + other[3] or other[1] >= y + height
+        if not beside and not apart:
+            y = other[1] + other[3]
+    return x, y, width, height
 
 
 def _time_bar(
@@ -201,21 +199,9 @@ def _time_bar(
 ) -> None:
     """The timeline as a bar [px]: the part a force acts in is filled, a stroke stands at the present frame."""
     width, height = BAR_PX[0] * scale, BAR_PX[1] * scale
-    _rectangle(x, y, width, height, (0.0, 0.0, 0.0, 0.45))
-    _rectangle(x + part[0] * width, y, max(1.0, (part[1] - part[0]) * width), height, colour)
-    _rectangle(x + now * width - 0.5, y - 2 * scale, scale, height + 4 * scale, (1.0, 1.0, 1.0, 0.9))
-
-
-def _rectangle(
-    x: float, y: float, width: float, height: float, colour: tuple[float, float, float, float]
-) -> None:
-    shader = gpu.shader.from_builtin("UNIFORM_COLOR")
-    corners = [(x, y), (x + width, y), (x, y + height), (x + width, y + height)]
-    gpu.state.blend_set("ALPHA")
-    shader.bind()
-    shader.uniform_float("color", colour)
-    batch_for_shader(shader, "TRI_STRIP", {"pos": corners}).draw(shader)
-    gpu.state.blend_set("NONE")
+    drawing.rectangle(x, y, width, height, (0.0, 0.0, 0.0, 0.45))
+    drawing.rectangle(x + part[0] * width, y, max(1.0, (part[1] - part[0]) * width), height, colour)
+    drawing.rectangle(x + now * width - 0.5, y - 2 * scale, scale, height + 4 * scale, (1.0, 1.0, 1.0, 0.9))
 
 
 def start() -> None:

@@ -14,7 +14,7 @@ from bpy.props import EnumProperty, StringProperty
 
 from perpetua_protocol.errors import ProtocolError
 from perpetua_protocol.keys import default_connection_file, read_connection
-from perpetua_protocol.link import is_loopback
+from perpetua_protocol.link import is_loopback, nobody_listens
 
 from . import cache_folders, log
 
@@ -118,12 +118,30 @@ def address() -> str:
 
 def address_in_short() -> str:
     """Where the backend is that the key file names: this machine or another."""
-    try:
-        control = read_connection(connection_file()).control
-    except ProtocolError:
+    control = _control()
+    if control is None:
         return "Key file cannot be used"
     host = control.removeprefix("tcp://").rpartition(":")[0]
     return "Backend on this machine" if is_loopback(control) else f"Backend on {host}"
+
+
+def is_remote() -> bool:
+    """Whether the key file is of a backend on another machine."""
+    control = _control()
+    return control is not None and not is_loopback(control)
+
+
+def listens() -> bool:
+    """Whether the key file's backend is there: nothing is sent, so one that hangs counts."""
+    control = _control()
+    return control is not None and not nobody_listens(control)
+
+
+def _control() -> str | None:
+    try:
+        return read_connection(connection_file()).control
+    except ProtocolError:
+        return None
 
 
 def _preferences() -> PerpetuaPreferences:

@@ -22,6 +22,12 @@ def sidebars() -> None:
                 region.tag_redraw()
 
 
+def editors() -> None:
+    """Every 3D viewport and Image Editor, with their sidebars."""
+    for area in _areas({"VIEW_3D", "IMAGE_EDITOR"}):
+        area.tag_redraw()
+
+
 def through_camera() -> None:
     """Look through the scene's camera in every 3D viewport."""
     for area in _areas({"VIEW_3D"}):

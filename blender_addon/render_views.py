@@ -12,6 +12,9 @@ from . import playback
 from .errors import AddonError
 from .splat_engine import ENGINE
 
+MEDIA = "media_type"
+"""From Blender 5.0 on a file format can be chosen only among those of its kind."""
+
 
 def render_views(scene: bpy.types.Scene, folder: Path, frames: bool = False) -> list[Path]:
     """Write ``<folder>/round_<n>_<camera>.mp4`` (H.264, yuv420p) for every round and camera of the scene's cache.
@@ -46,7 +49,7 @@ def render_views(scene: bpy.types.Scene, folder: Path, frames: bool = False) -> 
 
 def _render(scene: bpy.types.Scene, start: int, end: int, path: Path) -> None:
     render = scene.render
-    render.image_settings.file_format = "FFMPEG"
+    _set_format(render.image_settings, "FFMPEG")
     render.image_settings.color_mode = "RGB"
     render.ffmpeg.format, render.ffmpeg.codec = "MPEG4", "H264"
     render.ffmpeg.constant_rate_factor, render.ffmpeg.ffmpeg_preset = "HIGH", "GOOD"
@@ -60,12 +63,18 @@ def _render(scene: bpy.types.Scene, start: int, end: int, path: Path) -> None:
 
 def _write_frames(scene: bpy.types.Scene, start: int, count: int, take_start: int, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    scene.render.image_settings.file_format = "PNG"
+    _set_format(scene.render.image_settings, "PNG")
     scene.render.image_settings.color_mode = "RGB"
     for number in range(count):
         scene.frame_set(start + number)
         scene.render.filepath = str(folder / f"{take_start + number:04d}.png")
         _run(scene, write_still=True)
+
+
+def _set_format(image: bpy.types.ImageFormatSettings, file_format: str) -> None:
+    if hasattr(image, MEDIA):
+        setattr(image, MEDIA, "VIDEO" if file_format == "FFMPEG" else "IMAGE")
+    image.file_format = file_format
 
 
 def _animate(scene: bpy.types.Scene, start: int, end: int) -> None:
@@ -100,6 +109,7 @@ def _settings_kept(scene: bpy.types.Scene) -> Iterator[None]:
         (ffmpeg, "constant_rate_factor"),
         (ffmpeg, "ffmpeg_preset"),
         (ffmpeg, "audio_codec"),
+        *([(image, MEDIA)] if hasattr(image, MEDIA) else []),
         (image, "file_format"),
         (image, "color_mode"),
     ]

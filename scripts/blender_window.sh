@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # A full Blender with a window, in a folder of its own: Debian sid's Blender 5.2 and a virtual screen, for tests of the interface.
 #
-#   scripts/blender_window.sh build FOLDER                 needs root and debootstrap; a minute, 1.9 GB
+#   scripts/blender_window.sh build FOLDER                 needs root and apt; two minutes, 1.9 GB; installs debootstrap if it is missing
 #   scripts/blender_window.sh run FOLDER SHARED COMMAND    runs COMMAND in it; the folder SHARED is there under its own path
 #
 # Mounts live in a namespace of their own, so nothing stays mounted on this machine.
@@ -26,27 +26,37 @@ inside() { # inside FOLDER SHARED COMMAND...
         exec chroot "$folder" "$@"' inside "$@"
 }
 
-build() {
-    local folder=$1 mirror
+build() { # in a folder beside it first: one that is there is whole
+    local folder=$1 part=$1.part mirror
     if [ -x "$folder/usr/bin/blender" ] && [ -x "$folder/usr/bin/xvfb-run" ]; then
         return
     fi
     if ! command -v debootstrap >/dev/null; then
-        echo "debootstrap is missing; install it first: apt-get install debootstrap" >&2
+        apt-get update -q
+        DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends debootstrap debian-archive-keyring
+    fi
+    if [ -e "$folder" ]; then
+        echo "$folder is there and holds no Blender; remove it or name another folder" >&2
         exit 1
     fi
+    rm -rf "$part"
+    mkdir -p "$part"
     mirror=$(sed -n 's/^URIs: *//p' /etc/apt/sources.list.d/debian.sources 2>/dev/null | head -n 1)
-    if [ ! -x "$folder/usr/bin/apt-get" ]; then
-        debootstrap --variant=minbase --include=ca-certificates sid "$folder" "${mirror:-http://deb.debian.org/debian}"
-    fi
-    cp /etc/resolv.conf /etc/hosts "$folder/etc/"
-    printf 'APT::Install-Recommends "false";\nAcquire::Check-Valid-Until "false";\n' >"$folder/etc/apt/apt.conf.d/99window"
-    printf '#!/bin/sh\nexit 101\n' >"$folder/usr/sbin/policy-rc.d" # no services are started in it
-    chmod +x "$folder/usr/sbin/policy-rc.d"
-    inside "$folder" "" apt-get update -q
-    inside "$folder" "" env DEBIAN_FRONTEND=noninteractive apt-get install -y -q "${PACKAGES[@]}"
+    debootstrap --variant=minbase --include=ca-certificates sid "$part" "${mirror:-http://deb.debian.org/debian}"
+    cp /etc/resolv.conf /etc/hosts "$part/etc/"
+    printf 'APT::Install-Recommends "false";\nAcquire::Check-Valid-Until "false";\n' >"$part/etc/apt/apt.conf.d/99window"
+    printf '#!/bin/sh\nexit 101\n' >"$part/usr/sbin/policy-rc.d" # no services are started in it
+    chmod +x "$part/usr/sbin/policy-rc.d"
+    inside "$part" "" apt-get update -q
+    inside "$part" "" env DEBIAN_FRONTEND=noninteractive apt-get install -y -q "${PACKAGES[@]}"
+    inside "$part" "" apt-get clean
+    mv "$part" "$folder"
 }
 
+if [ "$(id -u)" != 0 ]; then
+    echo "a folder with a Blender in it is entered by root only; run this as root" >&2
+    exit 1
+fi
 case "${1:-}" in
 build) build "$(realpath -m "$2")" ;;
 run)

@@ -114,10 +114,11 @@ def stage(target: str, blender: str) -> Path:
 
 def versions(manifest: str, blender: str) -> str:
     """The manifest's text with the Blender versions of a build."""
-    text = re.sub(r"(?m)^blender_version_min = .*$", f'blender_version_min = "{blender}.0"', manifest)
     upper = PYTHONS[blender][1]
-    line = "" if upper is None else f'blender_version_max = "{upper}"\n'
-    return re.sub(r"(?m)^blender_version_max = .*\n", line, text)
+    lines = f'blender_version_min = "{blender}.0"'
+    if upper is not None:
+        lines += f'\nblender_version_max = "{upper}"'
+    return re.sub(r"(?m)^blender_version_min = .*$", lines, manifest)
 
 
 def blender_extension_tool() -> Path:

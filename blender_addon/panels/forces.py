@@ -10,7 +10,7 @@ from ..errors import AddonError
 from ..force_kinds import END, KINDS, START, Kind
 from . import layout as shared
 
-WINDOW_WIDTH = 4.0
+WINDOW_WIDTH = 3.0
 """Of a force's frames in the list, in heights of a row."""
 
 
@@ -46,7 +46,7 @@ class PERPETUA_PT_forces(shared.Tab, bpy.types.Panel):
         grid = layout.grid_flow(row_major=True, columns=2, even_columns=True, align=True)
         for kind in KINDS.values():
             grid.operator("perpetua.add_force", text=kind.label, icon=kind.icon).kind = kind.name
-        buttons = shared.list_with_buttons(layout, settings, "forces")
+        buttons = shared.list_with_buttons(layout, settings, "forces", rows=3)
         buttons.operator("perpetua.use_force", text="", icon="EYEDROPPER")
         buttons.prop(settings, "show_forces", text="", icon="OVERLAY")
         entry = shared.chosen(settings, "forces")

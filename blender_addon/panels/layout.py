@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import blf
 import bpy
 
 from .. import session
 
-LETTER_PX = 7
-"""About how wide a letter is at a scale of 1."""
+FONT = 0
+"""The interface's own."""
+BESIDE_PX = 76
+"""What a line of text leaves free of the sidebar's width, at a scale of 1: its icon, the margins and the tabs."""
+WITHOUT_WINDOW_PX = 300
+MOST_ROWS = 6
+"""Of a list; a longer one scrolls."""
 
 
 class Tab:
@@ -27,15 +33,17 @@ def properties(layout: bpy.types.UILayout) -> bpy.types.UILayout:
 
 
 def list_with_buttons(
-    layout: bpy.types.UILayout, settings: bpy.types.PropertyGroup, kind: str, rows: int = 3
+    layout: bpy.types.UILayout, settings: bpy.types.PropertyGroup, kind: str, rows: int = 2
 ) -> bpy.types.UILayout:
     """The list ``kind`` ("forces" ...) of the settings, and the column of buttons at its right, with the one to remove.
 
-    The lists' classes are named ``PERPETUA_UL_<kind>``, the chosen entry ``<kind without s>_index``.
+    rows: of a list that is short, as many as there are buttons beside it. The lists' classes are named
+    ``PERPETUA_UL_<kind>``, the chosen entry ``<kind without s>_index``.
     """
     row = layout.row()
     chosen = f"{kind[:-1]}_index"
-    row.template_list(f"PERPETUA_UL_{kind}", "", settings, kind, settings, chosen, rows=rows, maxrows=8)
+    shown = min(max(rows, len(getattr(settings, kind))), MOST_ROWS)
+    row.template_list(f"PERPETUA_UL_{kind}", "", settings, kind, settings, chosen, rows=shown, maxrows=shown)
     buttons = row.column(align=True)
     removing = buttons.row(align=True)
     removing.enabled = 0 <= getattr(settings, chosen) < len(getattr(settings, kind))
@@ -59,14 +67,15 @@ def progress(layout: bpy.types.UILayout, state: session.Session) -> None:
 
 def sentence(layout: bpy.types.UILayout, text: str, context: bpy.types.Context, icon: str = "INFO") -> None:
     """A sentence over as many lines as the sidebar's width needs."""
-    width = context.region.width if context.region else 300
     scale = context.preferences.system.ui_scale or 1.0  # 0 without a window
-    letters = max(20, int(width / (LETTER_PX * scale)) - 8)
+    width = context.region.width / scale if context.region else WITHOUT_WINDOW_PX
+    blf.size(FONT, context.preferences.ui_styles[0].widget.points)
     line = ""
     column = layout.column(align=True)
     for word in text.split():
-        if line and len(line) + len(word) >= letters:
+        longer = f"{line} {word}".strip()
+        if line and blf.dimensions(FONT, longer)[0] > width - BESIDE_PX:
             column.label(text=line, icon=icon)
-            line, icon = "", "BLANK1"
-        line = f"{line} {word}".strip()
+            longer, icon = word, "BLANK1"
+        line = longer
     column.label(text=line, icon=icon)

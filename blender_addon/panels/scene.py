@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import bpy
 
-from .. import session
+from .. import guide, marking, session
 from . import layout as shared
 
 
@@ -24,6 +24,17 @@ def marks(item: bpy.types.PropertyGroup) -> str:
     if points:
         words.append(f"{points} point{'s' if points > 1 else ''}")
     return ", ".join(words) or "not marked"
+
+
+class PERPETUA_PT_guide(shared.Tab, bpy.types.Panel):
+    """What to do next, above all panels."""
+
+    bl_label = "Next"
+    bl_idname = "PERPETUA_PT_guide"
+    bl_options = {"HIDE_HEADER"}  # noqa: RUF012
+
+    def draw(self, context: bpy.types.Context) -> None:
+        shared.sentence(self.layout, guide.next_step(context.scene), context, "RIGHTARROW")
 
 
 class PERPETUA_PT_scene(shared.Tab, bpy.types.Panel):
@@ -98,18 +109,19 @@ def draw(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
     layout.operator("perpetua.open_picture", text=name or "Open Picture", icon="IMAGE_DATA")
     column = layout.column()
     column.enabled = bool(settings.picture)
-    buttons = shared.list_with_buttons(column, settings, "things", rows=2)
-    buttons.operator("perpetua.add_object", text="", icon="ADD")
+    buttons = shared.list_with_buttons(column, settings, "things")
+    buttons.operator("perpetua.click_picture", text="", icon="ADD").name = marking.new_name(settings)
     thing = shared.chosen(settings, "things")
-    name = thing.name if thing is not None else "object"
-    marking = column.row(align=True)
-    marking.operator("perpetua.click_picture", text="Click or Box It", icon="RESTRICT_SELECT_OFF").name = name
+    name = thing.name if thing is not None else marking.new_name(settings)
+    row = column.row(align=True)
+    row.operator("perpetua.click_picture", text="Click or Box It", icon="RESTRICT_SELECT_OFF").name = name
     if thing is not None:
-        marking.operator("perpetua.add_click", text="", icon="CURSOR").name = name
-        marking.operator("perpetua.clear_marks", text="", icon="X").name = name
+        row.operator("perpetua.clear_marks", text="", icon="X").name = name
         _draw_thing(column, thing)
     if session.current().baking:
-        shared.progress(layout, session.current())
+        row = layout.row(align=True)
+        shared.progress(row, session.current())
+        row.operator("perpetua.cancel", text="", icon="X")
         return
     row = layout.row()
     row.scale_y = 1.3
@@ -163,6 +175,7 @@ def _draw_changes(
 
 
 CLASSES = (
+    PERPETUA_PT_guide,
     PERPETUA_UL_things,
     PERPETUA_PT_scene,
     PERPETUA_PT_picture,

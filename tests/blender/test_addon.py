@@ -1,35 +1,23 @@
 """The add-on as a guest in Blender: leaves nothing behind, needs no torch, draws its panels, says what is wrong."""
 
-import gc
 import os
 import subprocess
 import sys
-import threading
 from pathlib import Path
 
 import bpy
 import pytest
 from bl_ext.user_default.perpetua import backend_process, bake, panels, session
 from conftest import MODULE
+from footprint import footprint
 from toy_cache import write_cache
-
-
-def footprint() -> dict[str, int]:
-    handlers = {n: getattr(bpy.app.handlers, n) for n in dir(bpy.app.handlers)}
-    counts = {name: len(found) for name, found in handlers.items() if isinstance(found, list)}
-    counts["threads"] = threading.active_count()
-    counts["timers"] = int(any(o.__qualname__ == "_tick" and bpy.app.timers.is_registered(o) for o in gc.get_objects() if type(o).__name__ == "function"))  # fmt: skip
-    counts["classes"] = sum("perpetua" in name.lower() for name in dir(bpy.types))
-    counts["property"] = int(hasattr(bpy.types.Scene, "perpetua"))
-    counts["operators"] = len(dir(bpy.ops.perpetua))
-    return counts
 
 
 def test_enabling_and_disabling_leaves_nothing() -> None:
     bpy.ops.preferences.addon_disable(module=MODULE)
     before = footprint()
     assert before["operators"] == before["classes"] == before["property"] == 0
-    for _ in range(20):
+    for _ in range(100):
         bpy.ops.preferences.addon_enable(module=MODULE)
         assert footprint()["operators"] > 10
         bpy.ops.preferences.addon_disable(module=MODULE)
@@ -165,6 +153,34 @@ def test_every_panel_draws(tmp_path: Path) -> None:
 
 
 HIDDEN = {"rna_type", "name", "filter_image", "filter_folder"}
+
+
+def test_the_tab_says_what_to_do_next(tmp_path: Path) -> None:
+    def says(words: str) -> bool:
+        return words in " ".join(draw_panels())
+
+    assert says("Open a picture")
+    scene = bpy.context.scene
+    image = bpy.data.images.new("picture", 64, 36)
+    image.filepath_raw, image.file_format = str(tmp_path / "ball.png"), "PNG"
+    image.save()
+    bpy.ops.perpetua.open_picture(filepath=str(tmp_path / "ball.png"))
+    assert says("Press Click or Box It, then click what")
+    scene.perpetua.things.add().name = "ball"
+    assert says("then click ball in the picture")
+    bpy.ops.perpetua.add_click(name="ball", x=32, y=18)
+    assert says("then Reconstruct")
+    bpy.ops.perpetua.load_cache(directory=str(write_cache(tmp_path / "cache", rounds=(4,))))
+    assert says("Add a round")
+    bpy.ops.perpetua.add_round(frames=4)
+    assert says("Add a force")
+    bpy.ops.perpetua.add_push()
+    assert says("Play with the space bar")
+    bpy.ops.perpetua.add_round(frames=4)
+    assert says("Press Bake")
+    session.current().baking = True
+    assert says("Go on while it bakes")
+    assert not says("Press Bake")
 
 
 def test_everything_has_a_tooltip() -> None:

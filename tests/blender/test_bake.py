@@ -10,6 +10,7 @@ import pytest
 import toy_service
 from bl_ext.user_default.perpetua import backend_process, bake, force_kinds, playback, point_cloud, session
 from conftest import MODULE
+from footprint import footprint
 from toy_cache import write_cache
 from toy_service import BACKEND_PYTHON, WAIT_S
 
@@ -187,6 +188,43 @@ def test_a_bake_left_running_is_found_again(backend: Path, scene: bpy.types.Scen
     assert not bake.can_resume(scene), "what was cancelled is over"
 
 
+def test_undo_leaves_what_was_baked(backend: Path, scene: bpy.types.Scene) -> None:
+    bpy.ops.ed.undo_push(message="before")
+    scene.perpetua.seed = 3
+    bpy.ops.ed.undo_push(message="seed")
+    bpy.ops.perpetua.bake_and_wait()
+    for step, seed in ((bpy.ops.ed.undo, 0), (bpy.ops.ed.redo, 3)):
+        step()
+        scene = bpy.context.scene
+        assert scene.perpetua.seed == seed
+        assert [len(entry.data.points) for entry in (scene.perpetua.splats, scene.perpetua.background)] == [
+            25,
+            40,
+        ]
+        assert [entry.object is not None for entry in scene.perpetua.cameras] == [True] * 3
+        assert playback.meta(scene).frames == 8
+
+
+def test_undo_leaves_a_paused_bake_to_be_resumed(backend: Path, scene: bpy.types.Scene) -> None:
+    scene.perpetua.take_name = "slow"
+    bpy.ops.ed.undo_push(message="before")
+    scene.perpetua.seed = 3
+    bpy.ops.ed.undo_push(message="seed")
+    job = bake.start(scene, 1)
+    step_until(job, lambda: session.current().stage.startswith("round 1"))
+    bpy.ops.ed.undo()
+    job.pause()
+    end = time.monotonic() + WAIT_S
+    while not job.step(bake.BUDGET_S):
+        assert time.monotonic() < end
+        time.sleep(0.01)
+    bake.end()
+    assert bake.can_resume(bpy.context.scene)
+    bpy.ops.ed.redo()
+    assert bake.can_resume(bpy.context.scene)
+    assert bpy.context.scene.perpetua.job == job.job_id
+
+
 def test_baked_rounds_know_what_they_were_baked_from(backend: Path, scene: bpy.types.Scene) -> None:
     from bl_ext.user_default.perpetua import round_status
 
@@ -222,23 +260,30 @@ def test_a_backend_that_dies_is_one_sentence(
     step_until(job, lambda: session.current().stage)
     process.kill()
     process.wait()
-    with pytest.raises(Exception, match="does not answer"):
-        step_until(job, lambda: False)
-    with pytest.raises(RuntimeError, match="A bake is running"):
-        bpy.ops.perpetua.bake()
-    bake.end()
+    bake.start_timer()
+    end = time.monotonic() + WAIT_S
+    while bake._tick() is not None:
+        assert time.monotonic() < end
+        time.sleep(0.01)
+    assert "does not answer" in session.current().sentence
+    assert "Resume goes on" in session.current().sentence
+    assert bake.can_resume(scene)
     with pytest.raises(RuntimeError, match=r"is gone|does not answer|No backend"):
         bpy.ops.perpetua.bake()
 
 
 def test_disabling_in_the_middle_of_a_bake_leaves_nothing(backend: Path, scene: bpy.types.Scene) -> None:
+    before = footprint()
     scene.perpetua.take_name = "slow"
-    bake.start(scene, 1)
+    job = bake.start(scene, 1)
     bake.start_timer()
+    step_until(job, lambda: session.current().stage.startswith("round 1"))
+    assert footprint()["sockets"] > before["sockets"]
     tick = bake._tick
     bpy.ops.preferences.addon_disable(module=MODULE)
     assert not bpy.app.timers.is_registered(tick)
     bpy.ops.preferences.addon_enable(module=MODULE)
+    assert footprint() == before
 
 
 def test_loading_a_file_lets_go_of_the_bake(backend: Path, scene: bpy.types.Scene) -> None:
@@ -270,3 +315,26 @@ def test_start_and_stop_a_backend(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     client.close()
     bpy.ops.perpetua.stop_backend()
     assert not backend_process.running()
+
+
+def test_a_backend_starts_only_where_none_is(
+    backend: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    backend_process.start_if_none()
+    assert not backend_process.running(), "one listens already"
+    remote = tmp_path / "remote.json"
+    remote.write_text(backend.read_text().replace("127.0.0.1", "192.0.2.1"))
+    remote.chmod(0o600)
+    monkeypatch.setenv("PERPETUA_CONNECTION", str(remote))
+    backend_process.start_if_none()
+    with pytest.raises(RuntimeError, match="on another machine"):
+        bpy.ops.perpetua.start_backend()
+    assert remote.exists(), "the key of another machine's backend is not thrown away"
+    dead = tmp_path / "dead.json"
+    dead.write_bytes(backend.read_bytes().replace(b"127.0.0.1", b"127.0.0.2"))
+    dead.chmod(0o600)
+    monkeypatch.setenv("PERPETUA_CONNECTION", str(dead))
+    monkeypatch.setenv("PERPETUA_COMMAND", f"{BACKEND_PYTHON} -m perpetua serve --store {tmp_path / 'store'}")
+    backend_process.start_if_none()
+    assert backend_process.running(), "its backend was gone"
+    backend_process.stop()

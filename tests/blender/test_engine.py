@@ -154,6 +154,8 @@ def test_depth_pass_is_metres_along_the_view(tmp_path: Path, camera: bpy.types.O
     cloud("wall", [(0, 0.25, 0)] * 4, [(1, 1, 1)] * 4, 0.2)
     scene = bpy.context.scene
     scene.view_layers[0].use_pass_z = True
+    if hasattr(scene.render.image_settings, "media_type"):  # Blender 5.0 and later
+        scene.render.image_settings.media_type = "MULTI_LAYER_IMAGE"
     scene.render.image_settings.file_format = "OPEN_EXR_MULTILAYER"
     depths: list[np.ndarray] = []
     draw = splat_engine.draw

@@ -6,6 +6,7 @@ import sys
 import zipfile
 from pathlib import Path
 
+import bpy
 import pytest
 from toy_cache import write_cache
 
@@ -27,12 +28,24 @@ class Hide:
             return found
 sys.meta_path.insert(0, Hide())
 import bpy
-archive, cache, blend, picture = sys.argv[1:]
+archive, cache, blend, picture, tests = sys.argv[1:]
 bpy.ops.extensions.package_install_files(filepath=archive, repo="user_default", enable_on_install=True)
 import perpetua_protocol, zmq, msgspec
 for module in (perpetua_protocol, zmq, msgspec):
     assert module.__file__.startswith(os.environ["BLENDER_USER_RESOURCES"]), module.__file__
-assert "bl_ext.user_default.perpetua" in bpy.context.preferences.addons.keys()
+module = "bl_ext.user_default.perpetua"
+assert module in bpy.context.preferences.addons.keys()
+
+sys.path.insert(0, tests)
+from footprint import footprint
+bpy.ops.preferences.addon_disable(module=module)
+before = footprint()
+for _ in range(100):
+    bpy.ops.preferences.addon_enable(module=module)
+    bpy.ops.preferences.addon_disable(module=module)
+assert footprint() == before, (before, footprint())
+bpy.ops.preferences.addon_enable(module=module)
+
 bpy.ops.perpetua.load_cache(directory=cache)
 scene = bpy.context.scene
 scene.render.resolution_x, scene.render.resolution_y = 64, 36
@@ -44,12 +57,20 @@ os._exit(0)
 """
 
 
+def build_for(version: tuple[int, int, int]) -> str:
+    """Which of the extension's builds a Blender takes."""
+    return "4.5" if version < (5, 1, 0) else "5.1"
+
+
 @pytest.fixture(scope="module")
 def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
     output = tmp_path_factory.mktemp("dist")
     script = str(ROOT / "scripts" / "build_extension.py")
     done = subprocess.run(
-        [sys.executable, script, "--output", str(output)], capture_output=True, text=True, check=False
+        [sys.executable, script, "--blender", build_for(bpy.app.version), "--output", str(output)],
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
     return Path(done.stdout.strip())
@@ -70,7 +91,7 @@ def test_installed_from_its_zip_it_plays_and_renders(archive: Path, tmp_path: Pa
     done = subprocess.run(
         [
             *(sys.executable, "-c", USE, str(archive), str(cache)),
-            *(str(tmp_path / "scene.blend"), str(tmp_path / "picture.png")),
+            *(str(tmp_path / "scene.blend"), str(tmp_path / "picture.png"), str(Path(__file__).parent)),
         ],
         env={**without_path, "BLENDER_USER_RESOURCES": str(resources)},
         capture_output=True,

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from bl_ext.user_default.perpetua import force_kinds, overlay, overlay_shapes, take_builder
 from bl_ext.user_default.perpetua.errors import AddonError
+from keys import make_linear
 from mathutils import Euler
 
 from perpetua_protocol import actions
@@ -46,9 +47,7 @@ def keyed(owner: bpy.types.Object, path: str, values: dict[int, float]) -> None:
         else:
             setattr(holder, name, value)
         owner.keyframe_insert(path, frame=frame)
-    for curve in owner.animation_data.action.fcurves:
-        for key in curve.keyframe_points:
-            key.interpolation = "LINEAR"
+    make_linear(owner)
 
 
 EXPECTED = {
@@ -118,9 +117,7 @@ def test_a_pin_carries_what_it_holds_along_its_keys(scene: bpy.types.Scene) -> N
         pin.location.z, pin.rotation_euler = height, Euler((0, 0, turn))
         pin.keyframe_insert("location", frame=frame)
         pin.keyframe_insert("rotation_euler", frame=frame)
-    for curve in pin.animation_data.action.fcurves:
-        for key in curve.keyframe_points:
-            key.interpolation = "LINEAR"
+    make_linear(pin)
     scene.perpetua.forces[0].targets = "cup"
     action = first_action(scene)
     assert action.reach is None  # its objects whole
@@ -305,3 +302,20 @@ def test_overlay_shapes() -> None:
     np.testing.assert_allclose(np.cross(side, other), axis, atol=1e-12)
     grid = overlay_shapes.grid(centre, 0.5)
     assert (grid[..., 2] == 0).all()
+
+
+def test_labels_do_not_cover_each_other() -> None:
+    wanted = [
+        (10.0, 10.0, 80.0, 26.0),
+        (60.0, 20.0, 80.0, 26.0),
+        (12.0, 30.0, 20.0, 26.0),
+        (200.0, 12.0, 80.0, 26.0),
+    ]
+    taken: list[overlay.Rectangle] = []
+    for place in wanted:
+        taken.append(overlay.free_place(place, taken))
+    assert taken[0] == wanted[0]
+    assert taken[3] == wanted[3], "nothing is in its way"
+    for index, (x, y, width, height) in enumerate(taken):
+        for left, low, wide, high in taken[:index]:
+            assert x >= left + wide or left >= x + width or y >= low + high or low >= y + height

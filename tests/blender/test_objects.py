@@ -3,8 +3,9 @@
 from pathlib import Path
 
 import bpy
+import numpy as np
 import pytest
-from bl_ext.user_default.perpetua import materials, take_builder
+from bl_ext.user_default.perpetua import materials, picture_marks, take_builder
 
 from perpetua_protocol.take import Click, MaterialSpec, RegionSpec
 
@@ -89,3 +90,29 @@ def test_every_preset_can_be_chosen(scene: Scene) -> None:
         scene.perpetua.things[0].material = name
         assert take_builder.build_take(scene, 0).objects[0].material.preset == name
     assert len(names) == len(set(names))
+
+
+class HalfSize:
+    """A view that shows a picture of 64 x 36 at half its size."""
+
+    @staticmethod
+    def view_to_region(u: float, v: float, clip: bool) -> tuple[float, float]:
+        return 32 * u, 18 * v
+
+
+def test_marks_are_drawn_where_they_lie_in_the_picture(scene: Scene) -> None:
+    bpy.ops.perpetua.add_object(name="ball", x=10, y=6)
+    bpy.ops.perpetua.add_click(name="ball", x=50, y=30, inside=False)
+    bpy.ops.perpetua.set_box(name="cup", box=(20, 4, 40, 24))
+    inside, outside, box = picture_marks.marks(scene.perpetua)
+    assert [mark.inside for mark in (inside, outside, box)] == [True, False, True]
+    assert [mark.chosen for mark in (inside, outside, box)] == [False, False, True], "the cup is the newest"
+    ring = picture_marks.outline(inside, HalfSize, (64, 36)).reshape(-1, 3)
+    np.testing.assert_allclose(np.linalg.norm(ring - [5, 15, 0], axis=1), picture_marks.POINT_PX, rtol=1e-9)
+    corners = picture_marks.outline(box, HalfSize, (64, 36)).reshape(-1, 3)
+    assert {tuple(corner) for corner in corners.round(9)} == {
+        (10, 16, 0),
+        (20, 16, 0),
+        (20, 6, 0),
+        (10, 6, 0),
+    }

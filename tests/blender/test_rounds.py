@@ -18,6 +18,7 @@ from bl_ext.user_default.perpetua import (
     take_builder,
     takes,
 )
+from keys import key
 from toy_cache import exchange, write_cache
 
 from perpetua_protocol.cache import Cache, Finding, Suggestion, read_meta
@@ -76,7 +77,7 @@ CHANGES: dict[str, tuple[Callable[[Scene], object], int | None]] = {
     "the first round's length": (lambda s: setattr(s.perpetua.rounds[0], "frames", 6), 1),
     "a force's place": (lambda s: setattr(thumb(s), "location", (1, 0, 0)), 2),
     "a force's parent": (move_thumbs_parent, 2),
-    "a force's key": (lambda s: setattr(thumb(s).animation_data.action.fcurves[0].keyframe_points[1], "co", (8, 9)), 2),
+    "a force's key": (lambda s: setattr(key(thumb(s), 0, 1), "co", (8, 9)), 2),
     "a force that is off": (lambda s: setattr(s.perpetua.forces[0], "enabled", False), 2),
     "a force's end": (lambda s: thumb(s).__setitem__("perpetua_end", 7), 2),
     "a force's objects": (lambda s: setattr(s.perpetua.forces[0], "targets", "ball"), 2),

@@ -8,6 +8,7 @@ import pytest
 from bl_ext.user_default.perpetua import cameras, take_builder, tracks
 from bl_ext.user_default.perpetua.errors import AddonError
 from bpy_extras.object_utils import world_to_camera_view
+from keys import make_linear
 from mathutils import Euler, Matrix, Vector
 
 from perpetua_protocol.take import CameraSpec, Push, ScalarTrack, VectorTrack, Wind
@@ -27,12 +28,6 @@ def scene(tmp_path: Path) -> bpy.types.Scene:
     bpy.ops.perpetua.add_round(frames=8)
     bpy.ops.perpetua.add_round(frames=6)
     return made
-
-
-def linear(action: bpy.types.Action) -> None:
-    for curve in action.fcurves:
-        for key in curve.keyframe_points:
-            key.interpolation = "LINEAR"
 
 
 def test_picture_and_objects(scene: bpy.types.Scene) -> None:
@@ -69,7 +64,7 @@ def test_keyed_push_is_sampled_as_the_timeline_has_it(scene: bpy.types.Scene) ->
     push.keyframe_insert("location", frame=11)
     push.location = (0.3, 0, 0.05)
     push.keyframe_insert("location", frame=19)
-    linear(push.animation_data.action)
+    make_linear(push)
     scene.frame_set(12)
     first, second = take_builder.build_take(scene, 2).rounds
     assert scene.frame_current == 12
@@ -144,7 +139,7 @@ def test_gravity_is_the_scenes(scene: bpy.types.Scene) -> None:
     for frame, z in ((11, -10.0), (19, -2.0)):
         scene.gravity = (0, 0, z)
         scene.keyframe_insert("gravity", frame=frame)
-    linear(scene.animation_data.action)
+    make_linear(scene)
     gravity = take_builder.build_take(scene, 1).gravity
     assert gravity == VectorTrack((0.0, 8.0), ((0, 0, -10.0), (0, 0, -2.0)))
 

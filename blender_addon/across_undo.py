@@ -1,0 +1,91 @@
+"""What a bake made is no step of the artist's, so undo and redo leave it: the take that plays, and the bake to resume.
+
+A bake brings its files between the artist's steps, and Blender's undo brings back the scene as it stood after one of them: without
+the splats that came since, and with a job that has long ended. Both are kept here by scene and put back after every undo.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import bpy
+from bpy.app.handlers import persistent
+
+from perpetua_protocol.errors import ProtocolError
+
+from . import playback, session
+from .reconstruction import import_reconstruction
+
+
+@dataclass
+class Kept:
+    """Of one scene. folder: of the take that was baked, with the ``picture`` it was baked from. job, rounds: as in the settings."""
+
+    folder: Path | None = None
+    picture: str = ""
+    job: str = ""
+    rounds: int = 0
+
+
+_kept: dict[int, Kept] = {}
+
+
+def note_job(scene: bpy.types.Scene, job: str, rounds: int) -> None:
+    """Write down in the scene which bake can be resumed; an empty ``job`` is none."""
+    kept = _of(scene)
+    kept.job, kept.rounds = job, rounds
+    scene.perpetua.job, scene.perpetua.job_rounds = job, rounds
+
+
+def note_take(scene: bpy.types.Scene, folder: Path) -> None:
+    """The bake in ``folder`` plays in the scene."""
+    kept = _of(scene)
+    kept.folder, kept.picture = folder, scene.perpetua.picture
+
+
+def put_back(scene: bpy.types.Scene) -> None:
+    """Give a scene that was undone what was baked in it, unless its picture was undone too."""
+    kept, settings = _kept.get(scene.session_uid), scene.perpetua
+    if kept is None:
+        return
+    settings.job, settings.job_rounds = kept.job, kept.rounds
+    if kept.folder is not None and not settings.cache_folder and settings.picture == kept.picture:
+        try:
+            playback.attach(scene, kept.folder)
+            import_reconstruction(scene)
+        except (
+            ProtocolError
+        ) as error:  # an undo has no caller to raise to: the panel says that the cache is gone
+            session.current().sentence = str(error)
+
+
+@persistent
+def on_undo(*_: object) -> None:
+    for scene in bpy.data.scenes:
+        put_back(scene)
+
+
+@persistent
+def on_load_pre(*_: object) -> None:
+    _kept.clear()  # the scenes of another file are other scenes
+
+
+HANDLERS = {"undo_post": on_undo, "redo_post": on_undo, "load_pre": on_load_pre}
+
+
+def start() -> None:
+    """Follow undo and redo from now on."""
+    for name, handler in HANDLERS.items():
+        getattr(bpy.app.handlers, name).append(handler)
+
+
+def stop() -> None:
+    """Follow no more."""
+    for name, handler in HANDLERS.items():
+        getattr(bpy.app.handlers, name).remove(handler)
+    _kept.clear()
+
+
+def _of(scene: bpy.types.Scene) -> Kept:
+    return _kept.setdefault(scene.session_uid, Kept())
