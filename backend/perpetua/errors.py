@@ -12,6 +12,7 @@ PerpetuaError
 │   └── WaitingForFiles    a refined video is made elsewhere and is not there yet
 ├── ClipError              a clip that is to be measured lacks a file, or holds wrong numbers
 ├── DataError              simulated data cannot be made or read
+├── TrainingError          a training cannot begin, or went wrong
 ├── CacheError             a 4D cache is damaged, incomplete or of another version
 ├── UnknownNameError       a registry has no such part
 └── Cancelled              the artist stopped it (not a failure)
@@ -74,6 +75,10 @@ class ClipError(PerpetuaError):
 
 class DataError(PerpetuaError):
     code = "data"
+
+
+class TrainingError(PerpetuaError):
+    code = "training"
 
 
 class CacheError(PerpetuaError):

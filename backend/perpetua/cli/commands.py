@@ -10,6 +10,7 @@ import tyro
 
 from perpetua.cli.data_options import Data
 from perpetua.cli.evaluate_options import Evaluation
+from perpetua.cli.train_options import Training
 from perpetua.paths import default_store
 
 
@@ -205,6 +206,11 @@ def data(what: Data) -> int:
     return what.run()
 
 
+def train(what: Training) -> int:
+    """Train a video model of yours on clips whose world is known, in three stages. On many GPUs: torchrun -m perpetua train ..."""
+    return what.run()
+
+
 COMMANDS: dict[str, Callable[..., Any]] = {
     "demo": demo,
     "serve": serve,
@@ -215,4 +221,5 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "bench": bench,
     "evaluate": evaluate,
     "data": data,
+    "train": train,
 }
