@@ -11,11 +11,13 @@ from . import (
     across_undo,
     backend_process,
     bake,
+    exports,
     log,
     mesh_depth,
     mesh_scene,
     operators_bake,
     operators_cameras,
+    operators_export,
     operators_files,
     operators_forces,
     operators_lists,
@@ -45,6 +47,7 @@ CLASSES = (
     *operators_cameras.CLASSES,
     *operators_rounds.CLASSES,
     *operators_bake.CLASSES,
+    *operators_export.CLASSES,
     *operators_lists.CLASSES,
     *operators_files.CLASSES,
     *operators_shots.CLASSES,
@@ -69,6 +72,7 @@ def register() -> None:
 
 def unregister() -> None:
     bake.unregister()
+    exports.stop()
     backend_process.stop()
     picture_marks.stop()
     overlay.stop()

@@ -39,7 +39,7 @@ def start() -> None:
     connection = preferences.connection_file()
     connection.unlink(missing_ok=True)
     arguments = [
-        *_command(),
+        *_serve(),
         *("--connection-file", str(connection), "--parent-pid", str(os.getpid())),
     ]
     try:
@@ -103,7 +103,17 @@ def log_file() -> Path:
     return Path(bpy.utils.extension_path_user(__package__, path="", create=True)) / "backend.log"
 
 
-def _command() -> list[str]:
+def command() -> list[str]:
+    """The program that is installed on this machine, before any of its commands. Raises ``AddonError`` when it is not known."""
+    words = _serve()
+    if "serve" not in words:
+        raise AddonError(
+            f"The backend's command '{' '.join(words)}' in the add-on's preferences has no `serve`, so nothing else can be asked of it."
+        )
+    return words[: words.index("serve")]
+
+
+def _serve() -> list[str]:
     chosen = preferences.command()
     if chosen:
         return shlex.split(chosen)

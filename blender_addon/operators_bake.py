@@ -1,17 +1,16 @@
-"""Operators of the Bake and Playback panels."""
+"""Operators of the Bake panel, and those that load what was baked."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import bpy
-from bpy.props import BoolProperty, IntProperty, StringProperty
+from bpy.props import IntProperty, StringProperty
 
 from . import backend_process, bake, playback
 from .batch import bake_and_wait, follow
 from .errors import AddonError, PerpetuaOperator
 from .reconstruction import import_reconstruction, match_picture
-from .render_views import render_views
 
 ALL_ROUNDS = -1
 
@@ -174,36 +173,6 @@ class PERPETUA_OT_match_picture(PerpetuaOperator, bpy.types.Operator):
         match_picture(context.scene)
 
 
-class PERPETUA_OT_render_views(PerpetuaOperator, bpy.types.Operator):
-    """Render every camera of the take over every round to round_<n>_<camera>.mp4 in a folder"""
-
-    bl_idname = "perpetua.render_views"
-    bl_label = "Render Views"
-    bl_options = {"REGISTER"}  # noqa: RUF012
-
-    directory: StringProperty(  # type: ignore[valid-type]
-        name="Folder",
-        description="Where the videos go",
-        subtype="DIR_PATH",
-        options={"PATH_SUPPORTS_BLEND_RELATIVE"},
-        default="//views",
-    )
-    frames: BoolProperty(  # type: ignore[valid-type]
-        name="PNG Frames",
-        description="Also write every frame as a PNG, in a folder for each video",
-        default=False,
-    )
-
-    def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
-        context.window_manager.fileselect_add(self)
-        return {"RUNNING_MODAL"}
-
-    def act(self, context: bpy.types.Context) -> None:
-        folder = Path(bpy.path.abspath(self.directory)).resolve()
-        for path in render_views(context.scene, folder, self.frames):
-            print(f"Perpetua: {path}", flush=True)
-
-
 CLASSES = (
     PERPETUA_OT_start_backend,
     PERPETUA_OT_stop_backend,
@@ -215,5 +184,4 @@ CLASSES = (
     PERPETUA_OT_cancel,
     PERPETUA_OT_load_cache,
     PERPETUA_OT_match_picture,
-    PERPETUA_OT_render_views,
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import bpy
 
+from .. import exports
 from . import layout as shared
 
 
@@ -28,6 +29,10 @@ class PERPETUA_PT_playback(shared.Tab, bpy.types.Panel):
         if context.scene.view_settings.view_transform != "Standard":
             layout.operator("perpetua.match_picture", icon="COLOR")
         layout.operator("perpetua.render_views", icon="RENDER_ANIMATION")
+        exporting = exports.running() is not None
+        row = layout.row()
+        row.enabled = not exporting
+        row.operator("perpetua.export", text="Exporting" if exporting else "Export", icon="EXPORT")
         layout.operator_menu_enum("perpetua.render_meshes", "engine", icon="MESH_MONKEY")
 
 

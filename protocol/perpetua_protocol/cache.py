@@ -9,6 +9,7 @@
         scale.npy            [T, N, 3] float32, m, standard deviations
         radiance_base.npy    [N, 4] float32: degree-0 SH coefficients of the colour, and opacity in [0, 1]
         opacity.npy          [T, N] float32, instead of that opacity, in rounds in which it changes: matter comes, or fades
+        refined_<camera>.mp4 the round as its refiner says that it should look, if it has one
 
 Every array is an ``.npy`` file that playback maps into memory. A folder is named by the digest of what it came from and
 appears whole or not at all, so a new bake never touches what an earlier one left. Attribute names
@@ -38,6 +39,8 @@ NOTHING = {
     "radiance_base": (0.0, 0.0, 0.0, 0.0),
 }
 """Attributes of a splat that is not there yet."""
+REFINED = "refined_"
+"""How the name of a refined video begins, before its camera's."""
 ATTRIBUTES = ("position", "rotation", "scale", "radiance_base")
 
 
@@ -169,14 +172,18 @@ class Cache:
     def array(self, name: str) -> NDArray[np.float32]:
         """The array at ``name``, such as ``"round_001/position.npy"``, mapped read-only."""
         if name not in self._maps:
-            record = self.meta.files.get(name)
-            path = self.folder / name
-            if record is None or not path.is_file() or path.stat().st_size != record.bytes:
-                raise DamagedCache(
-                    f"The cache at {self.folder} lacks {name} or it is cut short; bake that round again."
-                )
-            self._maps[name] = np.load(path, mmap_mode="r", allow_pickle=False)
+            self._maps[name] = np.load(self.path(name), mmap_mode="r", allow_pickle=False)
         return self._maps[name]
+
+    def path(self, name: str) -> Path:
+        """Where a file of the cache lies. Raises ``DamagedCache`` when it is missing, or not as long as it was."""
+        record = self.meta.files.get(name)
+        path = self.folder / name
+        if record is None or not path.is_file() or path.stat().st_size != record.bytes:
+            raise DamagedCache(
+                f"The cache at {self.folder} lacks {name} or it is cut short; bake that round again."
+            )
+        return path
 
     def background(self) -> dict[str, NDArray[np.float32]]:
         """The splats that never move, by attribute name."""

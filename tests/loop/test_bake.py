@@ -10,9 +10,11 @@ import msgspec
 import numpy as np
 import pytest
 
+from perpetua.cache.export_video import export_refined
 from perpetua.cache.writer import verify
-from perpetua.errors import CameraError, Cancelled, MaterialError, SimulationError
+from perpetua.errors import CacheError, CameraError, Cancelled, MaterialError, SimulationError
 from perpetua.loop.bake import bake
+from perpetua.mp4 import read_video
 from perpetua.progress import Progress
 from perpetua.refine.teacher import unpack_state
 from perpetua.scene import Scene, State
@@ -55,6 +57,8 @@ def test_a_bake_leaves_a_cache_that_plays(identity: Baked):
     meta = verify(identity.cache)
     assert meta.frames == 17
     assert [r.start for r in meta.rounds] == [0, 1, 9]
+    with pytest.raises(CacheError, match="without a refiner"):
+        export_refined(identity.cache, identity.cache / "refined")
     for record in meta.rounds[1:]:
         lower, upper = np.array(record.bounds)
         assert (upper - lower > meta.particle_spacing).all()
@@ -155,6 +159,12 @@ def test_the_next_round_starts_nearer_to_the_teacher(take: Take, picture: Path, 
     print("velocities", away(own, "velocities"), "->", away(written, "velocities"))
     assert away(written, "positions") < 0.5 * away(own, "positions")
     assert away(written, "velocities") < 0.8 * away(own, "velocities")
+    exported = export_refined(made.cache, tmp_path / "refined")
+    assert [p.name for p in exported] == [f"round_1_{c}_refined.mp4" for c in ("front", "left", "right")]
+    meant = [np.load(folder / "rgb.npy").astype(float) for folder in made.stage("refine")]
+    for film in (read_video(path).frames for path in exported):
+        apart = sorted(np.abs(film - video).mean() for video in meant)
+        assert apart[0] < 4 < apart[1], "each film is one of the three videos"
 
 
 def test_regions_of_a_take_file_reach_the_particles_and_impossible_ones_are_refused(

@@ -1,7 +1,8 @@
-"""Videos of a cache: one MP4 per round and camera, drawn by the engine's own renderer."""
+"""Videos of a cache: one MP4 per round and camera, drawn by the engine's own renderer, and those that it was corrected by."""
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,12 +10,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from perpetua.errors import CacheError
 from perpetua.mp4 import write_video
 from perpetua.progress import Progress
 from perpetua.render import Layers, render_layers
 from perpetua.render.film import compose
 from perpetua.scene import Camera, Gaussians
-from perpetua_protocol.cache import Cache, CameraRecord, RoundRecord
+from perpetua_protocol.cache import REFINED, Cache, CameraRecord, RoundRecord
 
 
 def export_videos(folder: Path, out: Path, progress: Progress, width: int | None = None) -> list[Path]:
@@ -35,6 +37,27 @@ def export_videos(folder: Path, out: Path, progress: Progress, width: int | None
             paths.append(path)
             progress(len(paths) / total, path.name)
     return paths
+
+
+def export_refined(folder: Path, out: Path) -> list[Path]:
+    """Copy the videos that the rounds were corrected by to ``round_<n>_<camera>_refined.mp4``. Returns the paths.
+
+    Raises ``CacheError`` when no round has any, ``DamagedCache`` when one is not there.
+    """
+    cache = Cache(folder)
+    found = [
+        (
+            cache.path(f"{round_.folder}/{REFINED}{camera.name}.mp4"),
+            f"round_{round_.index}_{camera.name}_refined.mp4",
+        )
+        for round_ in cache.meta.rounds
+        for camera in cache.meta.cameras
+        if f"{round_.folder}/{REFINED}{camera.name}.mp4" in cache.meta.files
+    ]
+    if not found:
+        raise CacheError(f"The take at {folder} was baked without a refiner, so it has no refined videos.")
+    out.mkdir(parents=True, exist_ok=True)
+    return [Path(shutil.copyfile(path, out / name)) for path, name in found]
 
 
 def _frames(

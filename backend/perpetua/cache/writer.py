@@ -45,10 +45,18 @@ class CacheWriter:
             self.meta, background_folder=folder, files={**self.meta.files, **files}
         )
 
-    def add_round(self, record: RoundRecord, arrays: Callable[[], Arrays]) -> None:
-        """Write a round's arrays, unless they are there, and publish it. ``record.folder`` is given by its digest."""
+    def add_round(
+        self,
+        record: RoundRecord,
+        arrays: Callable[[], Arrays],
+        beside: Callable[[Path], None] | None = None,
+    ) -> None:
+        """Write a round's arrays, unless they are there, and publish it. ``record.folder`` is given by its digest.
+
+        beside: writes what else belongs to the round into the folder it is given.
+        """
         record = msgspec.structs.replace(record, folder=f"round_{record.index:03d}-{record.digest[:16]}")
-        files = self._write(record.folder, arrays)
+        files = self._write(record.folder, arrays, beside)
         self.meta = msgspec.structs.replace(
             self.meta, rounds=[*self.meta.rounds, record], files={**self.meta.files, **files}
         )
@@ -88,7 +96,9 @@ class CacheWriter:
         else:
             previous.unlink()
 
-    def _write(self, name: str, arrays: Callable[[], Arrays]) -> dict[str, FileRecord]:
+    def _write(
+        self, name: str, arrays: Callable[[], Arrays], beside: Callable[[Path], None] | None = None
+    ) -> dict[str, FileRecord]:
         target = self.folder / name
         there = {path: record for path, record in self._known.items() if path.startswith(f"{name}/")}
         if there and all(_is_as_recorded(self.folder / path, record) for path, record in there.items()):
@@ -98,6 +108,8 @@ class CacheWriter:
         try:
             for attribute, array in arrays().items():
                 np.save(work / f"{attribute}.npy", array)
+            if beside is not None:
+                beside(work)
             files = {f"{name}/{path.name}": file_record(path) for path in sorted(work.iterdir())}
             if target.exists():  # damaged, or left by a killed bake before any meta.json named it
                 shutil.rmtree(target)

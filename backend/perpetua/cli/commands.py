@@ -130,6 +130,7 @@ def export(
     usd: Path | None = None,
     ply: Path | None = None,
     video: Path | None = None,
+    refined: Path | None = None,
     verify: bool = False,
     with_background: bool = False,
 ) -> int:
@@ -140,12 +141,13 @@ def export(
         usd: An OpenUSD file (.usdc): splats over time, the same as points for Blender 4.5 to 5.2, and the cameras.
         ply: Folder for a sequence of splat PLY files, one a frame, and background.ply.
         video: Folder for one MP4 per round and camera.
+        refined: Folder for the videos of the refiner that the rounds were corrected by.
         verify: Check every file of the cache against its digest.
         with_background: Put the splats that never move into every PLY file of the sequence.
     """
     from perpetua.cli.export import export_cache
 
-    return export_cache(cache, usd, ply, video, verify, with_background)
+    return export_cache(cache, usd, ply, video, refined, verify, with_background)
 
 
 def bench(

@@ -10,11 +10,19 @@ from perpetua.errors import CacheError
 
 
 def export_cache(
-    cache: Path, usd: Path | None, ply: Path | None, video: Path | None, verify: bool, with_background: bool
+    cache: Path,
+    usd: Path | None,
+    ply: Path | None,
+    video: Path | None,
+    refined: Path | None,
+    verify: bool,
+    with_background: bool,
 ) -> int:
     """Check and write what was asked for, checks first; see the command's help."""
-    if not (verify or usd or ply or video):
-        raise CacheError("Nothing to export; give --usd FILE, --ply FOLDER, --video FOLDER or --verify.")
+    if not (verify or usd or ply or video or refined):
+        raise CacheError(
+            "Nothing to export; give --usd FILE, --ply FOLDER, --video FOLDER, --refined FOLDER or --verify."
+        )
     if with_background and ply is None:
         raise CacheError("--with-background belongs to --ply FOLDER; give both.")
     console = Console()
@@ -34,6 +42,11 @@ def export_cache(
         from perpetua.cache.export_video import export_videos
 
         for path in export_videos(cache, video, console.progress.of("video")):
+            print(path)
+    if refined is not None:
+        from perpetua.cache.export_video import export_refined
+
+        for path in export_refined(cache, refined):
             print(path)
     console.close()
     return 0

@@ -18,12 +18,13 @@ from perpetua.loop.round import PlayedRound, play_round
 from perpetua.loop.stage_files import load_bounds, load_idle, load_suggestion
 from perpetua.loop.stages import Studio, refiners_of
 from perpetua.loop.views import cameras_of
+from perpetua.mp4 import write_video
 from perpetua.physics.motion import check_targets
 from perpetua.progress import Progress
 from perpetua.reconstruct.picture import load_picture
 from perpetua.scene import Camera, Scene, Trajectory
 from perpetua.scene.materials import resolve
-from perpetua_protocol.cache import BodyRecord, CacheMeta, CameraRecord, RoundRecord, Suggestion
+from perpetua_protocol.cache import REFINED, BodyRecord, CacheMeta, CameraRecord, RoundRecord, Suggestion
 from perpetua_protocol.take import Take, validate
 
 
@@ -154,6 +155,13 @@ def _publish(
         binding, opening = current.scene.binding, studio.scene.binding
         return animated_arrays(foreground, binding, trajectory, first, progress, opening.carried)
 
+    def films(folder: Path) -> None:
+        if isinstance(played, PlayedRound) and studio.for_round(index).refines:
+            for camera, stage in zip([studio.front, *studio.sides], played.refined, strict=True):
+                frames = np.load(stage.path("rgb.npy"), mmap_mode="r")
+                path = folder / f"{REFINED}{camera.name}.mp4"
+                write_video(path, frames, studio.take.fps, (frames.shape[2], frames.shape[1]))
+
     record = RoundRecord(
         index=index,
         start=0 if index == 0 else studio.take.round_start(index - 1) + 1,
@@ -165,7 +173,7 @@ def _publish(
         bounds=None if isinstance(played, Trajectory) else load_bounds(played.coarse),
         suggestion=load_suggestion(None if isinstance(played, Trajectory) else played.found),
     )
-    writer.add_round(record, arrays)
+    writer.add_round(record, arrays, films)
 
 
 def _rest_trajectory(scene: Scene) -> Trajectory:

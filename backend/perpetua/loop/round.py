@@ -23,12 +23,13 @@ from perpetua.loop.stages import Studio
 
 @dataclass(frozen=True)
 class PlayedRound:
-    """The stages a round leaves behind: the simulator's own motion, the correction of it, the next round's start, and what the
-    videos say of the physics, if they were asked."""
+    """The stages a round leaves behind: the simulator's own motion, the correction of it, the next round's start, the refined videos
+    of the front and then the sides, and what they say of the physics, if they were asked."""
 
     coarse: Stage
     corrected: Stage
     end: Stage
+    refined: list[Stage]
     found: Stage | None = None
 
 
@@ -53,4 +54,4 @@ def play_round(studio: Studio, index: int, start: Stage, memory: Stage) -> tuple
         corrected = studio.optimise(coarse, [studio.front, *studio.sides], refined, None)
 
     end = studio.write_back(coarse, corrected)
-    return PlayedRound(coarse, corrected, end, found), memory
+    return PlayedRound(coarse, corrected, end, refined, found), memory

@@ -73,6 +73,11 @@ class Studio:
         """The refiner of the round."""
         return self.refiners[self.index - 1]
 
+    @property
+    def refines(self) -> bool:
+        """Whether the round's videos are refined at all."""
+        return self._refiner_spec().name != "none"
+
     # -- where a take begins ------------------------------------------------------------------------------------
 
     def opening(self) -> tuple[Stage, Stage]:
