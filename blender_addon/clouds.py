@@ -13,6 +13,8 @@ import bpy
 Role = Literal["splats", "background", "compared"]
 ROLE = "perpetua_role"
 """Custom property of a cloud's object."""
+STANDS_FOR = "perpetua_stands_for"
+"""Custom property of a cloud that plays for one of another file: which (``visitors``)."""
 
 
 def find(scene: bpy.types.Scene, name: str, role: Role) -> bpy.types.Object | None:
@@ -20,9 +22,14 @@ def find(scene: bpy.types.Scene, name: str, role: Role) -> bpy.types.Object | No
     if not name:
         return None
     found = scene.objects.get(name)
-    if found is None or found.get(ROLE) != role:  # somebody gave it another name
-        found = next((thing for thing in scene.objects if thing.get(ROLE) == role), None)
+    if found is None or not _is_own(found, role):  # somebody gave it another name
+        found = next((thing for thing in scene.objects if _is_own(thing, role)), None)
     return found
+
+
+def _is_own(thing: bpy.types.Object, role: Role) -> bool:
+    """Whether an object has a role by itself, and does not stand for a cloud of another file (``visitors``)."""
+    return thing.get(ROLE) == role and not thing.get(STANDS_FOR) and thing.data.library is None
 
 
 def mark(cloud: bpy.types.Object | None, role: Role) -> str:

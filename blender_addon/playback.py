@@ -16,10 +16,10 @@ from mathutils import Vector
 from perpetua_protocol.cache import Cache, CacheMeta
 from perpetua_protocol.errors import ProtocolError
 
-from . import display, session, splat_layers, splat_viewport
+from . import display, session, splat_layers, splat_viewport, visitors
 from .errors import AddonError
-from .point_cloud import Floats, new_cloud, resize, write_attributes, write_radius
-from .splat_engine import STATIC
+from .frames import forget_colours, open_cache, release, write
+from .point_cloud import STATIC, Floats, new_cloud, resize
 
 COLLECTION = "Perpetua"
 SPLATS = "Perpetua splats"
@@ -29,24 +29,21 @@ COMPARED = "Perpetua compared"
 ROUNDING = 1e-4
 """Of a frame: a speed of a tenth shall show frame 3 at frame 30, whatever single precision makes of it."""
 
-_caches: dict[Path, Cache] = {}
-_coloured: dict[int, Floats] = {}
-"""By the ``session_uid`` of a point cloud: the array its colours were written from."""
-
 
 def attach(scene: bpy.types.Scene, folder: Path) -> CacheMeta:
     """Play the cache in ``folder`` in ``scene``: make the clouds, show the current frame, set the frame range.
 
     Raises ``DamagedCache`` with a sentence when there is none.
     """
-    cache = _open(folder, again=True)
+    cache = open_cache(folder, again=True)
     settings = scene.perpetua
     settings.cache_folder = stored_path(folder)
     settings.background = still = _cloud(scene, settings.background, BACKGROUND, cache.meta.background)
     settings.splats = _cloud(scene, settings.splats, SPLATS, cache.meta.foreground)
     still[STATIC] = True
-    _write(still, cache.background(), settings.display)
+    write(still, cache.background(), settings.display)
     show(scene)
+    _note_caches(scene)
     display.apply(scene)
     scene.render.fps, scene.render.fps_base = frame_rate(cache.meta.fps)
     baked_end = scene.frame_start + settings.frame_offset + cache.meta.frames - 1
@@ -60,10 +57,10 @@ def show(scene: bpy.types.Scene) -> None:
     cloud = settings.splats if settings.cache_folder else None
     if cloud is None:
         return
-    cache = _open(resolve(settings.cache_folder))
+    cache = open_cache(resolve(settings.cache_folder))
     frame = cache.frame(take_frame(scene, cache.meta.frames))
     resize(cloud, cache.meta.foreground)
-    _write(cloud, frame, settings.display)
+    write(cloud, frame, settings.display)
     if settings.compared is not None and settings.compared_splats is not None:
         _write_compared(scene)
 
@@ -88,7 +85,7 @@ def _write_compared(scene: bpy.types.Scene) -> None:
     cloud = scene.perpetua.compared_splats
     frame = frame_of_another(scene.perpetua.compared, scene)
     resize(cloud, len(frame["position"]))
-    _write(cloud, frame, scene.perpetua.display)
+    write(cloud, frame, scene.perpetua.display)
 
 
 def _to_the_right(scene: bpy.types.Scene) -> Vector:
@@ -112,6 +109,14 @@ def take_frame_at(scene: bpy.types.Scene, frame: int, frames: int) -> int:
     played = (frame - scene.frame_start - settings.frame_offset) * settings.speed
     number = floor(played + ROUNDING) + (frames - 1 if settings.speed < 0 else 0)
     return number % frames if settings.loop else min(max(number, 0), frames - 1)
+
+
+def _note_caches(scene: bpy.types.Scene) -> None:
+    """The clouds say themselves what they play, for files that link or append them."""
+    settings = scene.perpetua
+    for cloud in (settings.splats, settings.background):
+        if cloud is not None and cloud.library is None:
+            visitors.note(cloud, settings.cache_folder)
 
 
 def planned_end(scene: bpy.types.Scene) -> int:
@@ -144,15 +149,7 @@ def cache_of(scene: bpy.types.Scene) -> Cache:
     """The cache that the scene plays. Raises ``AddonError`` when nothing is baked, ``DamagedCache`` when it is gone."""
     if not scene.perpetua.cache_folder:
         raise AddonError("Nothing is baked yet; reconstruct the picture or bake the take first.")
-    return _open(resolve(scene.perpetua.cache_folder))
-
-
-def release() -> None:
-    """Let go of every mapped file."""
-    for cache in _caches.values():
-        cache.close()
-    _caches.clear()
-    _coloured.clear()
+    return open_cache(resolve(scene.perpetua.cache_folder))
 
 
 def stored_path(folder: Path) -> str:
@@ -176,33 +173,6 @@ def frame_rate(fps: float) -> tuple[int, float]:
     return whole, whole / fps
 
 
-def _open(folder: Path, again: bool = False) -> Cache:
-    folder = folder.resolve()
-    if again and folder in _caches:
-        _caches.pop(folder).close()
-        _coloured.clear()
-    if folder not in _caches:
-        _caches[folder] = Cache(folder)
-    return _caches[folder]
-
-
-def _write(cloud: bpy.types.Object, frame: dict[str, Floats], shown_as: str) -> None:
-    """Write a frame into a cloud: all that moves, and what only Blender's own points show while they are shown."""
-    radiance = frame["radiance_base"]
-    values = {name: frame[name] for name in ("position", "rotation", "scale")}
-    # a round's colours are one mapped array, so most frames need not write them
-    recoloured = _coloured.get(cloud.data.session_uid) is not radiance
-    if recoloured:
-        values["radiance:base"] = radiance
-    write_attributes(cloud, values)
-    if recoloured or shown_as != "SPLATS":
-        write_radius(cloud, frame["scale"])
-    if recoloured and shown_as != "SPLATS":
-        display.write_colour(cloud)
-    _coloured[cloud.data.session_uid] = radiance
-    splat_viewport.mark_changed(cloud)
-
-
 def _cloud(scene: bpy.types.Scene, cloud: bpy.types.Object | None, name: str, count: int) -> bpy.types.Object:
     """The scene's cloud with ``count`` points, made if it is missing. It shows as a box: the splats are drawn over it."""
     if cloud is None or cloud.name not in scene.objects:
@@ -215,7 +185,8 @@ def _cloud(scene: bpy.types.Scene, cloud: bpy.types.Object | None, name: str, co
 def collection(scene: bpy.types.Scene) -> bpy.types.Collection:
     """The scene's collection for everything Perpetua makes."""
     for child in scene.collection.children_recursive:
-        if child.name.split(".")[0] == COLLECTION:
+        own = child.library is None and child.override_library is None
+        if own and child.name.split(".")[0] == COLLECTION:
             return child
     return new_collection(scene)
 
@@ -233,6 +204,8 @@ def _show_or_tell(scene: bpy.types.Scene) -> None:
     state.unplayable.pop(scene.session_uid, None)
     try:
         show(scene)
+        if visitors.there():
+            visitors.show(scene, collection(scene))
     except ProtocolError as error:
         state.unplayable[scene.session_uid] = str(error)
         if state.sentence != str(error):
@@ -261,7 +234,7 @@ def on_load(*_: object) -> None:
 
 @persistent
 def on_undo(scene: bpy.types.Scene, *_: object) -> None:
-    _coloured.clear()  # the clouds are as they were then
+    forget_colours()  # the clouds are as they were then
     _show_or_tell(scene)
 
 
@@ -274,6 +247,18 @@ def on_save(*_: object) -> None:
             settings.picture = stored_path(Path(settings.picture))
         if settings.cache_folder and not settings.cache_folder.startswith("//"):
             settings.cache_folder = stored_path(resolve(settings.cache_folder))
+        _note_caches(scene)
+
+
+@persistent
+def on_import(imported: bpy.types.BlendImportContext, *_: object) -> None:
+    """Something was linked or appended."""
+    for item in imported.import_items:
+        if item.id is not None and item.id.library is None and item.source_library is not None:
+            visitors.came_in(item.id, item.source_library)
+    for scene in bpy.data.scenes:
+        if scene.library is None:
+            _show_or_tell(scene)
 
 
 HANDLERS = {
@@ -282,6 +267,7 @@ HANDLERS = {
     "undo_post": on_undo,
     "redo_post": on_undo,
     "save_pre": on_save,
+    "blend_import_post": on_import,
 }
 
 

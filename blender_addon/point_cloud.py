@@ -21,6 +21,8 @@ LAYOUT: dict[str, tuple[tuple[str, ...], int]] = {
     # FLOAT_COLOR keeps four floats as they are where Blender has no FLOAT4 (4.5)
     "radiance:base": (("FLOAT4", "FLOAT_COLOR"), 4),
 }
+STATIC = "perpetua_static"
+"""Custom property of a cloud's object: True for splats that never move, whose layer is kept between frames."""
 RADIUS_IN_SCALES = 2.0
 """Radius of the plain point Blender shows for a splat, in mean standard deviations."""
 

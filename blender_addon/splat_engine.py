@@ -14,14 +14,12 @@ import bpy
 import gpu
 import numpy as np
 
-from . import mesh_depth, session, splat_viewport
-from .point_cloud import is_splats, read_attributes
+from . import mesh_depth, session, splat_viewport, visitors
+from .point_cloud import STATIC, is_splats, read_attributes
 from .splat_data import Floats, over, pack, to_linear
 from .splat_layers import Layer, View, draw_layer, static_layer
 
 ENGINE = "PERPETUA_SPLATS"
-STATIC = "perpetua_static"
-"""Custom property of a cloud's object: True for splats that never move, whose layer is kept between frames."""
 BEHIND = "Behind"
 """The pass of the splats that lie behind meshes."""
 EMPTY_DEPTH_M = 1e10
@@ -52,7 +50,9 @@ def gather(depsgraph: bpy.types.Depsgraph) -> tuple[list[Cloud], list[Cloud]]:
     moving: list[Cloud] = []
     for instance in depsgraph.object_instances:
         thing = instance.object
-        if thing.type == "POINTCLOUD" and is_splats(thing.data):
+        if thing.type != "POINTCLOUD" or visitors.is_replaced(thing.original):
+            continue
+        if is_splats(thing.data):
             cloud = Cloud(read_attributes(thing.data), np.array(instance.matrix_world))
             (staying if thing.get(STATIC) else moving).append(cloud)
     return staying, moving

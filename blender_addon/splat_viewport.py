@@ -9,6 +9,7 @@ import gpu
 import numpy as np
 from mathutils import Matrix
 
+from . import visitors
 from .point_cloud import is_splats, read_attributes
 from .splat_data import Floats, pack
 from .splat_layers import splat_texture
@@ -51,7 +52,7 @@ def draw_scene(context: bpy.types.Context) -> None:
     region, view3d = context.region, context.region_data
     if region is None or view3d is None:
         return
-    clouds = [_packed_cloud(cloud, settings.density) for cloud in _visible_clouds(settings)]
+    clouds = [_packed_cloud(cloud, matrix, settings.density) for cloud, matrix in _visible_clouds(settings)]
     count = sum(len(cloud.splats) for cloud in clouds)
     if count == 0:
         return
@@ -67,20 +68,18 @@ def draw_scene(context: bpy.types.Context) -> None:
     gpu.state.depth_test_set("NONE")
 
 
-def _visible_clouds(settings: bpy.types.PropertyGroup) -> list[bpy.types.Object]:
-    """The clouds to draw. Their own objects are hidden while splats are shown; the tab has the switches."""
+def _visible_clouds(settings: bpy.types.PropertyGroup) -> list[tuple[bpy.types.Object, Matrix]]:
+    """The clouds to draw and where. Their own objects are hidden while splats are shown; the tab has the switches."""
     chosen = [settings.background] if settings.show_background else []
     if settings.show_splats:
         chosen += [settings.splats, settings.compared_splats]
-    return [
-        cloud
-        for cloud in chosen
-        if cloud is not None and cloud.type == "POINTCLOUD" and is_splats(cloud.data)
-    ]
+    placed = [(cloud, cloud.matrix_world) for cloud in chosen if cloud is not None]
+    placed += visitors.drawn(settings.id_data)
+    return [pair for pair in placed if pair[0].type == "POINTCLOUD" and is_splats(pair[0].data)]
 
 
-def _packed_cloud(cloud: bpy.types.Object, density: float) -> Packed:
-    matrix = np.array(cloud.matrix_world)
+def _packed_cloud(cloud: bpy.types.Object, place: Matrix, density: float) -> Packed:
+    matrix = np.array(place)
     made_from = (_versions.get(cloud.session_uid, 0), matrix.tobytes(), round(density, 4))
     kept = _packed.get(cloud.session_uid)
     if kept is None or kept.made_from != made_from:

@@ -1,0 +1,57 @@
+"""Opened caches, and the writing of their frames into clouds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import bpy
+
+from perpetua_protocol.cache import Cache
+
+from . import display, splat_viewport
+from .point_cloud import Floats, write_attributes, write_radius
+
+_caches: dict[Path, Cache] = {}
+_coloured: dict[int, Floats] = {}
+"""By the ``session_uid`` of a point cloud: the array its colours were written from."""
+
+
+def open_cache(folder: Path, again: bool = False) -> Cache:
+    """The cache in ``folder``, mapped once. again: read what it says of itself anew. Raises ``DamagedCache``."""
+    folder = folder.resolve()
+    if again and folder in _caches:
+        _caches.pop(folder).close()
+        _coloured.clear()
+    if folder not in _caches:
+        _caches[folder] = Cache(folder)
+    return _caches[folder]
+
+
+def write(cloud: bpy.types.Object, frame: dict[str, Floats], shown_as: str) -> None:
+    """Write a frame into a cloud: all that moves, and what only Blender's own points show while they are shown."""
+    radiance = frame["radiance_base"]
+    values = {name: frame[name] for name in ("position", "rotation", "scale")}
+    # a round's colours are one mapped array, so most frames need not write them
+    recoloured = _coloured.get(cloud.data.session_uid) is not radiance
+    if recoloured:
+        values["radiance:base"] = radiance
+    write_attributes(cloud, values)
+    if recoloured or shown_as != "SPLATS":
+        write_radius(cloud, frame["scale"])
+    if recoloured and shown_as != "SPLATS":
+        display.write_colour(cloud)
+    _coloured[cloud.data.session_uid] = radiance
+    splat_viewport.mark_changed(cloud)
+
+
+def forget_colours() -> None:
+    """Write all colours anew: the clouds are no longer as they were left."""
+    _coloured.clear()
+
+
+def release() -> None:
+    """Let go of every mapped file."""
+    for cache in _caches.values():
+        cache.close()
+    _caches.clear()
+    _coloured.clear()
