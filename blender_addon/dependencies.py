@@ -70,6 +70,7 @@ def fingerprints(scene: bpy.types.Scene) -> list[str]:
             "refiner": _refiner(turn.refiner, turn.options) if turn.use_refiner else None,
             "forces": _forces(scene, starts[index], starts[index + 1]),
             "gravity": _gravity(scene, starts[index], starts[index + 1]),
+            **({"draw": turn.draw} if turn.draw else {}),
         }
         chain.append(_digest([chain[-1], always, own]))
     return chain

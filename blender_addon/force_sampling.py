@@ -14,8 +14,15 @@ from .force_kinds import END, KIND, START
 
 
 def acting(scene: bpy.types.Scene) -> list[bpy.types.PropertyGroup]:
-    """The entries of the list that are switched on and whose object is still there."""
-    return [entry for entry in scene.perpetua.forces if entry.enabled and entry.object is not None]
+    """The entries of the list that are switched on, whose object is still there, and in the effector collection if there is one."""
+    effectors = scene.perpetua.effectors
+    return [
+        entry
+        for entry in scene.perpetua.forces
+        if entry.enabled
+        and entry.object is not None
+        and (effectors is None or effectors.all_objects.get(entry.object.name) == entry.object)
+    ]
 
 
 def window(carrier: bpy.types.Object, scene: bpy.types.Scene, first: int, last: int) -> tuple[float, float]:

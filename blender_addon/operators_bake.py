@@ -9,7 +9,7 @@ from bpy.props import IntProperty, StringProperty
 
 from . import backend_process, bake, playback
 from .batch import bake_and_wait, follow
-from .errors import AddonError, PerpetuaOperator
+from .errors import EXPECTED, AddonError, PerpetuaOperator
 from .reconstruction import import_reconstruction, match_picture
 
 ALL_ROUNDS = -1
@@ -79,6 +79,28 @@ class PERPETUA_OT_bake(PerpetuaOperator, bpy.types.Operator):
 
     def act(self, context: bpy.types.Context) -> None:
         _bake(context.scene, _through(context.scene, self.through_round))
+
+
+class PERPETUA_OT_bake_again(PerpetuaOperator, bpy.types.Operator):
+    """Bake this round anew though nothing has changed, with other random choices of the video model; later rounds become outdated"""
+
+    bl_idname = "perpetua.bake_again"
+    bl_label = "Bake Again"
+    bl_options = {"REGISTER"}  # noqa: RUF012
+
+    round: IntProperty(name="Round", description="Its number, from 1", min=1)  # type: ignore[valid-type]
+
+    def act(self, context: bpy.types.Context) -> None:
+        scene = context.scene
+        if self.round > len(scene.perpetua.rounds):
+            raise AddonError(f"There is no round {self.round}; choose one in the list.")
+        turn = scene.perpetua.rounds[self.round - 1]
+        turn.draw += 1
+        try:
+            _bake(scene, self.round)
+        except EXPECTED:  # what is baked already is still what the round is
+            turn.draw -= 1
+            raise
 
 
 class PERPETUA_OT_bake_and_wait(PerpetuaOperator, bpy.types.Operator):
@@ -178,6 +200,7 @@ CLASSES = (
     PERPETUA_OT_stop_backend,
     PERPETUA_OT_reconstruct,
     PERPETUA_OT_bake,
+    PERPETUA_OT_bake_again,
     PERPETUA_OT_bake_and_wait,
     PERPETUA_OT_pause,
     PERPETUA_OT_resume,

@@ -156,6 +156,11 @@ class PerpetuaRound(bpy.types.PropertyGroup):
         default=36,
         update=_fit_timeline,
     )
+    draw: IntProperty(
+        name="Draw",
+        description="Another number bakes the round anew with other random choices of the video model",
+        min=0,
+    )
     use_refiner: BoolProperty(
         name="Own Refiner", description="Refine this round otherwise than the take says"
     )
@@ -201,6 +206,11 @@ class PerpetuaSettings(bpy.types.PropertyGroup):
     thing_index: IntProperty(name="Object", description="The chosen object")
     forces: CollectionProperty(type=PerpetuaForce)
     force_index: IntProperty(name="Force", description="The chosen force", update=_select_force)
+    effectors: PointerProperty(
+        name="Effector Collection",
+        description="Only forces whose objects lie in this collection act; empty is all of the list",
+        type=bpy.types.Collection,
+    )
     cameras: CollectionProperty(type=PerpetuaCamera)
     camera_index: IntProperty(name="Camera", description="The chosen camera")
     rounds: CollectionProperty(type=PerpetuaRound)

@@ -186,6 +186,7 @@ def _rounds(scene: bpy.types.Scene, through_round: int) -> tuple[Round, ...]:
             round_actions(scene, first, last),
             f"round {index}",
             refiner_spec(turn.refiner, turn.options) if turn.use_refiner else None,
+            draw=turn.draw,
         )
         for index, (turn, first, last) in enumerate(
             zip(settings.rounds[:through_round], starts, starts[1:], strict=False), 1

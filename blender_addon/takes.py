@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import bpy
 
-from . import forces, mesh_scene, playback, take_builder
+from . import force_sampling, forces, mesh_scene, playback, take_builder
 from .errors import AddonError
 from .force_kinds import START
 
@@ -41,6 +41,10 @@ def branch(scene: bpy.types.Scene, name: str, through_round: int) -> bpy.types.S
         settings.rounds.remove(len(settings.rounds) - 1)
     settings.round_index = max(0, through_round - 1)
     mesh_scene.leave(made, scene)
+    acting = {entry.object for entry in force_sampling.acting(made)}
+    for entry in settings.forces:  # its copies lie in no collection but the branch's own
+        entry.enabled = entry.object in acting
+    settings.effectors = None
     _own_collection(scene, made)
     _drop_later_forces(made)
     if scene.perpetua.cache_folder:  # what is baked so far is shown until its own bake begins

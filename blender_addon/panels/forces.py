@@ -52,6 +52,7 @@ class PERPETUA_PT_forces(shared.Tab, bpy.types.Panel):
         entry = shared.chosen(settings, "forces")
         if entry is None or entry.object is None:
             return
+        shared.properties(layout).prop(settings, "effectors", text="Only Those in")
         try:
             kind = carriers.kind_of(entry.object)
         except AddonError as error:

@@ -57,6 +57,9 @@ class PERPETUA_PT_rounds(shared.Tab, bpy.types.Panel):
         row.operator(
             "perpetua.branch_take", text="Branch Here", icon="DECORATE_LIBRARY_OVERRIDE"
         ).after_round = settings.round_index + 1
+        number = settings.round_index + 1
+        if number < len(_drawn) and _drawn[number] == "baked" and bake.running() is None:
+            layout.operator("perpetua.bake_again", icon="FILE_REFRESH").round = number
         _draw_suggestion(layout, context)
         if "outdated" in _drawn:
             first = _drawn.index("outdated")

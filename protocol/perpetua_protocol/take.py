@@ -199,6 +199,8 @@ class Round(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """None as the take says."""
     gravity: Vector | None = None
     """m/s^2, keyed over the frames of the take; None is the take's."""
+    draw: int = 0
+    """Another number bakes the round anew with other random choices of video models and of the correction."""
 
 
 class Take(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -300,6 +302,8 @@ def _problems(take: Take) -> Iterator[str]:
     yield from track_problems(take.gravity, "The take's gravity")
     yield from emitter_problems([turn.actions for turn in take.rounds], names)
     for index, turn in enumerate(take.rounds, 1):
+        if turn.draw < 0:
+            yield f"Round {index} has draw {turn.draw}; it is 0 or more."
         if turn.gravity is not None:
             yield from track_problems(turn.gravity, f"The gravity of round {index}")
         names += [a.name for a in turn.actions if isinstance(a, Emitter) and a.name not in names]

@@ -237,6 +237,22 @@ def test_baked_rounds_know_what_they_were_baked_from(backend: Path, scene: bpy.t
     assert round_status.statuses(scene) == ["baked"] * 3
 
 
+def test_a_round_is_baked_again_though_nothing_has_changed(backend: Path, scene: bpy.types.Scene) -> None:
+    from bl_ext.user_default.perpetua import round_status
+    from bl_ext.user_default.perpetua.take_builder import build_take
+
+    bpy.ops.perpetua.bake_and_wait()
+    bpy.ops.perpetua.bake_again(round=1)
+    assert [turn.draw for turn in build_take(scene, 2).rounds] == [1, 0]
+    assert round_status.statuses(scene) == ["baked", "baked", "unbaked"], "the second came from the first"
+    with pytest.raises(RuntimeError, match="no round 3"):
+        bpy.ops.perpetua.bake_again(round=3)
+    scene.perpetua.take_name = "failing"
+    with pytest.raises(RuntimeError, match="flew apart"):
+        bpy.ops.perpetua.bake_again(round=1)
+    assert scene.perpetua.rounds[0].draw == 1
+
+
 def test_the_timer_follows_and_ends(backend: Path, scene: bpy.types.Scene) -> None:
     bake.start(scene, 1)
     bake.start_timer()

@@ -81,6 +81,8 @@ CHANGES: dict[str, tuple[Callable[[Scene], object], int | None]] = {
     "a force that is off": (lambda s: setattr(s.perpetua.forces[0], "enabled", False), 2),
     "a force's end": (lambda s: thumb(s).__setitem__("perpetua_end", 7), 2),
     "a force's objects": (lambda s: setattr(s.perpetua.forces[0], "targets", "ball"), 2),
+    "a round's draw": (lambda s: setattr(s.perpetua.rounds[1], "draw", 1), 2),
+    "a collection that alone acts": (lambda s: setattr(s.perpetua, "effectors", bpy.data.collections.new("acting")), 2),
     "a round's refiner": (lambda s: setattr(s.perpetua.rounds[1], "use_refiner", True), 2),
     "a field's strength": (lambda s: setattr(s.perpetua.forces[1].object.field, "strength", 9), 3),
     "a field's falloff": (lambda s: setattr(s.perpetua.forces[1].object.field, "falloff_power", 2), 3),
@@ -145,6 +147,21 @@ def test_refiners_and_their_options_reach_the_take(scene: Scene) -> None:
         bpy.ops.perpetua.add_option(name="steps")
     bpy.ops.perpetua.remove_option(round=1, name="seed")
     assert len(scene.perpetua.rounds[1].options) == 0
+
+
+def test_only_forces_of_the_effector_collection_act(scene: Scene) -> None:
+    acting = bpy.data.collections.new("acting")
+    scene.collection.children.link(acting)
+    scene.perpetua.effectors = acting
+    assert [len(r.actions) for r in take_builder.build_take(scene, 3).rounds] == [0, 0, 0]
+    acting.objects.link(scene.perpetua.forces[1].object)
+    assert [len(r.actions) for r in take_builder.build_take(scene, 3).rounds] == [0, 0, 1]
+    scene.perpetua.picture = bpy.path.abspath(scene.perpetua.picture)
+    bpy.ops.perpetua.branch_take(name="gentle")
+    made = bpy.data.scenes["gentle"]
+    assert [len(r.actions) for r in take_builder.build_take(made, 3).rounds] == [0, 0, 1], (
+        "the same in a branch"
+    )
 
 
 def test_what_the_videos_say_can_be_used(scene: Scene, tmp_path: Path) -> None:

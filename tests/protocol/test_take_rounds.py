@@ -1,11 +1,12 @@
-"""A round may be refined in its own way."""
+"""A round may be refined in its own way, and drawn again."""
 
 from __future__ import annotations
 
 import msgspec
 import pytest
 
-from perpetua_protocol.take import Click, ObjectSpec, RefinerSpec, Round, Take
+from perpetua_protocol.errors import InvalidTake
+from perpetua_protocol.take import Click, ObjectSpec, RefinerSpec, Round, Take, validate
 
 
 def take_of(*rounds: Round) -> Take:
@@ -31,3 +32,9 @@ def test_a_round_s_options_stand_over_the_take_s(own: RefinerSpec | None, wanted
     assert take.round_refiner(0) == take.refiner
     assert take.round_refiner(1) == wanted
     assert msgspec.json.decode(msgspec.json.encode(take), type=Take) == take
+
+
+def test_a_draw_is_no_negative_number() -> None:
+    validate(take_of(Round(8, draw=2)))
+    with pytest.raises(InvalidTake, match="Round 1 has draw -1"):
+        validate(take_of(Round(8, draw=-1)))

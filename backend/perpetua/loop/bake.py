@@ -158,9 +158,11 @@ def _publish(
     def films(folder: Path) -> None:
         if isinstance(played, PlayedRound) and studio.for_round(index).refines:
             for camera, stage in zip([studio.front, *studio.sides], played.refined, strict=True):
-                frames = np.load(stage.path("rgb.npy"), mmap_mode="r")
+                # frame 0 of a round is the last of the one before
+                rgb = np.load(stage.path("rgb.npy"), mmap_mode="r")[1:]
+                pictures = ((frame.clip(0, 1) * 255 + 0.5).astype(np.uint8) for frame in rgb)
                 path = folder / f"{REFINED}{camera.name}.mp4"
-                write_video(path, frames, studio.take.fps, (frames.shape[2], frames.shape[1]))
+                write_video(path, pictures, studio.take.fps, (rgb.shape[2], rgb.shape[1]))
 
     record = RoundRecord(
         index=index,

@@ -41,6 +41,9 @@ from perpetua.scene.emission import awaiting, with_colours, with_streams
 from perpetua_protocol.cache import Suggestion
 from perpetua_protocol.take import RefinerSpec, Take
 
+DRAW_STRIDE = 1_000_003
+"""Between the seeds of a round's draws, so that they meet no other take's seed."""
+
 
 @dataclass(frozen=True)
 class Studio:
@@ -205,7 +208,7 @@ class Studio:
                 targets,
                 None if start is None else load_correction(start),
                 self.take.quality.optimise_renders,
-                self.take.seed,
+                self._seed(),
                 self._listen(f"optimise {len(targets)} view" + "s" * (len(targets) > 1)),
                 self.settings,
                 self._obstacles(),
@@ -218,7 +221,7 @@ class Studio:
             "refined": [stage.key for stage in refined],
             "start": start,
             "renders": self.take.quality.optimise_renders,
-            "seed": self.take.seed,
+            "seed": self._seed(),
             "settings": asdict(self.settings),
         }
         return self.store.run("optimise", inputs, make)
@@ -292,6 +295,10 @@ class Studio:
             grid_refinement,
         )
 
+    def _seed(self) -> int:
+        """Of the round's random choices but those of the simulation, whose world is compiled for its seed."""
+        return self.take.seed + DRAW_STRIDE * self.take.rounds[self.index - 1].draw
+
     def _obstacles(self) -> Obstacles:
         """What corrections of this round do not enter."""
         take = self.take
@@ -332,7 +339,10 @@ class Studio:
             return film(scene, trajectory, scene.foreground, camera, self._listen(f"refine {camera.name}"))
 
         start_state = awaiting(scene, load_state(start))
-        return RoundContext(scene, start_state, self.index, simulate, render, self.take.name, self.take.fps)
+        draw = self.take.rounds[self.index - 1].draw
+        return RoundContext(
+            scene, start_state, self.index, simulate, render, self.take.name, self.take.fps, draw
+        )
 
     def _moved(self, coarse: Stage, corrected: Stage | None) -> tuple[Trajectory, Gaussians]:
         scene, trajectory = self._scene_at(coarse), load_trajectory(coarse)

@@ -77,6 +77,8 @@ class RoundContext:
     take: str = "take"
     """The take's name."""
     fps: float = 24.0
+    draw: int = 0
+    """Another number makes other random choices."""
 
 
 class Refiner(Protocol):

@@ -246,6 +246,9 @@ def test_what_the_model_begins_with(video: RenderedVideo, context: RoundContext)
 def test_every_window_of_a_take_has_its_own_seed() -> None:
     seeds = {seed_of(s, r, v, w) for s in (0, 1) for r in (1, 2) for v in ("front", "left") for w in (0, 1)}
     assert len(seeds) == 16
+    drawn = {seed_of(0, 1, "front", 0, draw) for draw in range(4)}
+    assert len(drawn) == 4
+    assert seeds & drawn == {seed_of(0, 1, "front", 0)}, "the first draw is the round as it always was"
 
 
 def test_layers_are_asked_for_only_by_who_reads_them(checkpoint: Checkpoint) -> None:

@@ -109,7 +109,7 @@ class DiffusionRefiner(Refiner):
                 first = first_picture(video, context, memory)
             else:
                 first = refined[window.start]
-            seed = seed_of(self.options.seed, context.round_index, video.camera.name, number)
+            seed = seed_of(self.options.seed, context.round_index, video.camera.name, number, context.draw)
             made = self._window(model, video, window, fit, first, seed, context.fps, share)
             covered = lay_over(refined, covered, made, window)
         return refined
@@ -208,9 +208,10 @@ def first_picture(video: RenderedVideo, context: RoundContext, memory: Memory) -
     return video.rgb[0]
 
 
-def seed_of(seed: int, round_index: int, view: str, window: int) -> int:
-    """A seed for each round, view and window of a take."""
-    words = np.random.SeedSequence([seed, round_index, zlib.crc32(view.encode()), window]).generate_state(2)
+def seed_of(seed: int, round_index: int, view: str, window: int, draw: int = 0) -> int:
+    """A seed for each round, its draw, view and window of a take."""
+    named = [seed, round_index, zlib.crc32(view.encode()), window, *([draw] if draw else [])]
+    words = np.random.SeedSequence(named).generate_state(2)
     return int(words[0]) << 31 ^ int(words[1])
 
 
