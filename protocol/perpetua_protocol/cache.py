@@ -9,6 +9,8 @@
         scale.npy            [T, N, 3] float32, m, standard deviations
         radiance_base.npy    [N, 4] float32: degree-0 SH coefficients of the colour, and opacity in [0, 1]
         opacity.npy          [T, N] float32, instead of that opacity, in rounds in which it changes: matter comes, or fades
+        colour.npy           [T, N, 3] float32, instead of those coefficients, in rounds in which they change: light falls on
+                             matter that an emitter lets out, and its shadow on the rest
         refined_<camera>.mp4 the round as its refiner says that it should look, if it has one
 
 Every array is an ``.npy`` file that playback maps into memory. A folder is named by the digest of what it came from and
@@ -42,6 +44,8 @@ NOTHING = {
 REFINED = "refined_"
 """How the name of a refined video begins, before its camera's."""
 ATTRIBUTES = ("position", "rotation", "scale", "radiance_base")
+MOVING = {"colour": slice(0, 3), "opacity": slice(3, 4)}
+"""Columns of ``radiance_base`` that an array of a round may hold for each frame."""
 
 
 class DamagedCache(ProtocolError):
@@ -199,9 +203,11 @@ class Cache:
             a: self.array(f"{round_.folder}/{a}.npy")[local] for a in ("position", "rotation", "scale")
         }
         base = self.array(f"{round_.folder}/radiance_base.npy")
-        if self.opacity_moves(round_):
-            opacity = self.array(f"{round_.folder}/opacity.npy")[local]
-            base = np.concatenate([base[:, :3], opacity[:, None]], 1)
+        if self.radiance_moves(round_):
+            base = base.copy()
+            for name, columns in MOVING.items():
+                if f"{round_.folder}/{name}.npy" in self.meta.files:
+                    base[:, columns] = self.array(f"{round_.folder}/{name}.npy")[local].reshape(len(base), -1)
         animated["radiance_base"] = base
         missing = self.meta.foreground - len(base)
         if missing > 0:
@@ -210,9 +216,9 @@ class Cache:
                 animated[name] = np.concatenate([animated[name], rest])
         return animated
 
-    def opacity_moves(self, round_: RoundRecord) -> bool:
-        """Whether splats appear or fade during a round."""
-        return f"{round_.folder}/opacity.npy" in self.meta.files
+    def radiance_moves(self, round_: RoundRecord) -> bool:
+        """Whether splats appear, fade or change their colours during a round."""
+        return any(f"{round_.folder}/{name}.npy" in self.meta.files for name in MOVING)
 
     def locate(self, number: int) -> tuple[RoundRecord, int]:
         """The round a frame belongs to and the frame's place in that round's arrays."""

@@ -39,19 +39,15 @@ def cache(make_cache, tmp_path: Path) -> tuple[Path, Scene]:
     writer.add_background("b" * 64, lambda: splat_arrays(scene.background))
     for index, (now, frames) in enumerate([(scene, slice(0, 1)), (whole, slice(0, FRAMES + 1))]):
         record = RoundRecord(index, index, max(1, FRAMES * index), "", str(index) * 64, "0" * 64, 0.0)
-        writer.add_round(
-            record, lambda now=now, frames=frames: animated_arrays_of(scene, now, frames, positions, F)
-        )
+        writer.add_round(record, lambda now=now, frames=frames: animated_arrays_of(now, frames, positions, F))
     writer.finish()
     return folder, whole
 
 
-def animated_arrays_of(scene, now, frames, positions, F):
+def animated_arrays_of(now, frames, positions, F):
     count = len(now.particles)
     part = Trajectory(positions[frames, :count], F[frames, :count], np.arange(frames.stop) / 24.0)
-    return animated_arrays(
-        now.foreground, now.binding, part, int(frames.stop > 1), Progress(), scene.binding.carried
-    )
+    return animated_arrays(now, now.foreground, part, int(frames.stop > 1), Progress())
 
 
 def _scene() -> Scene:
@@ -88,13 +84,30 @@ def test_every_frame_has_all_splats_and_those_to_come_are_clear(cache):
     opacity = np.stack([f["radiance_base"][:, 3] for f in frames])
     out = releases(Round(FRAMES, (TAP,)), 0, 24.0, whole.spacing)
     there = np.arange(FRAMES + 1)[:, None] > out.frames
-    np.testing.assert_allclose(opacity[:, 3:], np.where(there, 0.97, 0.0), atol=1e-6)
+    came = slice(3, 3 + len(out))
+    np.testing.assert_allclose(opacity[:, came], np.where(there, 0.97, 0.0), atol=1e-6)
     np.testing.assert_allclose(opacity[:, :3], 0.9, atol=1e-6)
     np.testing.assert_array_equal(frames[0]["position"][:3], frames[-1]["position"][:3])
-    colour = 0.5 + 0.28209479 * frames[-1]["radiance_base"][3:, :3].mean(0)
-    np.testing.assert_allclose(colour, TAP.colour, atol=0.02)
+    coming = whole.foreground.colors[2 : 2 + len(out)].numpy()  # below the light
+    np.testing.assert_allclose(coming.mean(0), TAP.colour, atol=0.02)
     clear = opacity < 1e-6
     assert max(f["scale"][c].max(initial=0) for f, c in zip(frames, clear, strict=True)) < 1e-5
+
+
+def test_light_on_what_comes_changes_with_its_motion(cache):
+    folder, whole = cache
+    opened = Cache(folder)
+    assert [opened.radiance_moves(r) for r in opened.meta.rounds] == [False, True]
+    out = releases(Round(FRAMES, (TAP,)), 0, 24.0, whole.spacing)
+    first = 3 + np.flatnonzero(out.frames < 1)
+    colours = [opened.frame(n)["radiance_base"][first, :3] for n in (1, FRAMES)]
+    assert np.abs(colours[1] - colours[0]).max() > 0.05
+    np.testing.assert_array_equal(
+        opened.array("round_001-1111111111111111/colour.npy")[-1][first], colours[1]
+    )
+    shadow = opened.frame(FRAMES)["radiance_base"][3 + len(out) :]
+    np.testing.assert_allclose(0.5 + 0.28209479 * shadow[:, :3], 0.0, atol=1e-6)
+    assert 0.02 < shadow[:, 3].max() < 0.99
 
 
 def test_usd_and_ply_show_what_is_there_and_when(cache, tmp_path: Path):

@@ -14,6 +14,7 @@ from perpetua.loop.bake import bake
 from perpetua.progress import Progress
 from perpetua.scene import Scene
 from perpetua.scene.emission import releases
+from perpetua.scene.looks import shadow_of
 from perpetua_protocol.cache import Cache
 from perpetua_protocol.take import Emitter, Round, Take
 
@@ -42,17 +43,21 @@ def test_what_a_tap_let_out_stays_and_is_seen(pouring: Take, picture: Path, tmp_
     scene = Scene.load(made)
     out = [releases(turn, start, 24.0, scene.spacing) for turn, start in zip(ROUNDS, (0, 3), strict=True)]
     assert meta.particles == len(scene.particles) + len(out[0]) + len(out[1])
-    assert meta.foreground == len(scene.foreground) + len(out[0]) + len(out[1]) == first.meta.foreground
+    shadows = [len(shadow_of(scene, len(part))) for part in out]
+    own = len(scene.foreground)
+    assert meta.foreground == own + sum(map(len, out)) + sum(shadows) == first.meta.foreground
 
-    cache, own = Cache(tmp_path / "cache"), len(scene.foreground)
+    cache = Cache(tmp_path / "cache")
+    rows = [own + np.arange(len(out[0])), own + len(out[0]) + shadows[0] + np.arange(len(out[1]))]
+    water = np.concatenate(rows)
     came = np.concatenate([part.frames for part in out])
+    picture = cache.frame(0)["radiance_base"][:own]
     for frame in range(meta.frames):
-        splats = cache.frame(frame)
-        there = splats["radiance_base"][own:, 3] > 0.5
-        np.testing.assert_array_equal(there, came < frame)
-        np.testing.assert_array_equal(splats["radiance_base"][:own], cache.frame(0)["radiance_base"][:own])
-    mouth = cache.frame(meta.frames - 1)["position"][own:]
-    old = slice(0, len(out[0]))
-    before, after = (cache.frame(f)["position"][own:][old] for f in (3, 4))
+        radiance = cache.frame(frame)["radiance_base"]
+        np.testing.assert_array_equal(radiance[water, 3] > 0.5, came < frame)
+        assert (radiance[:own] <= picture + 1e-6).all(), "water only shades the picture's own"
+    assert (cache.frame(1)["radiance_base"][:own] == picture).all(), "nothing has come yet"
+    mouth = cache.frame(meta.frames - 1)["position"][water]
+    before, after = (cache.frame(f)["position"][rows[0]] for f in (3, 4))
     assert (np.linalg.norm(after - before, axis=1) > 0.005).mean() > 0.5, "the first round's water goes on"
     assert mouth[:, 2].max() < 0.12

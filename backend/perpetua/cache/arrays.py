@@ -7,7 +7,9 @@ import torch
 from numpy.typing import NDArray
 
 from perpetua.progress import Progress
-from perpetua.scene import Binding, Gaussians, Trajectory, deform
+from perpetua.scene import Gaussians, Scene, Trajectory, deform
+from perpetua.scene.appearance import Appearance
+from perpetua.scene.emission import arrivals
 
 Arrays = dict[str, NDArray[np.float32]]
 
@@ -26,44 +28,31 @@ def splat_arrays(gaussians: Gaussians) -> Arrays:
 
 @torch.no_grad()
 def animated_arrays(
-    foreground: Gaussians,
-    binding: Binding,
-    trajectory: Trajectory,
-    first: int,
-    progress: Progress,
-    carried: int | None = None,
+    scene: Scene, foreground: Gaussians, trajectory: Trajectory, first: int, progress: Progress
 ) -> Arrays:
-    """The same over the trajectory's frames from ``first`` on: [T, N, ...], and radiance_base [N, 4]; opacity [T, N] where it moves.
+    """The same of ``scene``'s objects, which look like ``foreground`` at rest, over the trajectory's frames from ``first`` on:
+    [T, N, ...], and radiance_base [N, 4]; opacity [T, N] and colour [T, N, 3] where they move.
 
-    Only the first ``carried`` of the splats that hang on particles are the picture's own; later ones, which came out of
-    emitters, go to the end, so that a splat keeps its place in all rounds. None: all are the picture's.
+    Splats that came with emitters are at the end (``arrivals``), so that a splat keeps its place in all rounds.
     """
     frames = range(first, trajectory.frames)
-    stacked: Arrays = {}
-    lasting = binding.carried if carried is None else carried
-    order = np.r_[0:lasting, binding.carried : len(foreground), lasting : binding.carried]
-    opacity = np.empty((len(frames), len(foreground)), np.float32)
+    order = arrivals(scene).numpy()
+    appearance = Appearance(scene, trajectory)
+    moving: Arrays = {}
     for place, frame in enumerate(frames):
-        moved = deform(
-            foreground,
-            binding,
-            torch.from_numpy(trajectory.positions[frame]),
-            torch.from_numpy(trajectory.F[frame]),
-        )
-        for name, array in splat_arrays(moved).items():
-            if name == "radiance_base":
-                opacity[place] = array[order, 3]
-            else:
-                stacked.setdefault(name, np.empty((len(frames), *array.shape), np.float32))[place] = array[
-                    order
-                ]
+        positions, F = (torch.from_numpy(a[frame]) for a in (trajectory.positions, trajectory.F))
+        shown = appearance.on(deform(foreground, scene.binding, positions, F), frame)
+        arrays = splat_arrays(shown)
+        base = arrays.pop("radiance_base")
+        for name, array in (*arrays.items(), ("colour", base[:, :3]), ("opacity", base[:, 3])):
+            whole = moving.setdefault(name, np.empty((len(frames), *array.shape), np.float32))
+            whole[place] = array[order]
         progress((place + 1) / len(frames), f"frame {place + 1} of {len(frames)}")
-    stacked["radiance_base"] = splat_arrays(foreground)["radiance_base"][order]
-    if (opacity != opacity[:1]).any():
-        stacked["opacity"] = opacity
-    else:
-        stacked["radiance_base"][:, 3] = opacity[0]
-    return stacked
+    moving["radiance_base"] = np.concatenate([moving["colour"][0], moving["opacity"][0][:, None]], 1)
+    for name in ("colour", "opacity"):
+        if (moving[name] == moving[name][:1]).all():
+            del moving[name]
+    return moving
 
 
 def _array(tensor: torch.Tensor) -> NDArray[np.float32]:

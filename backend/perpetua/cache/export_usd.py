@@ -98,7 +98,7 @@ def _write(cache: Cache, path: Path, progress: Progress) -> None:
             splats = cache.frame(frame)
             gathered += moving.shape(splats, frame)
             # at both ends of the round, so that a reader's linear interpolation does not mix two rounds' colours
-            if colours_move and (cache.opacity_moves(round_) or frame in (round_.start, last)):
+            if colours_move and (cache.radiance_moves(round_) or frame in (round_.start, last)):
                 gathered += moving.colour(splats, frame)
             if gathered > SAVE_BYTES:
                 layer.Save()
@@ -184,7 +184,7 @@ def linear_colour(base: NDArray[np.float32]) -> NDArray[np.float32]:
 def _colours_move(cache: Cache) -> bool:
     rounds = cache.meta.rounds
     first, *others = (cache.frame(r.start)["radiance_base"] for r in rounds)
-    return any(not np.array_equal(first, other) for other in others) or any(map(cache.opacity_moves, rounds))
+    return any(not np.array_equal(first, other) for other in others) or any(map(cache.radiance_moves, rounds))
 
 
 def _write_cameras(stage: Any, records: list[CameraRecord]) -> None:

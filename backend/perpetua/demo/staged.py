@@ -16,24 +16,25 @@ import numpy as np
 import torch
 import trimesh
 from numpy.typing import NDArray
-from scipy.spatial import cKDTree
 
 from perpetua.demo.tools import Tool, seen, tools_of
 from perpetua.physics.api import PhysicsEngine, RoundPlan
 from perpetua.progress import Progress
 from perpetua.registry import load
 from perpetua.scene import Binding, Body, Camera, Gaussians, Particles, Scene, Trajectory, deform
+from perpetua.scene.appearance import Appearance
 from perpetua.scene.emission import with_streams
 from perpetua.scene.gaussians import SH_C0
+from perpetua.scene.light import Light
 from perpetua.scene.materials import Model, resolve
 from perpetua.scene.particles import present
+from perpetua.scene.surface import facing
 from perpetua_protocol.take import MaterialSpec, Round, Vec3, Vector
 
 LIGHT = np.array([-0.5, -0.45, 0.74])
 """Unit vector to the lamp."""
 AMBIENT = 0.42
 """Share of the light that comes from everywhere."""
-NEIGHBOURS = 24
 TABLE, WALL = (0.72, 0.68, 0.62), (0.83, 0.85, 0.88)
 SHADOW_SPLATS = 160
 JITTER = {"sand": 0.25, "liquid": 0.25}
@@ -244,16 +245,20 @@ def film(scene: Scene, trajectory: Trajectory, tools: list[Tool]) -> list[NDArra
     backdrop = render_layers(scene.background, scene.camera)
     # a splat for each particle, in their order
     colours = scene.foreground.colors[: scene.binding.carried].numpy()
-    solid = np.array([body.material.model != "gas" for body in scene.bodies])[scene.particles.body]
+    props = np.array([b.material.model != "gas" and not b.emitted for b in scene.bodies])[
+        scene.particles.body
+    ]
+    appearance = Appearance(scene, trajectory, Light(LIGHT / np.linalg.norm(LIGHT), AMBIENT, 1.05 - AMBIENT))
     frames = []
     for frame, (positions, F) in enumerate(zip(trajectory.positions, trajectory.F, strict=True)):
-        light, there = np.ones(len(positions)), present(F) & solid  # light goes through gas
+        light, there = np.ones(len(positions)), present(F) & props  # light goes through gas
         light[there] = _light(positions[there], scene.spacing)
         lit = torch.from_numpy(colours * light[:, None]).float().clamp(0, 1)
         sh = scene.foreground.sh.clone()
         sh[: len(lit), 0] = (lit - 0.5) / SH_C0
         rest = replace(scene.foreground, sh=sh)
         moved = deform(rest, scene.binding, torch.from_numpy(positions), torch.from_numpy(F))
+        moved = appearance.on(moved, frame)
         around = seen(tools, frame, TOOL_GRAIN * scene.spacing, _lit)
         front = render_layers(
             Gaussians.cat([moved, *around]), scene.camera
@@ -283,19 +288,9 @@ def _points(shape: Shape, spacing: float, jitter: float) -> tuple[NDArray, NDArr
 
 
 def _light(positions: NDArray, spacing: float) -> NDArray[np.float64]:
-    """[P]: how bright each particle is. The normal points away from the neighbours; inside, where it vanishes, half light.
-
-    The table counts as more of what lies on it, mirrored, so that a puddle or the foot of a pile looks up and not to all sides.
-    """
+    """[P]: how bright each particle is. The normal points away from the neighbours; inside, where it vanishes, half light."""
     points = positions.astype(np.float64)
-    matter = np.concatenate([points, points[points[:, 2] < 3 * spacing] * [1, 1, -1]])
-    count = min(NEIGHBOURS + 1, len(matter))
-    distance, index = cKDTree(matter).query(points, k=count)
-    weight = np.exp(-((distance / (1.6 * spacing)) ** 2))
-    away = (weight[..., None] * (points[:, None] - matter[index])).sum(1) / weight.sum(1)[:, None]
-    length = np.linalg.norm(away, axis=1)
-    normal = away / np.maximum(length, 1e-12)[:, None]
-    skin = np.clip(length / (0.35 * spacing), 0.0, 1.0)
+    normal, skin = facing(points, points, spacing)
     towards = _facing_lamp(normal)
     near_table = np.clip(points[:, 2] / (6 * spacing), 0.0, 1.0)
     ambient = AMBIENT * (0.75 + 0.25 * near_table)

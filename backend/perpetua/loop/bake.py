@@ -152,8 +152,7 @@ def _publish(
         else:
             trajectory, foreground = current.played(played.coarse, played.corrected)
             first = 1  # frame 0 of a round is the last of the one before
-        binding, opening = current.scene.binding, studio.scene.binding
-        return animated_arrays(foreground, binding, trajectory, first, progress, opening.carried)
+        return animated_arrays(current.scene, foreground, trajectory, first, progress)
 
     def films(folder: Path) -> None:
         if isinstance(played, PlayedRound) and studio.for_round(index).refines:

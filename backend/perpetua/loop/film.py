@@ -13,6 +13,7 @@ from perpetua.refine.api import Layer, RenderedVideo
 from perpetua.render import Layers, Motion, render_layers
 from perpetua.render.film import compose
 from perpetua.scene import Camera, Gaussians, Scene, Trajectory, deform
+from perpetua.scene.appearance import Appearance
 
 
 @torch.no_grad()
@@ -34,9 +35,10 @@ def film(
     objects = objects_of(scene) if "masks" in layers else None
     backdrop = still_backdrop(scene, camera, layers)
     positions, F = torch.from_numpy(trajectory.positions), torch.from_numpy(trajectory.F)
+    appearance = Appearance(scene, trajectory)
     for frame in range(count):
         after = min(frame + 1, count - 1)
-        moved = deform(foreground, scene.binding, positions[frame], F[frame])
+        moved = appearance.on(deform(foreground, scene.binding, positions[frame], F[frame]), frame)
         motion = None
         if flow is not None:
             motion = Motion.of_matter(foreground, scene.binding, moved, F[frame], positions[after], F[after])

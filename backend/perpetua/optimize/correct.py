@@ -31,6 +31,7 @@ from perpetua.progress import Progress
 from perpetua.render import Layers, render_layers
 from perpetua.render import Motion as Flow
 from perpetua.render.film import compose
+from perpetua.scene.appearance import Appearance
 from perpetua.scene.binding import deform
 from perpetua.scene.gaussians import Gaussians
 from perpetua.scene.particles import present
@@ -136,6 +137,7 @@ def _largest_difference(
     """Largest difference of a colour between the scene as ``corrected`` and the videos in a few frames, or the first that is none
     of rounding, and the renders it took. Rendered exactly as the videos were before they were refined."""
     scene, last = corrected.scene, corrected.trajectory.frames - 1
+    appearance = Appearance(scene, corrected.trajectory)
     frames = sorted({round(last * share) for share in np.linspace(1 / CHECKS_PER_VIEW, 1, CHECKS_PER_VIEW)})
     worst, spent = 0.0, 0
     for target in targets:
@@ -143,7 +145,7 @@ def _largest_difference(
         for frame in reversed(frames):
             progress(0.0, f"comparing {target.camera.name}")
             positions, F = (torch.from_numpy(a) for a in corrected(frame))
-            splats = deform(corrected.foreground, scene.binding, positions, F)
+            splats = appearance.on(deform(corrected.foreground, scene.binding, positions, F), frame)
             image = compose(render_layers(splats, target.camera), backdrop).rgb.clamp(0, 1)
             worst = max(worst, float((image - torch.from_numpy(target.video[frame])).abs().max()))
             spent += 1
@@ -187,7 +189,7 @@ def _descend(
         view = views[v]
         with clock("move splats"):
             matter = stage.matter(frame)
-            splats = stage.splats(matter)
+            splats = stage.splats(matter, frame)
             flow = None
             if view.flow is not None and frame + 1 < stage.trajectory.frames:
                 flow = stage.flow(matter, splats, stage.matter(frame + 1))
@@ -245,7 +247,7 @@ def _unlikeness(
 @torch.no_grad()
 def _area(stage: Stage, view: View) -> float:
     """Pixels that the objects cover at the start of the round; a hundredth of the picture where they are out of it."""
-    layer = _layer(stage.splats(stage.matter(0)), view)
+    layer = _layer(stage.splats(stage.matter(0), 0), view)
     return max(float(layer.alpha.sum()), 0.01 * layer.alpha.numel())
 
 

@@ -11,6 +11,7 @@ from perpetua.optimize.api import Correction
 from perpetua.optimize.apply import FLOWING
 from perpetua.optimize.motion import CPU, Motion
 from perpetua.render import Motion as Flow
+from perpetua.scene.appearance import Appearance
 from perpetua.scene.binding import deform
 from perpetua.scene.gaussians import Gaussians
 from perpetua.scene.scene import Scene
@@ -31,7 +32,8 @@ class Stage:
 
     Tensors are on ``device``. Where matter keeps its neighbours, a splat's shape follows the correction's gradient by where
     particles are at the round's start, G: as F F_0^-1 takes the start to a frame, (I + grad u) F = F + G F_0. Where it flows,
-    there is no such map, and splats keep the shape that they were simulated with until the correction is applied.
+    there is no such map, and splats keep the shape that they were simulated with until the correction is applied. So does the light on
+    what came out of emitters.
     """
 
     def __init__(
@@ -40,6 +42,7 @@ class Stage:
         self.scene, self.trajectory, self.device = scene, trajectory, device
         self.foreground, self.binding = scene.foreground.to(device), scene.binding.to(device)
         self.motion = Motion(scene, trajectory, start, device)
+        self.appearance = Appearance(scene, trajectory)
         self.detail = torch.from_numpy(start.sh).to(device, copy=True).requires_grad_()
         self.tint = torch.zeros(2, 3, device=device, requires_grad=True)
         self.F_start = torch.from_numpy(trajectory.F[0]).to(device)
@@ -62,10 +65,10 @@ class Stage:
         moved, turns = self.motion.displacement(frame, simulated)
         return Matter(simulated, simulated + moved, self._deformed(frame, turns))
 
-    def splats(self, matter: Matter) -> Gaussians:
+    def splats(self, matter: Matter, frame: int) -> Gaussians:
         """The foreground on the particles of a frame."""
         rest = replace(self.foreground, sh=self.sh)
-        return deform(rest, self.binding, matter.positions, matter.F)
+        return self.appearance.on(deform(rest, self.binding, matter.positions, matter.F), frame)
 
     def flow(self, matter: Matter, splats: Gaussians, after: Matter) -> Flow:
         """How the splats of a frame move to another."""

@@ -21,6 +21,7 @@ from perpetua.reconstruct.darkening import DARKEST, Darkening, Image, Mask, find
 from perpetua.reconstruct.images import enlarged, reduced
 from perpetua.reconstruct.solid import Solid
 from perpetua.reconstruct.stage import Stage
+from perpetua.scene.dark_discs import FAINTEST, LIFT, SIGMA, THICKNESS, lifted, opacity
 from perpetua.scene.gaussians import Gaussians
 
 Array = NDArray[np.float64]
@@ -33,14 +34,8 @@ FREE = 0.3
 """Share of the table's cells, in the rows of the objects' feet, that must lie outside every reach."""
 CELLS_ACROSS = 34
 """Discs along an object's longer side."""
-SIGMA = 0.7
-"""Standard deviation of a disc in its cells."""
-THICKNESS = 0.05
-"""Of a disc, in its cells."""
 FADING = 2.5
 """Power of one minus the rise by which the number of discs falls off."""
-FAINTEST = 0.012
-"""Darkening (logarithm) below which there is no disc: three levels of 255."""
 PLAIN = 0.04
 """Darkening from which the table below is laid out in the smallest cells."""
 GRAINY, COARSE_GRAINED = 0.15, 0.6
@@ -55,13 +50,8 @@ CONTACT_QUANTILE = 0.97
 """Of the darkening seen around the foot: what it is where the object touches."""
 SMEAR = 2.0
 """Cells between what the picture shows and the dark below the object, in which one goes over into the other."""
-LIFT = 1.0
-"""How far discs stand before the table towards the picture's camera, in the depths of a table's cell and of a disc together:
-splats are sorted by their centres."""
 HIDDEN_LIFT = 0.3
-"""Share of that below the object, where discs must not come before its foot."""
-ALPHA_CUT = 1 / 255
-"""Opacity under which the rasteriser leaves a splat out."""
+"""Share of the discs' ``LIFT`` below the object, where they must not come before its foot."""
 
 
 @dataclass(frozen=True)
@@ -269,8 +259,8 @@ def _discs(
     camera = stage.camera
     row = shading.step[1] * depth[kept] ** 2 / camera.K[1, 1] / camera.position[2]
     share = np.clip(distance_transform_edt(~shown) / SMEAR, 0.0, 1.0).ravel()[kept]
-    lift = LIFT * (1 - (1 - HIDDEN_LIFT) * share) * (row + cell) / depth[kept]
-    means = ground[kept] + np.minimum(lift, 0.1)[:, None] * (camera.position - ground[kept])
+    height = LIFT * (1 - (1 - HIDDEN_LIFT) * share) * (row + cell)
+    means = lifted(ground[kept], camera.position, depth[kept], height)
     place = (camera.project(ground[kept])[0] / shading.step - 0.5).astype(np.float32)
     table = _sampled(shading.darkening.table, place)
     through, least = np.exp(-log[kept]), np.exp(-most[kept])[:, None]
@@ -282,7 +272,7 @@ def _discs(
         torch.from_numpy(means).float(),
         torch.tensor([1.0, 0.0, 0.0, 0.0]).repeat(count, 1),
         torch.tensor([SIGMA, SIGMA, THICKNESS]).float().repeat(count, 1) * cell,
-        torch.from_numpy(_opacity(most[kept])).float(),
+        torch.from_numpy(opacity(most[kept])).float(),
         torch.from_numpy(np.clip(colors, 0, 1)).float(),
     )
     return GroundShadow(discs, torch.from_numpy(1 - order ** (1 / FADING)).float())
@@ -294,16 +284,3 @@ def _evenly(levels: int) -> Array:
     for _ in range(levels):
         order = np.block([[4 * order, 4 * order + 2], [4 * order + 3, 4 * order + 1]])
     return (order + 0.5) / order.size
-
-
-def _opacity(log: Array) -> Array:
-    """[N] opacities at which discs on a square grid, SIGMA cells wide each, darken by ``log`` [N] on average."""
-    reach = np.arange(-4, 5)
-    inside = (np.arange(6) + 0.5) / 6 - 0.5
-    along = np.exp(-0.5 * ((reach[:, None] + inside[None]) / SIGMA) ** 2)
-    weight = np.einsum("iu,jv->ijuv", along, along).reshape(len(reach) ** 2, -1)
-    opacities = np.concatenate([np.geomspace(ALPHA_CUT, 0.3, 60), np.linspace(0.31, 0.985, 60)])
-    parts = opacities[:, None, None] * weight
-    parts = np.where(parts < ALPHA_CUT, 0.0, parts)
-    darkening = -np.log1p(-parts).sum(1).mean(1)
-    return np.interp(log, darkening, opacities)

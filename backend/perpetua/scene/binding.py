@@ -2,7 +2,8 @@
 
 Splat n of particle j sits at ``p_j + F_j tanh(o_n) delta`` and its covariance is ``F_j S F_j^T`` (PerpetualWonder's
 VPP, which moves by translation only; carrying the offset with F too keeps the surface closed where matter stretches or turns).
-Shadows are splats that hang on no particle but lie below a whole body (``ground.py``).
+Shadows are splats that hang on no particle but lie below a whole body (``ground.py``); those of what an emitter lets out are laid out
+anew in each frame (``ground_shade.py``).
 """
 
 from __future__ import annotations
@@ -34,8 +35,8 @@ class Binding:
 
     ground: [G] int64, the bodies that the last G splats lie on the ground below; they are bound to a particle of theirs, but
     not moved by it.  fade: [G], how high such a body has risen, in its height at rest, when each of these splats is gone.
-    body: [P] int64, the body of each particle.  footings: [B, 7], how each body stands at rest (``ground.footing``). All four
-    are empty where there are no such splats.
+    body: [P] int64, the body of each particle.  footings: [B, 7], how each body of the picture stands at rest
+    (``ground.footing``). All four are empty where there are no such splats.
     """
 
     particle: Tensor
@@ -82,6 +83,12 @@ class Binding:
         """How many splats hang on particles; those on the ground come after them."""
         return len(self.particle) - len(self.ground)
 
+    @property
+    def cast(self) -> Tensor:
+        """[N]: whether a splat is part of the shadow that what came out of an emitter throws on the ground."""
+        below = self.ground >= len(self.footings)
+        return torch.cat([below.new_zeros(self.carried), below])
+
     def displacements(self) -> Tensor:
         """[N, 3], m: where each splat sits relative to its particle at rest."""
         return torch.tanh(self.offsets) * self.delta
@@ -97,7 +104,8 @@ def deform(rest: Gaussians, binding: Binding, positions: Tensor, F: Tensor) -> G
     """The splats of one frame: ``rest`` carried to particles at ``positions`` [P, 3] deformed by ``F`` [P, 3, 3].
 
     Differentiable in positions, colours and opacities, but for where splats on the ground are. The covariance is F S F^T (to a
-    percent, see ``principal_axes``). Where F is zero no matter is, and the splat is a clear point.
+    percent, see ``principal_axes``). Where F is zero no matter is, and the splat is a clear point; so is the shadow of what an emitter
+    lets out, which ``Appearance`` lays out.
     """
     count = binding.carried
     means = binding.carried_means(positions, F)
@@ -112,6 +120,9 @@ def deform(rest: Gaussians, binding: Binding, positions: Tensor, F: Tensor) -> G
     if len(binding.ground):
         below = _on_the_ground(rest, binding, positions.detach())
         means, quats, scales = (torch.cat(pair) for pair in zip((means, quats, scales), below, strict=True))
+        unlaid = torch.nonzero(binding.cast)[:, 0]
+        scales = scales.index_fill(0, unlaid, ABSENT_SCALE_M)
+        opacity_logits = opacity_logits.index_fill(0, unlaid, ABSENT_LOGIT)
     return Gaussians(means, quats, scales.log(), opacity_logits, rest.sh)
 
 
@@ -120,7 +131,7 @@ def _on_the_ground(rest: Gaussians, binding: Binding, positions: Tensor) -> tupl
     """Means [G, 3] m, quats [G, 4] and scales [G, 3] m of the splats below bodies whose particles are at ``positions`` [P, 3]."""
     start = binding.carried
     means, quats, scales = rest.means[start:].clone(), rest.quats[start:].clone(), rest.scales[start:].clone()
-    for index in torch.unique(binding.ground).tolist():
+    for index in torch.unique(binding.ground[binding.ground < len(binding.footings)]).tolist():
         mine = binding.ground == index
         matter = positions[binding.body == index]
         before, now = binding.footings[index], footing(matter)

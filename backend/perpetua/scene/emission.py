@@ -25,7 +25,7 @@ from perpetua.errors import SimulationError
 from perpetua.scene.actions import direction_at, sample_scalar, sample_vector, window_of
 from perpetua.scene.binding import Binding
 from perpetua.scene.gaussians import Gaussians
-from perpetua.scene.looks import splats_of
+from perpetua.scene.looks import shadow_of, splats_of
 from perpetua.scene.materials import Material, resolve
 from perpetua.scene.particles import Particles, State
 from perpetua.scene.scene import Body, Scene
@@ -155,7 +155,8 @@ def _placed(
 
 
 def with_streams(scene: Scene, round_: Round, start_frame: float, fps: float) -> Scene:
-    """``scene`` with all that the round's emitters let out waiting in it, its particles and splats after those of its kind.
+    """``scene`` with all that the round's emitters let out waiting in it, its particles and splats after those of its kind, and with
+    splats for the shadow that it will throw on the ground.
 
     An emitter is a body of its own; one of the same name in a later round adds to it. Raises ``SimulationError`` for matter that no
     emitter can let out, or too much of it.
@@ -191,29 +192,33 @@ def with_streams(scene: Scene, round_: Round, start_frame: float, fps: float) ->
     )
     where = np.concatenate([np.flatnonzero(mine) for mine, _ in colours])
     new = new[torch.from_numpy(np.argsort(where, kind="stable"))]
-    return _with(scene, Particles.at_rest(positions, owner), bodies, new)
+    solid = int(np.array([body.material.model != "gas" for body in bodies])[owner].sum())
+    return _with(scene, Particles.at_rest(positions, owner), bodies, new, shadow_of(scene, solid))
 
 
-def _with(scene: Scene, added: Particles, bodies: list[Body], splats: Gaussians) -> Scene:
-    """``scene`` with particles at its end, and with ``splats`` that hang on them before those on the ground."""
+def _with(scene: Scene, added: Particles, bodies: list[Body], splats: Gaussians, shadow: Gaussians) -> Scene:
+    """``scene`` with particles at its end, with ``splats`` that hang on them before those on the ground, and with the ``shadow`` that
+    they throw at the end; it is bound to the last of them."""
     count, carried = len(scene.particles), scene.binding.carried
     new = torch.arange(count, count + len(added))
-    old = scene.binding
+    old, dark = scene.binding, len(shadow)
     delta = old.delta
     if delta.dim():
-        delta = torch.cat([delta[:carried], delta.new_ones(len(new)), delta[carried:]])
+        delta = torch.cat([delta[:carried], delta.new_ones(len(new)), delta[carried:], delta.new_ones(dark)])
     body = torch.cat([old.body, torch.from_numpy(added.body).long()]) if len(old.body) else old.body
     binding = Binding(
-        torch.cat([old.particle[:carried], new, old.particle[carried:]]),
-        torch.cat([old.offsets[:carried], torch.zeros(len(new), 3), old.offsets[carried:]]),
+        torch.cat([old.particle[:carried], new, old.particle[carried:], new[-1:].expand(dark)]),
+        torch.cat(
+            [old.offsets[:carried], torch.zeros(len(new), 3), old.offsets[carried:], torch.zeros(dark, 3)]
+        ),
         delta,
-        old.ground,
-        old.fade,
+        torch.cat([old.ground, torch.full((dark,), int(added.body[-1]))]),
+        torch.cat([old.fade, torch.zeros(dark)]),
         body,
         old.footings,
     )
     region = None if scene.region is None else np.concatenate([scene.region, np.zeros(len(added), np.int32)])
-    foreground = Gaussians.cat([scene.foreground[:carried], splats, scene.foreground[carried:]])
+    foreground = Gaussians.cat([scene.foreground[:carried], splats, scene.foreground[carried:], shadow])
     return replace(
         scene,
         foreground=foreground,
@@ -238,12 +243,18 @@ def awaiting(scene: Scene, state: State) -> State:
 
 def with_colours(scene: Scene, sh: torch.Tensor) -> Gaussians:
     """The objects' splats with the colours ``sh`` [n, K, 3] that an earlier round left; those that came since have their own."""
-    own, carried = scene.foreground.sh, scene.binding.carried
-    new = len(own) - len(sh)
-    if new:
-        before = carried - new
-        sh = torch.cat([sh[:before], own[before:carried], sh[before:]])
-    return replace(scene.foreground, sh=sh)
+    own = scene.foreground.sh.clone()
+    known = arrivals(scene)[: len(sh)].sort().values  # that round's splats, in the order that it had them in
+    own[known] = sh
+    return replace(scene.foreground, sh=own)
+
+
+def arrivals(scene: Scene) -> torch.Tensor:
+    """[N]: the objects' splats in the order in which they come: the picture's own, then with each emitted particle those bound to it.
+    So those of a round come first among those of a later one, in the same order."""
+    emitted = np.array([body.emitted for body in scene.bodies], bool)
+    late = torch.from_numpy(emitted[scene.particles.body])[scene.binding.particle]
+    return torch.argsort(torch.where(late, scene.binding.particle, -1), stable=True)
 
 
 def _space(

@@ -1,4 +1,4 @@
-"""How matter looks that no picture shows: the splats of what an emitter lets out."""
+"""How matter looks that no picture shows: the splats of what an emitter lets out, before light falls on them, and of its shadow."""
 
 from __future__ import annotations
 
@@ -42,10 +42,14 @@ MATTER_SIGMA, PUFF_SIGMA = 0.62, 2.0
 """Standard deviation of a particle's splat, in spacings: matter closes up, a puff is a part of a cloud."""
 MATTER_OPACITY, PUFF_OPACITY = 0.97, 0.06
 
-GRAIN = 0.04
-"""Splats are brighter or darker by up to so much of a colour, or a pool would look like paper cut out."""
+GRAIN, GRAINS = 0.04, 0.12
+"""Splats are brighter or darker by up to so much of a colour, or a pool would look like paper cut out; grains differ more."""
 
 GOLDEN = 0.6180339887498949
+
+SHADOW_SPLATS, SHADOW_SHARE = 400, 4
+"""Of the shadow that what comes in a round throws: so many, and one for so many of its particles. Lying in one layer, matter covers a
+quarter as many cells of the shade as it has particles."""
 
 
 def splats_of(
@@ -55,7 +59,8 @@ def splats_of(
     object of the same preset, else the preset's own."""
     n = len(positions)
     base = np.array(colour or _colour_in(scene, material) or COLOURS.get(material.preset, PLAIN))
-    grain = 1.0 + GRAIN * (2.0 * (np.arange(n) * GOLDEN % 1.0) - 1.0)
+    vary = GRAINS if material.model == "sand" else GRAIN
+    grain = 1.0 + vary * (2.0 * (np.arange(n) * GOLDEN % 1.0) - 1.0)
     puff = material.model == "gas"
     size = scene.spacing * (PUFF_SIGMA if puff else MATTER_SIGMA)
     made = Gaussians.from_colors(
@@ -68,6 +73,22 @@ def splats_of(
     sh = torch.zeros(n, scene.foreground.sh.shape[1], 3)
     sh[:, :1] = made.sh
     return Gaussians(made.means, made.quats, made.log_scales, made.opacity_logits, sh)
+
+
+def shadow_of(scene: Scene, solid: int) -> Gaussians:
+    """Black splats [s] for the shadow of ``solid`` particles that come in a round. Where they lie and how dark they are follows from
+    the matter's motion (``ground_shade.py``)."""
+    count = SHADOW_SPLATS + solid // SHADOW_SHARE if solid else 0
+    dark = Gaussians.from_colors(
+        torch.zeros(count, 3),
+        torch.tensor([[1.0, 0.0, 0.0, 0.0]]).repeat(count, 1),
+        torch.full((count, 3), scene.spacing),
+        torch.full((count,), 0.5),
+        torch.zeros(count, 3),
+    )
+    sh = torch.zeros(count, scene.foreground.sh.shape[1], 3)
+    sh[:, :1] = dark.sh
+    return Gaussians(dark.means, dark.quats, dark.log_scales, dark.opacity_logits, sh)
 
 
 def _colour_in(scene: Scene, material: Material) -> Vec3 | None:
