@@ -6,6 +6,7 @@ import pytest
 
 from perpetua.errors import MaterialError
 from perpetua.scene.materials import guess, resolve
+from perpetua.scene.preset_ranges import DEPARTS, PUBLISHED
 from perpetua.scene.presets import PRESETS, SOURCES
 from perpetua_protocol.take import MaterialSpec
 
@@ -20,6 +21,33 @@ def test_every_preset_is_possible(preset: str) -> None:
     assert mu > 0
     assert material.sound_speed > 0
     assert material.is_rigid == (material.model == "rigid")
+
+
+NEEDED = {
+    "plastic": {"density", "yield_stress"},
+    "elastic": {"density", "youngs_modulus"},
+    "snow": {"density", "youngs_modulus"},
+    "sand": {"density", "friction_angle"},
+    "liquid": {"density", "viscosity"},
+    "rigid": {"density", "youngs_modulus", "friction"},
+    "cloth": {"density", "area_density", "bending_stiffness", "friction"},
+    "gas": {"density", "viscosity"},
+}
+
+
+@pytest.mark.parametrize("preset", sorted(PRESETS))
+def test_every_preset_is_what_was_published_or_says_why_not(preset: str) -> None:
+    material, ranges = PRESETS[preset], PUBLISHED[preset]
+    assert set(ranges) >= NEEDED[material.model]
+    for name, (low, high) in ranges.items():
+        assert low < high
+        inside = low <= getattr(material, name) <= high
+        assert inside != ((preset, name) in DEPARTS), name
+
+
+def test_what_departs_is_a_preset() -> None:
+    assert all(name in PUBLISHED[preset] for preset, name in DEPARTS)
+    assert set(PUBLISHED) == set(PRESETS)
 
 
 def test_changes_are_taken_and_the_rest_kept() -> None:
