@@ -21,7 +21,7 @@ def join(scene: bpy.types.Scene, meshes: bpy.types.Scene, drawn: str, shadows: s
 
     Raises ``AddonError`` when the scene's compositor does not show the scene.
     """
-    tree = _tree(scene) or _new_tree(scene)
+    tree = tree_of(scene) or new_tree(scene)
     splats = _layer_of(tree, scene)
     splats[ROLE] = "splats"
     splats.layer = splats.layer  # it looks again which passes the engine has
@@ -43,7 +43,7 @@ def join(scene: bpy.types.Scene, meshes: bpy.types.Scene, drawn: str, shadows: s
 
 def part(scene: bpy.types.Scene) -> None:
     """Take out what ``join`` put in; the scene's picture goes where the joined one went."""
-    tree = _tree(scene)
+    tree = tree_of(scene)
     roles = {node[ROLE]: node for node in tree.nodes if node.get(ROLE)} if tree is not None else {}
     if "above" in roles and "splats" in roles:
         for socket in [link.to_socket for link in roles["above"].outputs["Image"].links]:
@@ -57,7 +57,7 @@ def part(scene: bpy.types.Scene) -> None:
 
 def own(made: bpy.types.Scene, copied_from: bpy.types.Scene) -> None:
     """Give a copied scene a compositor of its own that shows it."""
-    tree = _tree(made)
+    tree = tree_of(made)
     if tree is None:
         return
     if hasattr(made, "compositing_node_group"):
@@ -67,13 +67,14 @@ def own(made: bpy.types.Scene, copied_from: bpy.types.Scene) -> None:
             node.scene = made
 
 
-def _tree(scene: bpy.types.Scene) -> bpy.types.NodeTree | None:
+def tree_of(scene: bpy.types.Scene) -> bpy.types.NodeTree | None:
+    """The scene's compositor, if it has one that is switched on."""
     if hasattr(scene, "compositing_node_group"):  # from Blender 5.0 on
         return scene.compositing_node_group
     return scene.node_tree if scene.use_nodes else None
 
 
-def _new_tree(scene: bpy.types.Scene) -> bpy.types.NodeTree:
+def new_tree(scene: bpy.types.Scene) -> bpy.types.NodeTree:
     """A compositor that hands the scene's picture on."""
     if hasattr(scene, "compositing_node_group"):
         tree = bpy.data.node_groups.new(f"{scene.name} compositing", "CompositorNodeTree")

@@ -98,6 +98,7 @@ def match(scene: bpy.types.Scene) -> None:
     _link_same(loose.objects, scene.collection.objects)
     hidden = playback.collection(scene)
     for layer in meshes.view_layers:
+        layer.update()  # its collections follow only then
         shadows = layer.name == SHADOWS
         for child in layer.layer_collection.children:
             standing_in = child.collection == own

@@ -5,7 +5,15 @@ from pathlib import Path
 import bpy
 import numpy as np
 import pytest
-from bl_ext.user_default.perpetua import mesh_scene, playback, splat_engine, stand_ins, takes
+from bl_ext.user_default.perpetua import (
+    compositor,
+    mesh_scene,
+    playback,
+    point_cloud,
+    splat_engine,
+    stand_ins,
+    takes,
+)
 from mathutils import Matrix
 from toy_cache import radiance, write_arrays
 
@@ -201,10 +209,25 @@ def picture_alone(scene: bpy.types.Scene, tmp_path: Path) -> np.ndarray:
     return loaded_picture(Path(scene.render.filepath))
 
 
+def test_the_body_is_of_solid_splats_alone(scene: bpy.types.Scene) -> None:
+    """Not of the picture's own shadows, which lie around the objects as faint splats."""
+    bpy.ops.perpetua.render_meshes(engine="CYCLES")
+    meshes, cloud = scene.perpetua.mesh_scene, scene.perpetua.splats
+    values = point_cloud.read_attributes(cloud.data)
+    base = values["radiance:base"]
+    base[:, 3] = np.where(values["position"][:, 0] > 0, 0.1, 0.9)
+    point_cloud.write_attributes(cloud, {"radiance:base": base})
+    layer = meshes.view_layers["Meshes"]
+    layer.update()
+    body = next(o for o in stand_ins.collection(meshes).objects if o[stand_ins.KIND] == "body")
+    corners = np.array([corner.co for corner in body.evaluated_get(layer.depsgraph).data.vertices])
+    assert -0.2 < corners[:, 0].min() < -0.14
+    assert -0.05 < corners[:, 0].max() < 0.03
+
+
 def test_setting_up_and_taking_down_leaves_the_artists_compositor(scene: bpy.types.Scene) -> None:
-    scene.use_nodes = True
-    tree = scene.node_tree
-    layers, output = tree.nodes["Render Layers"], tree.nodes["Composite"]
+    tree = compositor.new_tree(scene)
+    layers, output = tree.nodes["Render Layers"], next(n for n in tree.nodes if not n.outputs)
     blur = tree.nodes.new("CompositorNodeBlur")
     tree.links.new(layers.outputs["Image"], blur.inputs["Image"])
     tree.links.new(blur.outputs["Image"], output.inputs["Image"])
@@ -244,9 +267,8 @@ def test_what_is_added_later_is_drawn_too_and_a_branch_renders_alone(scene: bpy.
     scene.perpetua.picture = "//ball.png"
     made = takes.branch(scene, "other", 0)
     assert made.perpetua.mesh_scene is None
-    assert not [node for node in made.node_tree.nodes if node.get("perpetua")]
-    assert {node.scene for node in made.node_tree.nodes if node.bl_idname == "CompositorNodeRLayers"} == {
-        made
-    }
+    nodes = compositor.tree_of(made).nodes
+    assert not [node for node in nodes if node.get("perpetua")]
+    assert {node.scene for node in nodes if node.bl_idname == "CompositorNodeRLayers"} == {made}
     assert stand_ins.collection(meshes) is not None
     assert scene.render.engine == splat_engine.ENGINE
