@@ -80,11 +80,11 @@ def _other_takes(settings: bpy.types.PropertyGroup, scene: bpy.types.Scene) -> b
 
 DISPLAYS = (
     ("SPLATS", "Splats", "As they will be rendered: soft, sorted, in the picture's colours"),
-    ("POINTS", "Points", "Blender's own points: quick, and seen by Cycles and EEVEE; grey in Solid view"),
+    ("POINTS", "Points", "Blender's own points: quick, and seen by Cycles and EEVEE"),
     (
         "ELLIPSOIDS",
         "Ellipsoids",
-        "Ellipsoids in the splats' sizes and colours, seen by Cycles and EEVEE; grey in Solid view",
+        "Ellipsoids in the splats' sizes and colours, seen by Cycles and EEVEE",
     ),
 )
 QUALITIES = (

@@ -14,6 +14,12 @@ from mathutils import Matrix
 MESH_SOFTNESS = 0.001
 """Fraction of the depth over which splats fade into a mesh's surface: both are there, and a hard cut would flicker."""
 
+SOLID_OPACITY = 0.25
+"""Fainter splats are no bodies: gas, and the picture's own shadows."""
+SOLID_NEARER = 0.002
+"""Fraction of the depth by which a body is drawn before the grey one that Blender draws in its place."""
+SOLID_AMBIENT = 0.55
+"""Brightness of a body's edge; its middle has all of its colour."""
 CAMERA = ("view_x", "view_y", "view_z", "lens_x", "lens_y", "lens_z")
 """Push constants of ``set_camera``: rows, as with ``frame`` it all has to fit into 128 bytes."""
 
@@ -35,7 +41,11 @@ void main() {
   tint = vec4(colour.rgb, place.w);
   offset = vec2(0.0);
   eye_depth = surface_depth = -eye.z;
+#ifdef SOLID
+  if (place.w < SOLID_OPACITY) return;
+#else
   if (place.w < 1.0 / 255.0) return;
+#endif
   if (perspective && eye.z > -0.01) return;
 
   mat3 spread_world = mat3(low.x, low.y, low.z, low.y, low.w, high.x, low.z, high.x, high.y);
@@ -54,12 +64,20 @@ void main() {
   float middle = 0.5 * (a + c), spread = sqrt(max(0.0, middle * middle - (a * c - b * b)));
   float longer = middle + spread, shorter = max(middle - spread, 0.1);
   vec2 axis = abs(b) > 1e-6 ? normalize(vec2(b, longer - a)) : (a >= c ? vec2(1.0, 0.0) : vec2(0.0, 1.0));
+#ifdef SOLID
+  float reach = frame.z;
+#else
   float reach = sqrt(2.0 * log(255.0 * place.w));  // where alpha falls to 1/255
+#endif
   offset = quad * reach;
   vec2 pixels = offset.x * sqrt(longer) * axis + offset.y * sqrt(shorter) * vec2(-axis.y, axis.x);
   // depth of the splat's middle along the ray of a pixel: E[depth | pixel] of the projected Gaussian, linear over the quad
   vec2 tilt = vec2(-dot(sigma[2], du), -dot(sigma[2], dv));
-  surface_depth += offset.x * dot(tilt, axis) / sqrt(longer) + offset.y * dot(tilt, vec2(-axis.y, axis.x)) / sqrt(shorter);
+  vec2 slant = vec2(dot(tilt, axis) / sqrt(longer), dot(tilt, vec2(-axis.y, axis.x)) / sqrt(shorter));
+  surface_depth += dot(offset, slant);
+#ifdef SOLID
+  thickness = sqrt(max(0.0, sigma[2].z - dot(slant, slant)));  // standard deviation of the depth at a pixel
+#endif
   gl_Position = vec4(clip.xy / clip.w + pixels * 2.0 / frame.xy, clip.z / clip.w, 1.0);
 }
 """
@@ -70,6 +88,16 @@ vec3 srgb_to_linear(vec3 c) {
 }
 
 void main() {
+#ifdef SOLID
+  float outside = dot(offset, offset) / (frame.z * frame.z);
+  if (outside > 1.0) discard;
+  float facing = sqrt(1.0 - outside);
+  float front = (surface_depth - thickness * frame.z * facing) * (1.0 - SOLID_NEARER);
+  float w = lens_z.z > 0.5 ? front : 1.0;
+  gl_FragDepth = 0.5 * (lens_z.y - lens_z.x * front) / w + 0.5;
+  colour = vec4(srgb_to_linear(tint.rgb) * mix(SOLID_AMBIENT, 1.0, facing), 1.0);
+  return;
+#endif
   float alpha = min(0.999, tint.a * exp(-0.5 * dot(offset, offset)));
   if (alpha < 1.0 / 255.0) discard;
 #ifdef LAYER
@@ -101,8 +129,7 @@ def layer_shader() -> gpu.types.GPUShader:
     A ``tolerance`` above 0 hides what lies behind ``occluder`` by that fraction of its depth; a ``side`` keeps what lies before its
     meshes (1) or behind them (-1)."""
     if "layer" not in _shaders:
-        info = _description()
-        info.define("LAYER")
+        info = _description("LAYER")
         info.define("MESH_SOFTNESS", f"{MESH_SOFTNESS:.6f}")
         info.sampler(1, "FLOAT_2D", "occluder")
         info.fragment_out(0, "VEC4", "colour")
@@ -118,6 +145,19 @@ def viewport_shader() -> gpu.types.GPUShader:
         info.fragment_out(0, "VEC4", "colour")
         _shaders["viewport"] = gpu.shader.create_from_info(info)
     return _shaders["viewport"]
+
+
+def solid_shader() -> gpu.types.GPUShader:
+    """Draws splats as solid bodies into the 3D viewport, with their depth; ``tolerance`` is their size in standard deviations."""
+    if "solid" not in _shaders:
+        info = _description("SOLID")
+        info.define("SOLID_OPACITY", f"{SOLID_OPACITY:.6f}")
+        info.define("SOLID_NEARER", f"{SOLID_NEARER:.6f}")
+        info.define("SOLID_AMBIENT", f"{SOLID_AMBIENT:.6f}")
+        info.depth_write("ANY")
+        info.fragment_out(0, "VEC4", "colour")
+        _shaders["solid"] = gpu.shader.create_from_info(info)
+    return _shaders["solid"]
 
 
 def quad_batch(shader: gpu.types.GPUShader) -> gpu.types.GPUBatch:
@@ -157,8 +197,10 @@ def forget() -> None:
     _shaders.clear()
 
 
-def _description() -> gpu.types.GPUShaderCreateInfo:
+def _description(kind: str = "") -> gpu.types.GPUShaderCreateInfo:
     info = gpu.types.GPUShaderCreateInfo()
+    if kind:
+        info.define(kind)
     for row in CAMERA:
         info.push_constant("VEC4", row)
     info.push_constant("VEC4", "frame")  # width, height [px], tolerance, side
@@ -169,6 +211,8 @@ def _description() -> gpu.types.GPUShaderCreateInfo:
     between.flat("VEC4", "tint")
     between.flat("FLOAT", "eye_depth")
     between.smooth("FLOAT", "surface_depth")
+    if kind == "SOLID":
+        between.flat("FLOAT", "thickness")
     info.vertex_out(between)
     info.vertex_source(VERTEX)
     info.fragment_source(FRAGMENT)

@@ -10,10 +10,11 @@ import numpy as np
 from mathutils import Matrix
 
 from . import visitors
-from .point_cloud import is_splats, read_attributes
+from .display import ELLIPSOID_RADIUS
+from .point_cloud import RADIUS_IN_SCALES, is_splats, read_attributes
 from .splat_data import Floats, pack
 from .splat_layers import splat_texture
-from .splat_shader import quad_batch, set_view, viewport_shader
+from .splat_shader import quad_batch, set_view, solid_shader, viewport_shader
 
 THIN_SEED = 7
 """Which splats a density below 1 keeps; fixed, so that they do not flicker."""
@@ -46,26 +47,34 @@ def mark_changed(cloud: bpy.types.Object) -> None:
     _versions[cloud.session_uid] = _versions.get(cloud.session_uid, 0) + 1
 
 
-def draw_scene(context: bpy.types.Context) -> None:
-    """Draw the scene's splat clouds into the active viewport."""
+SIZES = {"POINTS": RADIUS_IN_SCALES, "ELLIPSOIDS": ELLIPSOID_RADIUS}
+"""Of the bodies that Blender draws for splats, in standard deviations."""
+
+
+def draw_scene(context: bpy.types.Context, solid: bool = False) -> None:
+    """Draw the scene's splat clouds into the active viewport. solid: as the points or ellipsoids that they are shown as."""
     settings = context.scene.perpetua
     region, view3d = context.region, context.region_data
     if region is None or view3d is None:
         return
-    clouds = [_packed_cloud(cloud, matrix, settings.density) for cloud, matrix in _visible_clouds(settings)]
+    round_ = solid and settings.display == "POINTS"
+    density = 1.0 if solid else settings.density
+    clouds = [_packed_cloud(cloud, matrix, density, round_) for cloud, matrix in _visible_clouds(settings)]
     count = sum(len(cloud.splats) for cloud in clouds)
     if count == 0:
         return
-    shader = viewport_shader()
-    gpu.state.blend_set("ALPHA_PREMULT")
+    shader = solid_shader() if solid else viewport_shader()
+    gpu.state.blend_set("NONE" if solid else "ALPHA_PREMULT")
     gpu.state.depth_test_set("LESS_EQUAL")
-    gpu.state.depth_mask_set(False)
+    gpu.state.depth_mask_set(solid)
     shader.bind()
-    set_view(shader, view3d.view_matrix, view3d.window_matrix, region.width, region.height)
+    size = SIZES[settings.display] if solid else 0.0
+    set_view(shader, view3d.view_matrix, view3d.window_matrix, region.width, region.height, size)
     shader.uniform_sampler("splats", _texture(context.scene, clouds, view3d.view_matrix))
     quad_batch(shader).draw_instanced(shader, instance_count=count)
     gpu.state.blend_set("NONE")
     gpu.state.depth_test_set("NONE")
+    gpu.state.depth_mask_set(False)
 
 
 def _visible_clouds(settings: bpy.types.PropertyGroup) -> list[tuple[bpy.types.Object, Matrix]]:
@@ -78,13 +87,15 @@ def _visible_clouds(settings: bpy.types.PropertyGroup) -> list[tuple[bpy.types.O
     return [pair for pair in placed if pair[0].type == "POINTCLOUD" and is_splats(pair[0].data)]
 
 
-def _packed_cloud(cloud: bpy.types.Object, place: Matrix, density: float) -> Packed:
+def _packed_cloud(cloud: bpy.types.Object, place: Matrix, density: float, round_: bool) -> Packed:
     matrix = np.array(place)
-    made_from = (_versions.get(cloud.session_uid, 0), matrix.tobytes(), round(density, 4))
+    thinned = -1.0 if round_ else round(density, 4)
+    made_from = (_versions.get(cloud.session_uid, 0), matrix.tobytes(), thinned)
     kept = _packed.get(cloud.session_uid)
     if kept is None or kept.made_from != made_from:
         a = read_attributes(cloud.data)
-        splats = pack(a["position"], a["rotation"], a["scale"], a["radiance:base"], matrix)
+        scale = np.repeat(a["scale"].mean(1, keepdims=True), 3, 1) if round_ else a["scale"]
+        splats = pack(a["position"], a["rotation"], scale, a["radiance:base"], matrix)
         if density < 1.0:
             splats = splats[np.random.default_rng(THIN_SEED).random(len(splats)) < density]
         _packed[cloud.session_uid] = kept = Packed(made_from, splats)
@@ -104,7 +115,9 @@ def _on_draw() -> None:
     context = bpy.context
     shading = context.space_data.shading if context.space_data else None
     if context.scene.perpetua.display != "SPLATS":
-        return  # Blender draws its own points
+        if shading is not None and shading.type == "SOLID":
+            draw_scene(context, solid=True)  # over Blender's own, which are grey there
+        return
     if (
         shading is not None
         and shading.type == "RENDERED"
