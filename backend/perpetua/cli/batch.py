@@ -7,6 +7,7 @@ it was stopped.
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -28,6 +29,8 @@ from perpetua_protocol.errors import ProtocolError
 from perpetua_protocol.keys import default_connection_file
 
 WITHOUT_ADDON = "Error: This Blender has no Perpetua add-on; install its zip there and switch it on."
+RAISED = re.compile(r"(?:\w+\.)*\w+Error: (?:Error: )?(.+)")
+"""The line that ends a traceback; an operator's sentence comes as ``RuntimeError: Error: ...``."""
 SPEAKS = "Perpetua: "
 """How the lines begin that the add-on prints for people."""
 CANCEL_S = 20.0
@@ -192,12 +195,12 @@ def _follow(command: list[str], environment: dict[str, str], log: Path) -> tuple
                 if line.startswith(SPEAKS):
                     last = line.removeprefix(SPEAKS).strip()
                     print(f"  {last}", file=sys.stderr, flush=True)
-                elif "Error: " in line:
-                    wrong = line.rpartition("Error: ")[2].strip()
+                elif (failed := RAISED.match(line)) is not None:
+                    wrong = failed[1].strip()
         except KeyboardInterrupt:  # the terminal has told Blender as well, which cancels its bake
             _end(blender)
             raise
-    return blender.returncode, last if blender.returncode == 0 else wrong or last
+    return blender.returncode, last if blender.returncode == 0 else wrong
 
 
 def _end(blender: subprocess.Popen[str]) -> None:
