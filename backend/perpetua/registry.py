@@ -18,6 +18,7 @@ PARTS: dict[str, dict[str, str]] = {
     "refiner": {
         "none": "perpetua.refine.none:NoRefiner",
         "teacher": "perpetua.refine.teacher:TeacherRefiner",
+        "space_time": "perpetua.refine.space_time:SpaceTimeRefiner",
         "files": "perpetua.refine.files.refiner:FilesRefiner",
         "wan": "perpetua.refine.diffusion.refiner:WanRefiner",
         "wan_vace": "perpetua.refine.diffusion.refiner:WanVACERefiner",

@@ -63,7 +63,7 @@ class Inspect:
 
 @dataclass(frozen=True)
 class Unpack:
-    """Write clips as folders that `perpetua evaluate video` reads: out/truth and out/coarse."""
+    """Write clips as folders that `perpetua evaluate video` reads: out/truth, out/coarse, and out/refined with --weights."""
 
     data: Path
     """Folder of the data set."""
@@ -71,6 +71,10 @@ class Unpack:
     """Where the folders go."""
     split: Literal["train", "test", "all"] = "test"
     """Which clips."""
+    weights: Path | None = None
+    """Of a trained space_time refiner (docs/refiners.md): refine the coarse videos too."""
+    steps: int = 2
+    """Of the refiner."""
 
     def run(self) -> int:
         from perpetua.cli.console import Console
@@ -84,7 +88,12 @@ class Unpack:
                 f"{self.data} has no clips of the split '{self.split}'; choose another, or make more scenes."
             )
         console = Console()
-        unpack(chosen, self.out, console.progress.of("unpack"))
+        refine = None
+        if self.weights is not None:
+            from perpetua.phys4d.refiner.play import clip_refiner
+
+            refine = clip_refiner(self.weights, self.steps)
+        unpack(chosen, self.out, console.progress.of("unpack"), refine)
         console.close()
         return 0
 

@@ -50,9 +50,20 @@ class TrainRl(_Training):
         return train(RlConfig, train_rl, self.config, self.out)
 
 
+@dataclass(frozen=True)
+class TrainRefiner(_Training):
+    """The small space_time refiner, on simulated pairs (docs/refiners.md has the fields of its YAML file)."""
+
+    def run(self) -> int:
+        from perpetua.cli.train_refiner import train_refiner
+
+        return train_refiner(self.config, self.out)
+
+
 Training = Annotated[
     Annotated[TrainHeads, tyro.conf.subcommand("heads")]
     | Annotated[TrainSft, tyro.conf.subcommand("sft")]
-    | Annotated[TrainRl, tyro.conf.subcommand("rl")],
+    | Annotated[TrainRl, tyro.conf.subcommand("rl")]
+    | Annotated[TrainRefiner, tyro.conf.subcommand("refiner")],
     tyro.conf.arg(name=""),
 ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import cv2
@@ -15,14 +15,18 @@ from perpetua.phys4d.data.clip import ClipArrays
 from perpetua.phys4d.data.store import About, Entry, read_clips
 from perpetua.progress import Progress
 
-TRUTH, COARSE = "truth", "coarse"
+TRUTH, COARSE, REFINED = "truth", "coarse", "refined"
+Refine = Callable[[ClipArrays], tuple[NDArray[np.uint8], dict[str, dict[str, NDArray]]]]
+"""The refined picture [T, H, W, 3] of a clip's coarse video, and its layers as ``coarse_layers``."""
 
 
-def unpack(entries: Sequence[Entry], out: Path, progress: Progress) -> None:
-    """Write ``out/truth/<clip>`` and ``out/coarse/<clip>`` for each of ``entries``."""
+def unpack(entries: Sequence[Entry], out: Path, progress: Progress, refine: Refine | None = None) -> None:
+    """Write ``out/truth/<clip>`` and ``out/coarse/<clip>`` for each of ``entries``, and ``out/refined/<clip>`` if ``refine`` is given."""
     for number, (about, clip) in enumerate(read_clips(entries)):
         write_clip(out / TRUTH / about.clip, about, clip.rgb, true_layers(clip))
         write_clip(out / COARSE / about.clip, about, clip.coarse_rgb, coarse_layers(clip))
+        if refine is not None:
+            write_clip(out / REFINED / about.clip, about, *refine(clip))
         progress((number + 1) / len(entries), about.clip)
 
 

@@ -1,0 +1,191 @@
+"""Trains the space-time network: at random levels of the bridge, predict the fine signal; pixels that move count more.
+
+    OUT/checkpoint.safetensors      network, its running mean and the optimiser, with the plan and the step in the header
+    OUT/losses.jsonl                a line a step
+    OUT/weights.safetensors         the running mean in 16 bits: what the refiner takes
+
+Batches, levels and noise follow from the seed and the step, so a run that was stopped anywhere goes on to the same losses.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+import math
+import os
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from perpetua.errors import TrainingError
+from perpetua.phys4d.data.store import read_index
+from perpetua.phys4d.refiner.config import RefinerPlan, check
+from perpetua.phys4d.refiner.pairs import Pair, Pairs
+from perpetua.progress import Progress
+from perpetua.refine.space_time import weights
+from perpetua.refine.space_time.bridge import between, predict
+from perpetua.refine.space_time.network import Shape, SpaceTimeUNet
+from perpetua.refine.space_time.signal import FLOW, NEARNESS, PICTURE
+
+CHECKPOINT, WEIGHTS, LOSSES = "checkpoint.safetensors", "weights.safetensors", "losses.jsonl"
+AT_SOURCE = 0.5
+"""Share of the draws at level 1, where every refinement begins; the others are even in (0, 1)."""
+MAY_CHANGE = ("checkpoint_every", "threads")
+
+
+def losses(
+    network: torch.nn.Module, pair: Pair, generator: torch.Generator, moving_weight: float
+) -> dict[str, Tensor]:
+    """The objective of one batch and its parts: mean square of the picture, mean absolute difference of nearness and flow."""
+    count = len(pair.fine)
+    level = torch.rand(count, generator=generator).clamp_min(1e-3)
+    level = torch.where(torch.rand(count, generator=generator) < AT_SOURCE, 1.0, level).to(pair.fine)
+    noise = torch.randn(pair.fine.shape, generator=generator).to(pair.fine)
+    x = between(pair.fine, pair.coarse, noise, level)
+    error = predict(network, x, pair.coarse, pair.condition, level) - pair.fine  # type: ignore[arg-type]
+    weight = pair.known * (1 + (moving_weight - 1) * pair.moving[:, None])
+    parts = {
+        "picture": _mean(error[:, PICTURE] ** 2, weight[:, PICTURE]),
+        "nearness": _mean(error[:, NEARNESS].abs(), weight[:, NEARNESS]),
+        "flow": _mean(error[:, FLOW].abs(), weight[:, FLOW]),
+    }
+    return {"loss": torch.stack(list(parts.values())).sum(), **parts}
+
+
+def train(plan: RefinerPlan, out: Path, progress: Progress) -> Path:
+    """Train, or go on where ``out`` was left; returns the weights' file. Raises ``TrainingError``."""
+    from accelerate import Accelerator
+
+    check(plan)
+    torch.set_num_threads(plan.threads)
+    entries = [e for e in read_index(Path(plan.data).expanduser()) if e.about.split == "train"]
+    pairs = Pairs(entries, plan)
+    torch.manual_seed(plan.seed)
+    network = SpaceTimeUNet(Shape(plan.widths, plan.blocks))
+    mean = copy.deepcopy(network)
+    accelerator = Accelerator(cpu=not torch.cuda.is_available())
+    optimizer = torch.optim.AdamW(network.parameters(), plan.learning_rate, weight_decay=0.01)
+    begun = _resume(out, plan, network, mean, optimizer)
+    model, optimizer = accelerator.prepare(network, optimizer)
+    mean.to(accelerator.device)
+    _cut_log(out / LOSSES, begun)
+    for step in range(begun, plan.steps):
+        for group in optimizer.param_groups:
+            group["lr"] = plan.learning_rate * learning_rate_share(step, plan)
+        pair = Pair(*(t.to(accelerator.device) for t in pairs.batch(step).named().values()))
+        found = losses(
+            model, pair, torch.Generator().manual_seed(plan.seed * 1_000_003 + step), plan.moving_weight
+        )
+        if not bool(torch.isfinite(found["loss"])):
+            _stop_at_nan(out, step, pair, found)
+        optimizer.zero_grad()
+        accelerator.backward(found["loss"])
+        accelerator.clip_grad_norm_(model.parameters(), plan.clip_gradient)
+        optimizer.step()
+        _follow(mean, network, min(plan.average, (step + 1) / (step + 10)))
+        _log(out / LOSSES, step, found)
+        progress(
+            (step + 1) / plan.steps,
+            f"step {step + 1} of {plan.steps}, loss {float(found['loss'].detach()):.4f}",
+        )
+        if (step + 1) % plan.checkpoint_every == 0 or step + 1 == plan.steps:
+            _save(out, plan, step + 1, network, mean, optimizer)
+    about = msgspec.json.encode({"plan": plan, "clips": len(entries)}).decode()
+    weights.save(out / WEIGHTS, mean, about, half=True)
+    return out / WEIGHTS
+
+
+def learning_rate_share(step: int, plan: RefinerPlan) -> float:
+    """Of the learning rate: a rise over the warm-up, then half a cosine down to 0."""
+    if step < plan.warmup:
+        return (step + 1) / plan.warmup
+    done = (step - plan.warmup) / max(1, plan.steps - plan.warmup)
+    return 0.5 * (1 + math.cos(math.pi * done))
+
+
+def _mean(values: Tensor, weight: Tensor) -> Tensor:
+    return (weight * values).sum() / weight.sum().clamp_min(1.0)
+
+
+@torch.no_grad()
+def _follow(mean: torch.nn.Module, network: torch.nn.Module, decay: float) -> None:
+    for kept, now in zip(mean.parameters(), network.parameters(), strict=True):
+        kept.lerp_(now.detach(), 1 - decay)
+
+
+def _save(
+    out: Path, plan: RefinerPlan, step: int, network: SpaceTimeUNet, mean: SpaceTimeUNet, optimizer: Any
+) -> None:
+    tensors = {f"network/{k}": v for k, v in network.state_dict().items()}
+    tensors |= {f"mean/{k}": v for k, v in mean.state_dict().items()}
+    state = getattr(optimizer, "optimizer", optimizer).state
+    for name, parameter in network.named_parameters():
+        tensors |= {f"optimizer/{kind}/{name}": value for kind, value in state[parameter].items()}
+    out.mkdir(parents=True, exist_ok=True)
+    unfinished = out / f"{CHECKPOINT}.unfinished"
+    header = {"plan": msgspec.json.encode(plan).decode(), "step": str(step)}
+    save_file({k: v.detach().cpu().contiguous() for k, v in tensors.items()}, unfinished, metadata=header)
+    os.replace(unfinished, out / CHECKPOINT)
+
+
+def _resume(
+    out: Path,
+    plan: RefinerPlan,
+    network: SpaceTimeUNet,
+    mean: SpaceTimeUNet,
+    optimizer: torch.optim.Optimizer,
+) -> int:
+    """Put what ``out`` holds into the three, and return the steps done; 0 if it holds nothing."""
+    path = out / CHECKPOINT
+    if not path.is_file():
+        return 0
+    try:
+        with safe_open(path, "pt") as file:
+            header = dict(file.metadata() or {})
+        tensors = load_file(path)
+        before = msgspec.json.decode(header["plan"], type=RefinerPlan)
+    except (OSError, SafetensorError, KeyError, msgspec.MsgspecError) as error:
+        raise TrainingError(f"{path} cannot be read ({error}); delete it to begin anew.") from error
+    for name in RefinerPlan.__struct_fields__:
+        was, is_now = getattr(before, name), getattr(plan, name)
+        if was != is_now and name not in MAY_CHANGE:
+            raise TrainingError(
+                f"{out} holds a run with {name} {was!r}, the plan says {is_now!r}; give another --out, or set it back."
+            )
+    for prefix, module in (("network/", network), ("mean/", mean)):
+        module.load_state_dict(
+            {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
+        )
+    for name, parameter in network.named_parameters():
+        optimizer.state[parameter] = {
+            kind: tensors[f"optimizer/{kind}/{name}"] for kind in ("step", "exp_avg", "exp_avg_sq")
+        }
+    return int(header["step"])
+
+
+def _stop_at_nan(out: Path, step: int, pair: Pair, found: dict[str, Tensor]) -> None:
+    path = out / f"nan_step_{step + 1}.safetensors"
+    out.mkdir(parents=True, exist_ok=True)
+    save_file({k: v.detach().cpu().contiguous() for k, v in pair.named().items()}, path)
+    said = ", ".join(f"{name} {float(value.detach()):g}" for name, value in found.items())
+    raise TrainingError(
+        f"In step {step + 1} the loss was no number ({said}). The batch is in {path}: look for wrong numbers in it; if it has none, lower "
+        "learning_rate. Run again to go on from the last checkpoint."
+    )
+
+
+def _cut_log(path: Path, steps: int) -> None:
+    """Forget what was logged after the checkpoint that the run goes on from."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lines = path.read_text(encoding="utf-8").splitlines()[:steps] if path.is_file() else []
+    path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+
+
+def _log(path: Path, step: int, found: dict[str, Tensor]) -> None:
+    with path.open("a", encoding="utf-8") as file:
+        file.write(json.dumps({"step": step + 1} | {k: float(v.detach()) for k, v in found.items()}) + "\n")

@@ -1,0 +1,141 @@
+"""The refiner that plays a round's videos through the space-time network, window after window."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from perpetua.errors import RefinerError
+from perpetua.progress import Progress
+from perpetua.refine.api import (
+    LAST_REFINED,
+    Layer,
+    Memory,
+    Refiner,
+    RenderedVideo,
+    RoundContext,
+    Video,
+    VideoName,
+    options_error,
+)
+from perpetua.refine.check import checked
+from perpetua.refine.diffusion.refiner import first_picture, seed_of
+from perpetua.refine.diffusion.windows import lay_over, windows_of
+from perpetua.refine.space_time import weights
+from perpetua.refine.space_time.bridge import refine
+from perpetua.refine.space_time.network import SpaceTimeUNet
+from perpetua.refine.space_time.signal import (
+    condition_of,
+    depth_of,
+    flow_of,
+    nearness_unit,
+    picture_of,
+    signal_of,
+)
+
+WINDOW, OVERLAP = 17, 4
+"""Frames refined at once, and shared with the window before."""
+FAR_M = 1e5
+"""Renderers write larger depths where nothing is."""
+OPTIONS = ("weights", "steps", "seed")
+
+
+class SpaceTimeRefiner(Refiner):
+    """Options: ``weights``, a file that ``perpetua train refiner`` has written; ``steps``, 2 unless given; ``seed``."""
+
+    def __init__(self, **options: Any) -> None:
+        if problem := options_error("space_time", options, OPTIONS):
+            raise RefinerError(problem)
+        if "weights" not in options:
+            raise RefinerError(
+                "Refiner 'space_time' needs the option weights: the weights.safetensors that `perpetua train refiner` has written."
+            )
+        self.path = Path(str(options["weights"])).expanduser()
+        self.steps, self.seed = options.get("steps", 2), options.get("seed", 0)
+        if not isinstance(self.steps, int) or self.steps < 1 or not isinstance(self.seed, int):
+            raise RefinerError("Refiner 'space_time': steps must be 1 or more and seed an integer.")
+        if not self.path.is_file():
+            raise RefinerError(
+                f"Refiner 'space_time': there is no file {self.path}; check the path of its weights."
+            )
+        self._network: SpaceTimeUNet | None = None
+
+    @property
+    def needs(self) -> frozenset[Layer]:
+        return frozenset({"flow"})
+
+    def inputs(self, video: VideoName) -> dict[str, Any]:
+        seen = self.path.stat()
+        return {"weights": [str(self.path), seen.st_size, seen.st_mtime_ns]}
+
+    def prepare(self, context: RoundContext, memory: Memory, progress: Progress) -> Memory:
+        """Keep the refined picture that the round before ended with."""
+        return {LAST_REFINED: memory[LAST_REFINED]} if LAST_REFINED in memory else {}
+
+    def refine(
+        self, video: RenderedVideo, context: RoundContext, memory: Memory, progress: Progress
+    ) -> Video:
+        """The video as the network sees it."""
+        assert video.flow is not None
+        if self._network is None:
+            self._network, _ = weights.load(self.path)
+        first = first_picture(video, context, memory)
+        seed = seed_of(self.seed, context.round_index, video.camera.name, 0)
+        depth = np.where(video.depth < FAR_M, video.depth, 0)
+        found = refine_video(
+            self._network, video.rgb, depth, video.flow, video.alpha, first, self.steps, seed, progress
+        )
+        return checked(found.rgb, video, "space_time")
+
+    def release(self) -> None:
+        self._network = None
+
+
+class Refined:
+    """rgb: [T, H, W, 3] in [0, 1].  depth: [T, H, W] m.  flow: [T - 1, H, W, 2] pixels."""
+
+    def __init__(self, shape: tuple[int, int, int]) -> None:
+        frames, height, width = shape
+        self.rgb = np.zeros((frames, height, width, 3), np.float32)
+        self.depth = np.zeros((frames, height, width), np.float32)
+        self.flow = np.zeros((frames - 1, height, width, 2), np.float32)
+
+
+def refine_video(
+    network: SpaceTimeUNet,
+    rgb: NDArray,  # [T, H, W, 3] in [0, 1]
+    depth: NDArray,  # [T, H, W] m, 0 for none
+    flow: NDArray,  # [T - 1, H, W, 2] pixels
+    alpha: NDArray,  # [T, H, W]
+    first: NDArray,  # [H, W, 3] in [0, 1]
+    steps: int,
+    seed: int,
+    progress: Progress,
+) -> Refined:
+    """A video of any length: in windows, each beginning with a frame that the one before it made, and faded into it."""
+    whole = Refined(alpha.shape)
+    unit = nearness_unit(_tensor(depth[:1]))
+    windows = windows_of(len(rgb), WINDOW, OVERLAP, 1)
+    covered = covered_flow = 0
+    for number, window in enumerate(windows):
+        progress(number / len(windows), f"window {number + 1} of {len(windows)}")
+        span, between = slice(window.start, window.stop), slice(window.start, window.stop - 1)
+        coarse = signal_of(_tensor(rgb[span]), _tensor(depth[span]), _tensor(flow[between]), unit)
+        begins = first if number == 0 else whole.rgb[window.start]
+        condition = condition_of(coarse, _tensor(alpha[span]), _tensor(begins))
+        drawn = torch.Generator().manual_seed((seed + number) % (1 << 63))
+        fine = refine(network, coarse, condition, steps, drawn)
+        lay_over(whole.depth, covered, depth_of(fine, unit)[0].numpy(), window)
+        covered = lay_over(whole.rgb, covered, picture_of(fine)[0].numpy(), window)
+        steps_between = type(window)(window.start, window.stop - 1)
+        covered_flow = lay_over(whole.flow, covered_flow, flow_of(fine)[0].numpy(), steps_between)
+    return whole
+
+
+def _tensor(values: NDArray) -> torch.Tensor:
+    """A batch of one."""
+    return torch.from_numpy(np.ascontiguousarray(values, np.float32))[None]
