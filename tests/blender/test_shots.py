@@ -1,6 +1,8 @@
 """Shots without a window: frames named as people do, renders that go on, a whole shot, and many with one backend."""
 
 import json
+import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -10,9 +12,10 @@ import numpy as np
 import pytest
 from bl_ext.user_default.perpetua import errors, frame_ranges, rendered_frames
 from toy_cache import write_cache
-from toy_service import BACKEND_PYTHON, ROOT
+from toy_service import BACKEND_PYTHON, ROOT, WAIT_S, until
 
 from perpetua_protocol.cache import Cache
+from perpetua_protocol.client import Client
 
 
 @pytest.mark.parametrize(
@@ -144,8 +147,6 @@ def test_a_whole_shot_is_baked_saved_and_rendered_once(
 
 
 def batch(connection: Path, *arguments: object) -> subprocess.CompletedProcess[str]:
-    import os
-
     return subprocess.run(
         [str(BACKEND_PYTHON), "-m", "perpetua", "batch", *map(str, arguments)],
         env={**os.environ, "PERPETUA_CONNECTION": str(connection)},
@@ -178,6 +179,29 @@ def test_a_batch_plays_every_shot_and_says_which_failed(
     again = batch(service, shots[0], shots[2], "--out", tmp_path)
     assert again.returncode == 0, again.stderr
     assert again.stdout.count("2 rendered, 2 found") == 2
+
+
+def test_an_interrupted_batch_cancels_its_bake_and_ends_with_130(service: Path, tmp_path: Path) -> None:
+    shot = unbaked_shot(tmp_path, "long", "slow")
+    batch = subprocess.Popen(
+        [str(BACKEND_PYTHON), "-m", "perpetua", "batch", str(shot)],
+        env={**os.environ, "PERPETUA_CONNECTION": str(service)},
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT,
+        start_new_session=True,  # a terminal interrupts the whole group
+    )  # fmt: skip
+    log = tmp_path / "renders" / "long" / "blender.log"
+    try:
+        until(lambda: log.is_file() and "round 1" in log.read_text())
+        os.killpg(batch.pid, signal.SIGINT)
+        _, said = batch.communicate(timeout=WAIT_S)
+    finally:
+        batch.kill()
+    assert batch.returncode == 130, said
+    assert "stopped; everything finished so far is kept" in said
+    with Client.connect(service) as client:
+        newest = client.jobs()[0]
+        until(lambda: client.status(newest.job_id).finished)
+        assert (newest.take, client.status(newest.job_id).state) == ("slow", "cancelled")
 
 
 def test_a_batch_that_cannot_begin_is_one_sentence(service: Path, shots: list[Path], tmp_path: Path) -> None:

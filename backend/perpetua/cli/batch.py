@@ -177,7 +177,7 @@ def _follow(command: list[str], environment: dict[str, str], log: Path) -> tuple
     """Run a Blender and show what it says. Returns its exit code, and the last thing it said, or why it failed."""
     last = wrong = ""
     with (
-        log.open("w", encoding="utf-8") as file,
+        log.open("w", encoding="utf-8", buffering=1) as file,
         subprocess.Popen(
             command,
             env=environment,
