@@ -84,7 +84,7 @@ class SpaceTimeRefiner(Refiner):
         if self._network is None:
             self._network, _ = weights.load(self.path)
         first = first_picture(video, context, memory)
-        seed = seed_of(self.seed, context.round_index, video.camera.name, 0)
+        seed = seed_of(self.seed, context.round_index, video.camera.name, 0, context.draw)
         depth = np.where(video.depth < FAR_M, video.depth, 0)
         found = refine_video(
             self._network, video.rgb, depth, video.flow, video.alpha, first, self.steps, seed, progress
