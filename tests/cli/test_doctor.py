@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from perpetua.cli.doctor import _refiners
+from perpetua.cli.doctor import _refiners, _training
 from perpetua.refine.diffusion.refiner import FAMILIES
 
 
@@ -38,3 +38,20 @@ def test_weights_that_are_there_are_named(tmp_path: Path, monkeypatch: pytest.Mo
         True,
     )
     assert findings["refiner wan"].state == "extra"
+
+
+def test_what_can_be_trained_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PERPETUA_MODELS", str(tmp_path))
+    finding = _training()
+    assert finding.state == "extra"
+    for said in ("Wan2.2-TI2V-5B", "CogVideoX-5b-I2V", str(tmp_path), "Apache 2.0"):
+        assert said in finding.text
+    parts = ("text_encoder", "transformer", "vae")
+    for name, more in (("ti2v", {"expand_timesteps": True}), ("text only", {})):
+        for part in parts:
+            (tmp_path / name / part).mkdir(parents=True)
+            (tmp_path / name / part / "model.safetensors").write_bytes(bytes(10))
+        index = {"_class_name": "WanPipeline", **more, **{part: ["diffusers", "X"] for part in parts}}
+        (tmp_path / name / "model_index.json").write_text(json.dumps(index))
+    finding = _training()
+    assert (finding.state, finding.text.startswith("model: ti2v. ")) == ("ok", True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Any
 
@@ -28,9 +29,11 @@ class Logs:
         if accelerator.num_processes > 1 and means:
             values = torch.tensor(list(means.values()), device=accelerator.device)
             means = dict(zip(means, accelerator.reduce(values, "mean").tolist()))
-        if self._writes:
+        if self._writes and means:
+            from tensorboardX.summary import scalar
+
             for name, value in means.items():
-                self._open().add_scalar(name, value, number)
+                self._write(number, summary=scalar(name, value))
         return means
 
     def flush(self) -> None:
@@ -43,10 +46,18 @@ class Logs:
             self._writer.close()
             self._writer = None
 
-    def _open(self) -> Any:
-        if self._writer is None:
-            from tensorboardX import SummaryWriter
+    def _write(self, step: int, **content: Any) -> None:
+        """Directly, not by the library's SummaryWriter: that writes when its thread finds the time, which a killed run has not."""
+        from tensorboardX.event_file_writer import EventsWriter
+        from tensorboardX.proto.event_pb2 import Event, SessionLog
 
+        if self._writer is None:
             self._folder.mkdir(parents=True, exist_ok=True)
-            self._writer = SummaryWriter(str(self._folder), purge_step=self._first + 1)
-        return self._writer
+            # files are named by the second, and a run may go on within the one in which it was killed
+            self._writer = EventsWriter(str(self._folder / "events"), f".{time.time_ns()}")
+            if self._first:
+                taken_back = SessionLog(status=SessionLog.START)
+                self._writer.write_event(
+                    Event(wall_time=time.time(), step=self._first + 1, session_log=taken_back)
+                )
+        self._writer.write_event(Event(wall_time=time.time(), step=step, **content))

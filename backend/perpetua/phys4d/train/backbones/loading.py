@@ -72,3 +72,15 @@ def family_of(folder: Path) -> type[VideoTransformer]:
 def what_can_be_trained() -> str:
     """A sentence."""
     return "These can be trained: " + "; ".join(kind.refiner.card.checkpoints for kind in FAMILIES) + "."
+
+
+def trainable(home: Path) -> list[Path]:
+    """The folders of ``home`` that hold a whole checkpoint that can be trained."""
+    found = []
+    for index in sorted(home.glob(f"*/{INDEX}")):
+        try:
+            family_of(index.parent)
+        except TrainingError:  # of another family, or damaged: asked for by name it says so
+            continue
+        found.append(index.parent)
+    return found
