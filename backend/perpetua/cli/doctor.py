@@ -172,13 +172,18 @@ def _refiners() -> list[Finding]:
     """Which refiners work as they are, and what the others need: licence, memory, and where the weights go."""
     from perpetua.refine.diffusion.refiner import FAMILIES
 
-    heavy = {family.name for family in FAMILIES}
+    heavy = {family.name for family in FAMILIES} | {"space_time"}
     light = ", ".join(name for name in registry.names("refiner") if name not in heavy)
     home = models_home()
     return [
         Finding("refiner", "ok", f"{light}; none of these needs weights"),
         Finding("models", "ok", f"weights are looked for in {home}, each checkpoint in a folder of its own"),
         *(_refiner(family, home) for family in FAMILIES),
+        Finding(
+            "refiner space_time",
+            "extra",
+            "comes without weights; `perpetua train refiner` makes them here, from what `perpetua data generate` makes",
+        ),
     ]
 
 
