@@ -2,6 +2,8 @@
 
 PerpetuaError
 ├── PictureError           the picture cannot be read or used
+│   └── CaptureError       pictures from several places, or their depth and cameras, are missing something or disagree
+├── ExrError               an OpenEXR file cannot be read
 ├── SegmentationError      no object was found where the artist clicked
 ├── ReconstructionError    the picture's scene could not be built
 ├── CameraError            a camera that cannot see the scene
@@ -27,6 +29,14 @@ class PerpetuaError(Exception):
 
 class PictureError(PerpetuaError):
     code = "picture"
+
+
+class CaptureError(PictureError):
+    code = "capture"
+
+
+class ExrError(PerpetuaError):
+    code = "exr"
 
 
 class SegmentationError(PerpetuaError):

@@ -1,4 +1,5 @@
-"""Reads depth from OpenEXR files as Blender and other renderers write them: scan lines, half or float, uncompressed or ZIP.
+"""Depth and other single channels in OpenEXR files: reads those of Blender and other renderers (scan lines, half or float,
+uncompressed or ZIP), and writes depth.
 
 The layout is that of "OpenEXR File Layout" (openexr.com). OpenCV's wheels read no EXR, and a depth channel is all that is needed.
 """
@@ -12,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from perpetua.errors import ClipError
+from perpetua.errors import ExrError
 
 MAGIC = 20000630
 LINES_A_BLOCK = {0: 1, 2: 1, 3: 16}
@@ -23,30 +24,36 @@ DEPTH_CHANNELS = ("Z", "V", "Y", "R")
 
 
 def read_exr_depth(path: Path) -> NDArray[np.float32]:
-    """[H, W] m: the depth channel. Raises ``ClipError`` for what is no such EXR."""
+    """[H, W] m: the depth channel. Raises ``ExrError`` for what is no such EXR."""
+    return read_exr_channel(path, DEPTH_CHANNELS)
+
+
+def read_exr_channel(path: Path, names: tuple[str, ...]) -> NDArray[np.float32]:
+    """[H, W]: the channel with the first of ``names`` that the file has, with or without a layer's name before it. Raises
+    ``ExrError`` for what is no such EXR."""
     data = path.read_bytes()
     try:
-        return _depth(path, data)
+        return _channel(path, data, names)
     except (struct.error, IndexError, ValueError, KeyError, zlib.error) as error:
-        raise ClipError(
+        raise ExrError(
             f"{path} is no readable EXR ({error}); write it again, with ZIP compression."
         ) from error
 
 
-def _depth(path: Path, data: bytes) -> NDArray[np.float32]:
+def _channel(path: Path, data: bytes, names: tuple[str, ...]) -> NDArray[np.float32]:
     magic, version = struct.unpack_from("<iI", data)
     if magic != MAGIC or version & 0x1A00:  # tiled, deep or of several parts
-        raise ClipError(f"{path} is no single-part scan-line EXR; write one, with ZIP compression.")
+        raise ExrError(f"{path} is no single-part scan-line EXR; write one, with ZIP compression.")
     header, at = _header(data, 8)
     compression = header["compression"][0]
     if compression not in LINES_A_BLOCK:
-        raise ClipError(
+        raise ExrError(
             f"{path} is compressed in a way that is not read here; write it with ZIP compression, or none."
         )
     left, top, right, bottom = struct.unpack("<4i", header["dataWindow"])
     width, height = right - left + 1, bottom - top + 1
     channels = _channels(header["channels"])
-    wanted = _depth_channel(path, [name for name, _ in channels])
+    wanted = _chosen(path, [name for name, _ in channels], names)
     lines = LINES_A_BLOCK[compression]
     offsets = struct.unpack_from(f"<{-(-height // lines)}Q", data, at)
     out = np.empty((height, width), np.float32)
@@ -96,12 +103,14 @@ def _channels(data: bytes) -> list[tuple[str, np.dtype]]:
     return found
 
 
-def _depth_channel(path: Path, names: list[str]) -> str:
-    for wanted in DEPTH_CHANNELS:
-        for name in names:
-            if name.rsplit(".", 1)[-1] == wanted:
+def _chosen(path: Path, there: list[str], names: tuple[str, ...]) -> str:
+    for wanted in names:
+        for name in there:
+            if name == wanted or name.endswith("." + wanted):
                 return name
-    raise ClipError(f"{path} has the channels {', '.join(names)} and none called Z; write depth as Z.")
+    raise ExrError(
+        f"{path} has the channels {', '.join(there)} and none called {names[0]}; write it as {names[0]}."
+    )
 
 
 def _unzipped(block: bytes) -> bytes:
@@ -113,3 +122,43 @@ def _unzipped(block: bytes) -> bytes:
     out = np.empty_like(flat)
     out[0::2], out[1::2] = flat[:half], flat[half:]
     return out.tobytes()
+
+
+def write_exr_depth(path: Path, depth: NDArray[np.float32]) -> None:
+    """Write depth [H, W] m as the channel Z: float, ZIP compression."""
+    height, width = depth.shape
+    box = struct.pack("<4i", 0, 0, width - 1, height - 1)
+    header = struct.pack("<iI", MAGIC, 2) + b"".join(
+        _attribute(name, kind, value)
+        for name, kind, value in (
+            ("channels", "chlist", b"Z\0" + struct.pack("<iiii", 2, 0, 1, 1) + b"\0"),
+            ("compression", "compression", b"\3"),
+            ("dataWindow", "box2i", box),
+            ("displayWindow", "box2i", box),
+            ("lineOrder", "lineOrder", b"\0"),
+            ("pixelAspectRatio", "float", struct.pack("<f", 1.0)),
+            ("screenWindowCenter", "v2f", struct.pack("<2f", 0.0, 0.0)),
+            ("screenWindowWidth", "float", struct.pack("<f", 1.0)),
+        )
+    )
+    header += b"\0"
+    blocks = []
+    for first in range(0, height, LINES_A_BLOCK[3]):
+        raw = depth[first : first + LINES_A_BLOCK[3]].astype("<f4").tobytes()
+        packed = _zipped(raw)
+        body = packed if len(packed) < len(raw) else raw
+        blocks.append(struct.pack("<ii", first, len(body)) + body)
+    starts = len(header) + 8 * len(blocks) + np.cumsum([0, *(len(block) for block in blocks[:-1])])
+    path.write_bytes(header + struct.pack(f"<{len(blocks)}Q", *starts.tolist()) + b"".join(blocks))
+
+
+def _attribute(name: str, kind: str, value: bytes) -> bytes:
+    return name.encode() + b"\0" + kind.encode() + b"\0" + struct.pack("<i", len(value)) + value
+
+
+def _zipped(raw: bytes) -> bytes:
+    """The split into even and odd bytes, the running difference, and zlib."""
+    flat = np.frombuffer(raw, np.uint8)
+    apart = np.concatenate([flat[0::2], flat[1::2]]).astype(np.int64)
+    apart[1:] = (apart[1:] - apart[:-1] + 128) & 255
+    return zlib.compress(apart.astype(np.uint8).tobytes())

@@ -12,7 +12,11 @@ from typing import Any
 from perpetua.errors import UnknownNameError
 
 PARTS: dict[str, dict[str, str]] = {
-    "reconstructor": {"embedded": "perpetua.reconstruct.embedded:EmbeddedReconstructor"},
+    "reconstructor": {
+        "embedded": "perpetua.reconstruct.embedded:EmbeddedReconstructor",
+        "depth": "perpetua.reconstruct.from_depth:DepthReconstructor",
+        "views": "perpetua.reconstruct.from_views:ViewsReconstructor",
+    },
     "segmenter": {"grabcut": "perpetua.reconstruct.segment:GrabCutSegmenter"},
     "engine": {"genesis": "perpetua.physics.genesis_engine:GenesisEngine"},
     "refiner": {

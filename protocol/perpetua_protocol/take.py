@@ -83,6 +83,8 @@ __all__ = [
 ]
 
 TAKE_VERSION = 1
+CAPTURE = "transforms.json"
+"""Name of the file that makes pictures a capture."""
 
 Identify = Literal["off", "offer", "accept"]
 """Whether a round's videos are asked what the physics is: no; yes, and the answer stands in the round's record; yes, and the round
@@ -160,6 +162,8 @@ class SceneSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How far the camera looks down; overrides the horizon."""
     particle_spacing: float | None = None
     """Distance between particles, m; None aims at the quality's particle count."""
+    depth: str = ""
+    """Name of the picture's depth map, which lies beside it: EXR (m along the optical axis) or 16-bit PNG (mm). None if empty."""
 
 
 class RefinerSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -208,7 +212,8 @@ class Take(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     name: str
     picture: str
-    """Path of the picture; in ``take.yaml`` relative to that file."""
+    """Path of the picture; in ``take.yaml`` relative to that file. A path to ``transforms.json`` is that of a capture: pictures from
+    several places, with cameras and with masks that show each object under its name, which then needs neither clicks nor a box."""
     objects: tuple[ObjectSpec, ...]
     rounds: tuple[Round, ...] = ()
     cameras: tuple[CameraSpec, ...] = (
@@ -227,6 +232,11 @@ class Take(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ten times more, unless its videos changed nothing."""
     seed: int = 0
     version: int = TAKE_VERSION
+
+    @property
+    def is_capture(self) -> bool:
+        """Whether the take starts from pictures from several places."""
+        return self.picture.endswith(CAPTURE)
 
     def round_refiner(self, index: int) -> RefinerSpec:
         """The refiner of round ``index`` (0-based), with all its options."""
@@ -278,7 +288,8 @@ def _problems(take: Take) -> Iterator[str]:
     if len(set(names)) != len(names):
         yield f"Two objects share a name ({', '.join(names)}); give each its own."
     for thing in take.objects:
-        if thing.box is None and not any(click.inside for click in thing.clicks):
+        marked = thing.box is not None or any(click.inside for click in thing.clicks)
+        if not marked and not take.is_capture:
             yield f"Object '{thing.name}' has neither a click inside it nor a box; click it in the picture."
         for part in thing.regions:
             if part.box is None and not any(click.inside for click in part.clicks):

@@ -10,10 +10,10 @@ from perpetua.evaluate.positions_only import _unlikeness, optimise_positions, po
 from perpetua.evaluate.worlds import Solid, ball, block, look, make_scene
 from perpetua.loop.film import film
 from perpetua.optimize.api import ViewTarget
-from perpetua.optimize.loss import structural_similarity
 from perpetua.progress import Progress
 from perpetua.render import render_layers
 from perpetua.render.film import compose
+from perpetua.render.similarity import structural_similarity
 from perpetua.scene import RigidPose, Scene, State, Trajectory
 from perpetua.scene.materials import resolve
 from perpetua_protocol.take import MaterialSpec

@@ -5,7 +5,8 @@ from __future__ import annotations
 import torch
 from skimage.metrics import structural_similarity as reference_ssim
 
-from perpetua.optimize.loss import halved, photometric, structural_similarity
+from perpetua.optimize.loss import halved, photometric
+from perpetua.render.similarity import structural_similarity
 
 
 def picture(seed: int) -> torch.Tensor:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +15,8 @@ from numpy.typing import NDArray
 from perpetua.reconstruct.api import Picture
 from perpetua.reconstruct.camera import camera_at
 from perpetua.scene.cameras import Camera
+
+sys.path.insert(0, str(Path(__file__).parent))  # so that tests can import ``drawn_captures``
 
 PITCH_DEGREES = 8.0
 RADIUS = 0.3

@@ -22,11 +22,11 @@ from scipy.spatial.transform import Rotation
 from torch import Tensor
 
 from perpetua.optimize.api import ViewTarget
-from perpetua.optimize.loss import SSIM_WINDOW, structural_similarity
 from perpetua.optimize.rigid import rigid_fit
 from perpetua.progress import Progress
 from perpetua.render import Layers, render_layers
 from perpetua.render.film import compose
+from perpetua.render.similarity import SSIM_WINDOW, structural_similarity
 from perpetua.scene import Gaussians, Scene, State, Trajectory, deform
 
 PASSES = 201

@@ -21,7 +21,7 @@ from perpetua.loop.views import cameras_of
 from perpetua.mp4 import write_video
 from perpetua.physics.motion import check_targets
 from perpetua.progress import Progress
-from perpetua.reconstruct.picture import load_picture
+from perpetua.reconstruct.source import open_source
 from perpetua.scene import Camera, Scene, Trajectory
 from perpetua.scene.materials import resolve
 from perpetua_protocol.cache import REFINED, BodyRecord, CacheMeta, CameraRecord, RoundRecord, Suggestion
@@ -94,16 +94,16 @@ def bake(
 
 
 def reconstruct(take: Take, picture: Path, stages: StageStore, progress: Progress) -> Stage:
-    """The picture's scene, as a stage."""
-    loaded = load_picture(picture, name=Path(take.picture).name)
+    """The scene of the picture, or of the capture, as a stage."""
+    source = open_source(picture, take)
 
     def make(folder: Path) -> None:
-        scene = registry.load("reconstructor", "embedded")().reconstruct(loaded, take, progress)
-        scene.save(folder)
+        source.reconstruct(take, progress).save(folder)
 
     quality = take.quality
     inputs = {
-        "picture": file_digest(picture),
+        "reconstructor": source.reconstructor,
+        "picture": [file_digest(path) for path in source.files],
         "objects": take.objects,
         "scene": take.scene,
         "quality": [quality.particles, quality.splat_width, quality.sub_gaussians],

@@ -6,12 +6,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from perpetua.render.similarity import structural_similarity
+
 ROBUST_AT = 0.02
 """Differences of colour well above this count linearly (Charbonnier), so that what the views disagree on does not rule."""
 SSIM_WEIGHT = 0.2
 """Share of structural dissimilarity, as in Gaussian splatting (Kerbl et al. 2023)."""
-SSIM_WINDOW = 7
-"""pixels; the uniform window of Wang et al. 2004's common implementations."""
 CHANGED = 0.1
 """Difference of colour from the backdrop that shows an object in a video."""
 FRAME = 16
@@ -56,18 +56,3 @@ def halved(image: Tensor) -> Tensor:
         return functional.avg_pool2d(image, 2, ceil_mode=True)
     padded = functional.pad(image, (1, 1, 1, 1), mode="replicate")
     return functional.avg_pool2d(functional.avg_pool2d(functional.avg_pool2d(padded, 2, 1), 2, 1), 2)
-
-
-def structural_similarity(a: Tensor, b: Tensor) -> Tensor:
-    """SSIM map [C, H', W'] of two images [H, W, C] in [0, 1], over windows that fit into them (Wang et al. 2004)."""
-    x, y = a.permute(2, 0, 1), b.permute(2, 0, 1)
-    stacked = torch.cat([x, y, x * x, y * y, x * y])[None]
-    rows = functional.avg_pool2d(
-        stacked, (SSIM_WINDOW, 1), 1
-    )  # along one axis, then the other: a third of the time
-    mx, my, xx, yy, xy = functional.avg_pool2d(rows, (1, SSIM_WINDOW), 1)[0].chunk(5)
-    c1, c2 = 0.01**2, 0.03**2
-    covariance = xy - mx * my
-    return ((2 * mx * my + c1) * (2 * covariance + c2)) / (
-        (mx * mx + my * my + c1) * (xx - mx * mx + yy - my * my + c2)
-    )

@@ -1,6 +1,11 @@
-"""Reconstruction: a picture becomes a scene of splats and particles.
+"""Reconstruction: pictures become a scene of splats and particles.
 
-``load_picture`` reads the file; a segmenter cuts the objects out; ``EmbeddedReconstructor`` (embedded.py, read it first) places
-the camera, inflates each object to a solid, fills it with particles, and clothes it and the world behind it in splats.
-The implementations are looked up by name in ``perpetua.registry``, so importing this folder stays cheap.
+``source.py`` opens what a take starts from and says who makes a scene of it (by name in ``perpetua.registry``):
+
+    a picture                     embedded.py     camera and depth are guessed; the object is inflated from its outline
+    a picture and its depth map   from_depth.py   camera, table and fronts are measured; backs are guessed
+    a capture (many pictures)     from_views.py   Gaussians are fitted to all views, solids are fused from depth
+
+The first two find solids and a stage, which ``dress.py`` fills and clothes in the picture's colours; ``assemble.py`` puts any scene
+together. ``capture/`` reads captures, ``fit/`` trains Gaussians, ``surface/`` makes solids of depth. Importing this folder is cheap.
 """

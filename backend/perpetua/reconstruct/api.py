@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from perpetua.progress import Progress
+from perpetua.reconstruct.capture.capture import Capture
 from perpetua.scene.scene import Scene
 from perpetua_protocol.take import ObjectSpec, Take
 
@@ -17,12 +18,14 @@ from perpetua_protocol.take import ObjectSpec, Take
 @dataclass(frozen=True)
 class Picture:
     """A picture as the engine uses it. rgb: [H, W, 3] uint8 sRGB; scale: pixels here per pixel of the file (a large
-    file is reduced); focal_35mm: mm of the EXIF 35 mm equivalent, if the file has one; path: where it came from."""
+    file is reduced); focal_35mm: mm of the EXIF 35 mm equivalent, if the file has one; path: where it came from; depth: [H, W] float32
+    m along the optical axis, infinite where nothing is, if a depth map came with it."""
 
     rgb: NDArray[np.uint8]
     scale: float
     focal_35mm: float | None
     path: Path
+    depth: NDArray[np.float32] | None = None
 
 
 class Segmenter(Protocol):
@@ -33,8 +36,16 @@ class Segmenter(Protocol):
         ...
 
 
+class CaptureReconstructor(Protocol):
+    """Builds the world of frame 0 from pictures from several places."""
+
+    def reconstruct(self, capture: Capture, take: Take, progress: Progress) -> Scene:
+        """Raises ``CaptureError``, ``MaterialError`` or ``ReconstructionError``."""
+        ...
+
+
 class Reconstructor(Protocol):
-    """Builds the world of frame 0."""
+    """Builds the world of frame 0 from one picture."""
 
     def reconstruct(self, picture: Picture, take: Take, progress: Progress) -> Scene:
         """Raises ``SegmentationError``, ``CameraError``, ``MaterialError`` or ``ReconstructionError``."""

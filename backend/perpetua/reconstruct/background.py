@@ -169,12 +169,7 @@ def _discs(
     """Discs on the stage that cover cells of ``sides`` [N, 2] pixels around ``pixels`` [N, 2]."""
     table = stage.on_table(pixels)
     u, v = np.array([0.5, 0.0]), np.array([0.0, 0.5])
-    along_u = stage.points(pixels + u * sides, table, behind) - stage.points(
-        pixels - u * sides, table, behind
-    )
-    along_v = stage.points(pixels + v * sides, table, behind) - stage.points(
-        pixels - v * sides, table, behind
-    )
+    along_u, along_v = (stage.span(pixels, axis * sides, table, behind) for axis in (u, v))
     means = stage.points(pixels, table, behind)
     if sigma is None:
         return tangent_discs(means, along_u, along_v, colors)

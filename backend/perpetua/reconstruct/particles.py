@@ -27,7 +27,7 @@ def spacing_for(solids: list[Solid], count: int, sheets: list[Solid] | None = No
     Raises ``ReconstructionError`` if they have no volume.
     """
     if sheets:
-        return _shared_spacing(sum(s.volume for s in solids), sum(area_of(s) for s in sheets), count)
+        return shared_spacing(sum(s.volume for s in solids), sum(area_of(s) for s in sheets), count)
     volume = sum(solid.volume for solid in solids)
     if volume <= 0:
         raise ReconstructionError(
@@ -43,7 +43,7 @@ def spacing_for(solids: list[Solid], count: int, sheets: list[Solid] | None = No
     return spacing
 
 
-def _shared_spacing(volume: float, area: float, count: int) -> float:
+def shared_spacing(volume: float, area: float, count: int) -> float:
     """The spacing s with volume / s^3 + SHEET_COST area / s^2 = count: a falling function of s, by bisection."""
     low, high = 0.0, max((2 * volume / count) ** (1 / 3), (2 * SHEET_COST * area / count) ** 0.5)
     for _ in range(60):

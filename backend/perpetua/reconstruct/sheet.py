@@ -37,7 +37,7 @@ def drape(solid: Solid, spacing: float) -> tuple[Array, NDArray[np.int64]]:
     across, down = (np.arange(0.5 * step, n * solid.cell, step) for n in (nx, ny))
     u, v = np.meshgrid(solid.origin[0] + across, solid.origin[1] + down, indexing="ij")
     pixels = np.stack([u, v], -1).reshape(-1, 2)
-    faces = _triangles(solid.covers(pixels).reshape(u.shape))
+    faces = triangles(solid.covers(pixels).reshape(u.shape))
     used, faces = np.unique(faces, return_inverse=True)
     if len(used) < FEWEST:
         raise ReconstructionError(
@@ -48,7 +48,7 @@ def drape(solid: Solid, spacing: float) -> tuple[Array, NDArray[np.int64]]:
     return solid.camera.position + depth[:, None] * solid.camera.rays(pixels), faces.astype(np.int64)
 
 
-def _triangles(inside: NDArray[np.bool_]) -> NDArray[np.int64]:
+def triangles(inside: NDArray[np.bool_]) -> NDArray[np.int64]:
     """[F, 3]: indices into the lattice ``inside`` [n, m] of the triangles all of whose corners are inside, facing the camera; diagonals
     change from square to square. Only the largest connected piece."""
     index = np.arange(inside.size).reshape(inside.shape)

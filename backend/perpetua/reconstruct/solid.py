@@ -99,9 +99,9 @@ def inflate(
     Raises ``ReconstructionError`` if the outline is too small or its base lies above the horizon.
     """
     inside, origin, cell = _grid(matte)
-    boundary = _boundary(inside)
+    boundary = outline_of(inside)
     squared = _round_field(inside, boundary) * cell**2
-    corners = _corners(inside.shape, origin, cell)
+    corners = corners_of(inside.shape, origin, cell)
     corners = _snapped(corners, boundary, matte, cell)
     rows, columns = np.nonzero(inside)
     height = (np.ptp(rows) + 1) * cell
@@ -122,13 +122,13 @@ def inflate(
         raise ReconstructionError(
             "A hanging object needs the distance it hangs at; mark one object as resting."
         )
-    vertices, faces = _mesh(inside, boundary, corners, squared, camera, middle, resting, ratio)
+    vertices, faces = _inflated(inside, boundary, corners, squared, camera, middle, resting, ratio)
     lowest = float(vertices[:, 2].min())
     if not resting and lowest < CLEARANCE:
         # Everything scales with the distance about the camera, one metre up: bring it nearer until it is off the plane.
         nearer = (1.0 - CLEARANCE) / (1.0 - lowest)
         centre_y, middle = centre_y * nearer, middle * nearer
-        vertices, faces = _mesh(inside, boundary, corners, squared, camera, middle, resting, ratio)
+        vertices, faces = _inflated(inside, boundary, corners, squared, camera, middle, resting, ratio)
     return Solid(camera, squared, inside, origin, cell, centre_y, middle, resting, ratio, vertices, faces)
 
 
@@ -187,14 +187,14 @@ def _simple(cells: Cells) -> Cells:
         cells = np.pad(cells[1:-1, 1:-1], 1)
 
 
-def _boundary(cells: Cells) -> Cells:
+def outline_of(cells: Cells) -> Cells:
     """[ny + 1, nx + 1] corners that touch both a cell of the outline and one outside."""
     padded = np.pad(cells, 1).astype(int)
     around = padded[:-1, :-1] + padded[:-1, 1:] + padded[1:, :-1] + padded[1:, 1:]
     return (around > 0) & (around < 4)
 
 
-def _corners(shape: tuple[int, ...], origin: Array, cell: float) -> Array:
+def corners_of(shape: tuple[int, ...], origin: Array, cell: float) -> Array:
     """[ny + 1, nx + 1, 2] pixels of the grid's corners."""
     v, u = np.meshgrid(
         origin[1] + np.arange(shape[0] + 1) * cell, origin[0] + np.arange(shape[1] + 1) * cell, indexing="ij"
@@ -285,7 +285,7 @@ def _standing_field(cells: Cells, boundary: Cells) -> Array:
     upper = cells[: last + 1].copy()
     upper[last - band :] = np.maximum.accumulate(upper[last - band :], axis=0)
     whole = _simple(np.concatenate([upper, upper[::-1], np.zeros((1, cells.shape[1]), bool)]))
-    field = _round_field(whole, _boundary(whole))
+    field = _round_field(whole, outline_of(whole))
     result = np.zeros_like(boundary, dtype=np.float64)
     result[: last + 2] = field[: last + 2]
     return result
@@ -329,7 +329,7 @@ def _enter_and_exit(
     return np.minimum(middle - half, plane), np.minimum(middle + half, plane)
 
 
-def _mesh(
+def _inflated(
     inside: Cells,
     boundary: Cells,
     corners: Array,
@@ -339,13 +339,27 @@ def _mesh(
     resting: bool,
     ratio: float,
 ) -> tuple[Array, NDArray[np.int64]]:
-    """Vertices and outward faces: front and back sheets over the cells, joined along the outline."""
+    """The surface between the depths at which rays enter and leave."""
+    shape = boundary.shape
+    enter, leave = _enter_and_exit(
+        camera, corners.reshape(-1, 2), np.where(boundary, 0.0, squared).ravel(), middle, resting, ratio
+    )
+    return closed_surface(
+        inside, boundary, corners, camera, enter.reshape(shape), leave.reshape(shape), resting
+    )
+
+
+def closed_surface(
+    inside: Cells, boundary: Cells, corners: Array, camera: Camera, enter: Array, leave: Array, resting: bool
+) -> tuple[Array, NDArray[np.int64]]:
+    """Vertices and outward faces: front and back sheets over the cells [ny, nx], joined along the outline.
+
+    boundary: [ny + 1, nx + 1] corners on the outline; corners: their pixels [..., 2]; enter, leave: depths there, of which on the
+    outline only ``enter`` counts; resting: nothing lies below the plane.
+    """
     padded = np.pad(inside, 1)
     used = padded[:-1, :-1] | padded[:-1, 1:] | padded[1:, :-1] | padded[1:, 1:]
-    pixels = corners[used]
-    enter, leave = _enter_and_exit(
-        camera, pixels, np.where(boundary, 0.0, squared)[used], middle, resting, ratio
-    )
+    pixels, enter, leave = corners[used], enter[used], leave[used]
     rays = camera.rays(pixels)
     front = camera.position + enter[:, None] * rays
     inner = ~boundary[used]

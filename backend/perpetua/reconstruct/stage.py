@@ -56,6 +56,10 @@ class Stage:
         depth = np.where(table, table_depth, wall_depth)
         return self.camera.position + depth[:, None] * rays
 
+    def span(self, pixels: Array, half: Array, table: NDArray[np.bool_], behind: float = 0.0) -> Array:
+        """[N, 3] m, the step on the stage from ``pixels - half`` to ``pixels + half`` [N, 2]."""
+        return self.points(pixels + half, table, behind) - self.points(pixels - half, table, behind)
+
     def borders(self, centre: Array) -> tuple[float, float, float, float]:
         """x0, y0, x1, y1 in pixels of the canvas that side views around ``centre`` up to ORBIT_DEGREES see."""
         w, h = self.camera.width, self.camera.height

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from perpetua.clips.clip import read_clip
-from perpetua.errors import ClipError
+from perpetua.errors import ClipError, ExrError
 from perpetua.exr import read_exr_depth
 from perpetua.mp4 import write_video
 
@@ -102,10 +102,10 @@ def test_depth_is_read_from_exr(tmp_path, compression, kind):
     write_exr(path, {"ViewLayer.Depth.Z": depth, "A": np.ones_like(depth, "f2")}, compression)
     assert (read_exr_depth(path) == depth.astype(np.float32)).all()
     write_exr(path, {"normal": depth}, compression)
-    with pytest.raises(ClipError, match="none called Z"):
+    with pytest.raises(ExrError, match="none called Z"):
         read_exr_depth(path)
     path.write_bytes(path.read_bytes()[:200])
-    with pytest.raises(ClipError, match=r"d\.exr"):
+    with pytest.raises(ExrError, match=r"d\.exr"):
         read_exr_depth(path)
 
 

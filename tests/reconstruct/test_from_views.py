@@ -1,0 +1,133 @@
+"""A capture becomes a scene that looks like views it never saw, whose objects come apart, and says no in a sentence."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from drawn_captures import Ball, Box, capture_of
+
+from perpetua.errors import CaptureError
+from perpetua.progress import Progress
+from perpetua.reconstruct.capture.capture import Capture
+from perpetua.reconstruct.fit.train import FitSettings
+from perpetua.reconstruct.from_views import ViewsReconstructor
+from perpetua.render import render_layers
+from perpetua.scene import Gaussians, Scene, deform
+from perpetua_protocol.take import MaterialSpec, ObjectSpec, Quality, Take
+
+SOLIDS: dict = {
+    "ball": [Ball((-0.07, 0.02, 0.05), 0.05)],
+    "box": [Box((0.03, -0.04, 0), (0.12, 0.05, 0.06))],
+}
+SETTINGS = FitSettings(gaussians=3000, steps=260)
+TURN = np.array([[0.8, -0.6, 0], [0.6, 0.8, 0], [0, 0, 1]]) @ np.array(
+    [[1, 0, 0], [0, 0.9, -np.sqrt(0.19)], [0, np.sqrt(0.19), 0.9]]
+)
+
+
+def take_of(*names: str, **changes) -> Take:
+    things = tuple(ObjectSpec(name, material=MaterialSpec("clay")) for name in names)
+    return Take("t", "p", things, **{"quality": Quality(particles=900), **changes})
+
+
+@pytest.fixture(scope="module")
+def capture() -> Capture:
+    """In a world that is turned and shifted, so that nothing is level by itself."""
+    return capture_of(SOLIDS, 12, (96, 72), held_out=2).moved(TURN, np.array([0.4, -0.1, 0.3]), 1.0)
+
+
+@pytest.fixture(scope="module")
+def scene(capture: Capture) -> Scene:
+    return ViewsReconstructor(SETTINGS, 48).reconstruct(capture, take_of("box", "ball"), Progress())
+
+
+def in_scene(scene: Scene, capture: Capture) -> Capture:
+    """The capture in the scene's world."""
+    there, here = scene.camera.camera_to_world, capture.front_view.camera.camera_to_world
+    turn = there[:3, :3] @ here[:3, :3].T
+    return capture.moved(turn, there[:3, 3] - turn @ here[:3, 3], 1.0)
+
+
+def test_held_out_views(scene: Scene, capture: Capture) -> None:
+    everything = Gaussians.cat([scene.background, scene.foreground])
+    errors = []
+    for view in in_scene(scene, capture).held_out:
+        seen = render_layers(everything, view.camera).rgb.clamp(0, 1).numpy()
+        errors.append(((seen - view.rgb / 255.0) ** 2).mean())
+    assert -10 * np.log10(np.mean(errors)) > 25  # dB; the table's far stripes are finer than a pixel
+
+
+def test_objects_come_apart(scene: Scene, capture: Capture) -> None:
+    body = torch.from_numpy(scene.particles.body.astype(np.int64))[scene.binding.particle]
+    everything = Gaussians.cat([scene.background, scene.foreground])
+    whose = torch.cat([torch.full((len(scene.background),), -1), body])
+    for view in in_scene(scene, capture).held_out:
+        masks = render_layers(everything, view.camera, objects=whose, object_count=2).masks.numpy() > 0.5
+        for index, name in enumerate(("box", "ball")):
+            true = view.objects == capture.objects.index(name)
+            assert (masks[..., index] & true).sum() / (masks[..., index] | true).sum() > 0.9
+
+
+def test_the_world_is_level_and_metric(scene: Scene) -> None:
+    ball = next(b for b in scene.bodies if b.name == "ball")
+    assert np.ptp(ball.vertices, axis=0) == pytest.approx([0.1, 0.1, 0.1], rel=0.06)
+    assert ball.vertices[:, 2].min() == pytest.approx(0.0, abs=0.003)
+    heading = scene.camera.world_to_camera[2, :3]
+    assert heading[0] == pytest.approx(0, abs=1e-6)
+    assert heading[1] > 0
+    assert np.degrees(np.arcsin(-heading[2])) == pytest.approx(16, abs=0.5)
+    box = scene.bodies[0]
+    np.testing.assert_allclose((box.vertices.min(0) + box.vertices.max(0))[:2] / 2, 0.0, atol=0.004)
+
+
+def test_particles_fill_the_bodies(scene: Scene) -> None:
+    assert [b.name for b in scene.bodies] == ["box", "ball"]
+    counts = np.bincount(scene.particles.body)
+    assert counts.sum() == pytest.approx(900, rel=0.1)
+    volumes = counts * scene.spacing**3
+    assert volumes == pytest.approx([0.09 * 0.09 * 0.06, 4 / 3 * np.pi * 0.05**3], rel=0.06)
+
+
+def test_splats_hang_on_their_own_body(scene: Scene) -> None:
+    means = scene.foreground.means.numpy()
+    body = scene.particles.body[scene.binding.particle.numpy()]
+    for index, thing in enumerate(scene.bodies):
+        low, high = thing.vertices.min(0), thing.vertices.max(0)
+        own = means[body == index]
+        assert (own > low - 0.02).all()
+        assert (own < high + 0.02).all()
+    still = deform(
+        scene.foreground,
+        scene.binding,
+        torch.from_numpy(scene.particles.positions),
+        torch.eye(3).expand(len(scene.particles), 3, 3),
+    )
+    np.testing.assert_allclose(still.means.numpy(), means, atol=1e-6)
+
+
+def test_the_table_goes_on_under_an_object(scene: Scene) -> None:
+    above = scene.camera.orbited(0.0, scene.centre, "above", "side")
+    bare = render_layers(scene.background, above)
+    assert float(bare.alpha[scene.matte > 0].min()) > 0.8
+
+
+def test_unknown_objects_are_refused(capture: Capture) -> None:
+    with pytest.raises(CaptureError, match=r"no object 'cup'; its objects are called ball, box"):
+        ViewsReconstructor(SETTINGS).reconstruct(capture, take_of("cup"), Progress())
+
+
+def test_objects_that_no_mask_shows_are_refused(capture: Capture) -> None:
+    empty = replace(
+        capture, views=tuple(replace(v, objects=np.full_like(v.objects, -1)) for v in capture.views)
+    )
+    with pytest.raises(CaptureError, match="No picture's mask shows object 'ball'"):
+        ViewsReconstructor(SETTINGS).reconstruct(empty, take_of("ball"), Progress())
+
+
+def test_a_capture_without_masks_is_refused(capture: Capture) -> None:
+    bare = replace(capture, views=tuple(replace(v, objects=None) for v in capture.views))
+    with pytest.raises(CaptureError, match="no masks of objects"):
+        ViewsReconstructor(SETTINGS).reconstruct(bare, take_of("ball"), Progress())
