@@ -88,9 +88,44 @@ class EvaluateTake:
         return evaluate_take(self.cache, self.videos, self.width, self.json)
 
 
+@dataclass(frozen=True)
+class EvaluateReconstruct:
+    """Measure reconstructions of scenes whose truth is known, rendered by Blender when first asked for."""
+
+    json: bool = False
+    """Print the figures as JSON."""
+    scene: tuple[str, ...] = ()
+    """Names of the scenes; all five if none is given."""
+    way: tuple[str, ...] = ()
+    """views (all views), depth (one picture with its depth), embedded (one picture); all if none is given."""
+    width: int = 200
+    """Pixels across of the pictures."""
+    gaussians: int = 8000
+    """Most gaussians of a fit to all views."""
+    steps: int = 1200
+    """Steps of such a fit."""
+    device: str = "cpu"
+    """Where the fit runs: cpu or cuda."""
+    html: Path | None = None
+    """Write a page with the table and pictures here."""
+    out: Path = Path("out/evaluate")
+    """Folder for the rendered scenes and reconstruct.json."""
+
+    def run(self) -> int:
+        from perpetua.cli.evaluate_reconstruct import evaluate_reconstruct
+        from perpetua.evaluate.reconstruct.ways import WaySettings
+        from perpetua.reconstruct.fit.train import FitSettings
+
+        settings = WaySettings(FitSettings(self.gaussians, self.steps, device=self.device))
+        return evaluate_reconstruct(
+            self.scene, self.way, settings, self.width, self.json, self.html, self.out
+        )
+
+
 Evaluation = Annotated[
     Annotated[EvaluateLoop, tyro.conf.subcommand("loop")]
     | Annotated[EvaluateVideo, tyro.conf.subcommand("video")]
-    | Annotated[EvaluateTake, tyro.conf.subcommand("take")],
+    | Annotated[EvaluateTake, tyro.conf.subcommand("take")]
+    | Annotated[EvaluateReconstruct, tyro.conf.subcommand("reconstruct")],
     tyro.conf.arg(name=""),
 ]
