@@ -204,21 +204,6 @@ def test_an_interrupted_batch_cancels_its_bake_and_ends_with_130(service: Path, 
         assert (newest.take, client.status(newest.job_id).state) == ("slow", "cancelled")
 
 
-def test_a_batch_that_cannot_begin_is_one_sentence(service: Path, shots: list[Path], tmp_path: Path) -> None:
-    for arguments, sentence in (
-        ([], "There is no shot"),
-        ([tmp_path / "gone.blend"], "There is no file"),
-        ([Path(__file__)], "is no .blend file"),
-        ([shots[0], shots[0]], "Two shots would render into"),
-        ([shots[0], "--no-bake", "--no-render"], "nothing is left to do"),
-        ([shots[0], "--blender", "/no/blender"], "There is no Blender at /no/blender"),
-    ):
-        done = batch(service, *arguments)
-        assert done.returncode == 1
-        assert sentence in done.stderr
-        assert "Traceback" not in done.stderr
-
-
 def test_an_expression_that_fails_ends_blender_with_1() -> None:
     driver = ROOT / "scripts" / "run_in_bpy.py"
     for expression, code in (("import bpy; assert bpy.ops.perpetua", 0), ("raise RuntimeError('no')", 1)):

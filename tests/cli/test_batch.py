@@ -70,3 +70,26 @@ def test_a_batch_that_does_all_it_was_asked_ends_with_0(tmp_path, blender, capsy
     assert run(["batch", *files, "--blender", str(blender), "--no-bake", "--out", str(tmp_path / "out")]) == 0
     assert capsys.readouterr().out.count("done") == 2
     assert (tmp_path / "out" / "b" / "blender.log").is_file()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        ([], "There is no shot"),
+        (["gone.blend"], "There is no file gone.blend"),
+        (["notes.txt"], "is no .blend file"),
+        (["a.blend", "a.blend"], "Two shots would render into"),
+        (["a.blend", "--no-bake", "--no-render"], "nothing is left to do"),
+        (["a.blend", "--rounds", "-1"], "is no number of rounds"),
+        (["a.blend", "--blender", "/no/blender"], "There is no Blender at /no/blender"),
+    ],
+)
+def test_a_batch_that_cannot_begin_is_one_sentence(tmp_path, monkeypatch, capsys, arguments, sentence):
+    monkeypatch.chdir(tmp_path)
+    for name in ("a.blend", "notes.txt"):
+        (tmp_path / name).touch()
+    assert run(["batch", *arguments]) == 1
+    said = capsys.readouterr().err
+    assert said.startswith("perpetua: ")
+    assert sentence in said
+    assert not (tmp_path / "renders").exists()
