@@ -50,7 +50,6 @@ def set_up(scene: bpy.types.Scene, engine: str) -> bpy.types.Scene:
     if meshes is None:
         meshes = bpy.data.scenes.new(f"{scene.name} meshes")
         meshes.view_layers[0].name = MESHES
-        meshes.collection.children.link(bpy.data.collections.new(LOOSE))
         meshes.cycles.samples = SAMPLES
     _name_engine(meshes, engine)
     if engine == "CYCLES" and SHADOWS not in meshes.view_layers:
@@ -94,7 +93,8 @@ def match(scene: bpy.types.Scene) -> None:
     meshes.camera, meshes.world = scene.camera, scene.world
     meshes.render.film_transparent = True
     own, loose = stand_ins.collection(meshes), _loose(meshes)
-    _link_same(meshes.collection.children, [*scene.collection.children, own, loose])
+    kept = [loose] if own is None else [own, loose]  # the artist may have deleted the stand-ins
+    _link_same(meshes.collection.children, [*scene.collection.children, *kept])
     _link_same(loose.objects, scene.collection.objects)
     hidden = playback.collection(scene)
     for layer in meshes.view_layers:
@@ -114,7 +114,12 @@ def _link_same(linked: bpy.types.bpy_prop_collection, wanted: list[bpy.types.ID]
 
 
 def _loose(meshes: bpy.types.Scene) -> bpy.types.Collection:
-    return next(c for c in meshes.collection.children if c.name.split(".")[0] == LOOSE)
+    for child in meshes.collection.children:
+        if child.name.split(".")[0] == LOOSE:
+            return child
+    made = bpy.data.collections.new(LOOSE)
+    meshes.collection.children.link(made)
+    return made
 
 
 def _name_engine(meshes: bpy.types.Scene, engine: str) -> None:

@@ -271,4 +271,6 @@ def test_what_is_added_later_is_drawn_too_and_a_branch_renders_alone(scene: bpy.
     assert not [node for node in nodes if node.get("perpetua")]
     assert {node.scene for node in nodes if node.bl_idname == "CompositorNodeRLayers"} == {made}
     assert stand_ins.collection(meshes) is not None
+    stand_ins.remove(meshes)
+    mesh_scene.match(scene)  # nothing falls over where the artist has deleted them
     assert scene.render.engine == splat_engine.ENGINE
