@@ -59,7 +59,7 @@ def outline(mark: Mark, view: bpy.types.View2D, size: tuple[int, int]) -> shapes
 def _draw() -> None:
     context = bpy.context
     settings, image = context.scene.perpetua, context.space_data.image
-    if image is None or not settings.picture or context.region is None:
+    if image is None or 0 in image.size or not settings.picture or context.region is None:
         return
     if Path(bpy.path.abspath(image.filepath)) != Path(bpy.path.abspath(settings.picture)):
         return

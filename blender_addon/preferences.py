@@ -12,7 +12,7 @@ from pathlib import Path
 import bpy
 from bpy.props import EnumProperty, StringProperty
 
-from perpetua_protocol.errors import ProtocolError
+from perpetua_protocol.errors import BackendUnreachable, ProtocolError
 from perpetua_protocol.keys import default_connection_file, read_connection
 from perpetua_protocol.link import is_loopback, nobody_listens
 
@@ -71,7 +71,8 @@ class PerpetuaPreferences(bpy.types.AddonPreferences):
         size = sum(folder.bytes for folder in found)
         row = column.row()
         row.label(
-            text=f"Takes no open file plays: {len(found)}, {cache_folders.in_words(size)}", icon="DISK_DRIVE"
+            text=f"Takes that no open file plays: {len(found)}, {cache_folders.in_words(size)}",
+            icon="DISK_DRIVE",
         )
         row.operator("perpetua.clean_cache", icon="TRASH")
         column.separator()
@@ -112,6 +113,8 @@ def address() -> str:
     path = connection_file()
     try:
         return f"Backend at {read_connection(path).control} ({path})"
+    except BackendUnreachable:
+        return "No backend runs; the first bake starts one"
     except ProtocolError as error:
         return str(error)
 

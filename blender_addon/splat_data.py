@@ -49,12 +49,15 @@ def _rotations(quaternions: Floats) -> Floats:
     return np.stack([np.stack(row, -1) for row in rows], 1)
 
 
-def back_to_front(packed: Floats, view: NDArray[np.float64]) -> NDArray[np.intp]:
+def back_to_front(
+    packed: Floats, view: NDArray[np.float64], nearer: Floats | float = 0.0
+) -> NDArray[np.intp]:
     """Order [N] in which splats are blended for a view [4,4] (world to camera, looking along -z).
 
+    nearer: [N] or for all, part of its depth by which a splat counts as nearer.
     Sorted on depth quantised to 16 bits, where numpy has a radix sort: 1 ms for 100k against 16 ms on floats.
     """
-    depth = packed[:, :3] @ view[2, :3].astype(np.float32)
+    depth = (packed[:, :3] @ view[2, :3].astype(np.float32) + np.float32(view[2, 3])) * (1.0 - nearer)
     if not len(depth):
         return np.zeros(0, np.intp)
     low, high = float(depth.min()), float(depth.max())

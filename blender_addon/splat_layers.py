@@ -110,9 +110,12 @@ def draw_layer(
     return Layer(image, nearest)
 
 
-def splat_texture(packed: Floats, matrix: Matrix) -> gpu.types.GPUTexture:
-    """The data texture of packed splats [N,16], in the order they are blended in for a view matrix."""
-    ordered = packed[back_to_front(packed, np.array(matrix))]
+def splat_texture(packed: Floats, matrix: Matrix, nearer: Floats | float = 0.0) -> gpu.types.GPUTexture:
+    """The data texture of packed splats [N,16], in the order they are blended in for a view matrix.
+
+    nearer: see ``back_to_front``.
+    """
+    ordered = packed[back_to_front(packed, np.array(matrix), nearer)]
     rows = max(1, -(-len(ordered) * TEXELS // TEXTURE_WIDTH))
     data = np.zeros(rows * TEXTURE_WIDTH * 4, np.float32)
     data[: ordered.size] = ordered.reshape(-1)

@@ -82,11 +82,15 @@ void main() {
 }
 """
 
-FRAGMENT = """
+TO_LINEAR = """
 vec3 srgb_to_linear(vec3 c) {
   return mix(pow((max(c, 0.0) + 0.055) / 1.055, vec3(2.4)), c / 12.92, lessThanEqual(c, vec3(0.04045)));
 }
+"""
 
+FRAGMENT = (
+    TO_LINEAR
+    + """
 void main() {
 #ifdef SOLID
   float outside = dot(offset, offset) / (frame.z * frame.z);
@@ -96,8 +100,7 @@ void main() {
   float w = lens_z.z > 0.5 ? front : 1.0;
   gl_FragDepth = 0.5 * (lens_z.y - lens_z.x * front) / w + 0.5;
   colour = vec4(srgb_to_linear(tint.rgb) * mix(SOLID_AMBIENT, 1.0, facing), 1.0);
-  return;
-#endif
+#else
   float alpha = min(0.999, tint.a * exp(-0.5 * dot(offset, offset)));
   if (alpha < 1.0 / 255.0) discard;
 #ifdef LAYER
@@ -115,10 +118,25 @@ void main() {
   colour = vec4(tint.rgb * alpha, alpha);
   depth = vec4(eye_depth * alpha, 0.0, 0.0, alpha);
 #else
-  colour = vec4(srgb_to_linear(tint.rgb) * alpha, alpha);
+  if (gl_FragCoord.z > texelFetch(meshes, ivec2(gl_FragCoord.xy), 0).r) discard;
+  colour = vec4(tint.rgb * alpha, alpha);
+#endif
 #endif
 }
 """
+)
+
+COMPOSITE_VERTEX = "void main() { gl_Position = vec4(corner, 0.0, 1.0); }"
+COMPOSITE = (
+    TO_LINEAR
+    + """
+void main() {
+  vec4 seen = texelFetch(layer, ivec2(gl_FragCoord.xy), 0);
+  if (seen.a <= 0.0) discard;
+  colour = vec4(srgb_to_linear(clamp(seen.rgb / seen.a, 0.0, 1.0)) * seen.a, seen.a);
+}
+"""
+)
 
 _shaders: dict[str, gpu.types.GPUShader] = {}
 
@@ -139,9 +157,10 @@ def layer_shader() -> gpu.types.GPUShader:
 
 
 def viewport_shader() -> gpu.types.GPUShader:
-    """Draws into the 3D viewport, in linear colours, which the viewport shows as sRGB."""
+    """Draws sRGB colour times alpha, hidden where ``meshes``, a viewport's depth in [0, 1], is nearer."""
     if "viewport" not in _shaders:
         info = _description()
+        info.sampler(1, "FLOAT_2D", "meshes")
         info.fragment_out(0, "VEC4", "colour")
         _shaders["viewport"] = gpu.shader.create_from_info(info)
     return _shaders["viewport"]
@@ -158,6 +177,19 @@ def solid_shader() -> gpu.types.GPUShader:
         info.fragment_out(0, "VEC4", "colour")
         _shaders["solid"] = gpu.shader.create_from_info(info)
     return _shaders["solid"]
+
+
+def composite_shader() -> gpu.types.GPUShader:
+    """Lays ``layer`` (sRGB colour times alpha) over the viewport, in the linear colours that it blends."""
+    if "composite" not in _shaders:
+        info = gpu.types.GPUShaderCreateInfo()
+        info.sampler(0, "FLOAT_2D", "layer")
+        info.vertex_in(0, "VEC2", "corner")
+        info.fragment_out(0, "VEC4", "colour")
+        info.vertex_source(COMPOSITE_VERTEX)
+        info.fragment_source(COMPOSITE)
+        _shaders["composite"] = gpu.shader.create_from_info(info)
+    return _shaders["composite"]
 
 
 def quad_batch(shader: gpu.types.GPUShader) -> gpu.types.GPUBatch:

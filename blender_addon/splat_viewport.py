@@ -7,14 +7,16 @@ from dataclasses import dataclass
 import bpy
 import gpu
 import numpy as np
+from gpu_extras.batch import batch_for_shader
 from mathutils import Matrix
 
 from . import visitors
+from .clouds import ROLE
 from .display import ELLIPSOID_RADIUS
 from .point_cloud import RADIUS_IN_SCALES, is_splats, read_attributes
 from .splat_data import Floats, pack
-from .splat_layers import splat_texture
-from .splat_shader import quad_batch, set_view, solid_shader, viewport_shader
+from .splat_layers import OCCLUSION_TOLERANCE, splat_texture
+from .splat_shader import composite_shader, quad_batch, set_view, solid_shader, viewport_shader
 
 THIN_SEED = 7
 """Which splats a density below 1 keeps; fixed, so that they do not flicker."""
@@ -22,10 +24,11 @@ THIN_SEED = 7
 
 @dataclass
 class Packed:
-    """A cloud's packed splats [N,16] and what they were made from."""
+    """A cloud's packed splats [N,16], whether they move, and what they were made from."""
 
     made_from: tuple[int, bytes, float]
     splats: Floats
+    moves: bool
 
 
 @dataclass
@@ -54,8 +57,8 @@ SIZES = {"POINTS": RADIUS_IN_SCALES, "ELLIPSOIDS": ELLIPSOID_RADIUS}
 def draw_scene(context: bpy.types.Context, solid: bool = False) -> None:
     """Draw the scene's splat clouds into the active viewport. solid: as the points or ellipsoids that they are shown as."""
     settings = context.scene.perpetua
-    region, view3d = context.region, context.region_data
-    if region is None or view3d is None:
+    view3d = context.region_data
+    if view3d is None:
         return
     round_ = solid and settings.display == "POINTS"
     density = 1.0 if solid else settings.density
@@ -63,18 +66,67 @@ def draw_scene(context: bpy.types.Context, solid: bool = False) -> None:
     count = sum(len(cloud.splats) for cloud in clouds)
     if count == 0:
         return
-    shader = solid_shader() if solid else viewport_shader()
-    gpu.state.blend_set("NONE" if solid else "ALPHA_PREMULT")
-    gpu.state.depth_test_set("LESS_EQUAL")
-    gpu.state.depth_mask_set(solid)
+    width, height = gpu.state.viewport_get()[2:]
+    splats = _texture(context.scene, clouds, view3d.view_matrix)
+    if solid:
+        _draw_solid(splats, count, view3d, (width, height), SIZES[settings.display])
+        return
+    layer = _draw_layer(splats, count, view3d, width, height)
+    shader = composite_shader()
+    gpu.state.blend_set("ALPHA_PREMULT")
     shader.bind()
-    size = SIZES[settings.display] if solid else 0.0
-    set_view(shader, view3d.view_matrix, view3d.window_matrix, region.width, region.height, size)
-    shader.uniform_sampler("splats", _texture(context.scene, clouds, view3d.view_matrix))
-    quad_batch(shader).draw_instanced(shader, instance_count=count)
+    shader.uniform_sampler("layer", layer)
+    batch_for_shader(shader, "TRI_STRIP", {"corner": [(-1, -1), (1, -1), (-1, 1), (1, 1)]}).draw(shader)
     gpu.state.blend_set("NONE")
+
+
+def _draw_solid(
+    splats: gpu.types.GPUTexture,
+    count: int,
+    view3d: bpy.types.RegionView3D,
+    frame: tuple[int, int],
+    size: float,
+) -> None:
+    """The splats as solid bodies, with their depth. frame: width and height, px. size: in standard deviations."""
+    shader = solid_shader()
+    gpu.state.blend_set("NONE")
+    gpu.state.depth_test_set("LESS_EQUAL")
+    gpu.state.depth_mask_set(True)
+    shader.bind()
+    set_view(shader, view3d.view_matrix, view3d.window_matrix, *frame, size)
+    shader.uniform_sampler("splats", splats)
+    quad_batch(shader).draw_instanced(shader, instance_count=count)
     gpu.state.depth_test_set("NONE")
     gpu.state.depth_mask_set(False)
+
+
+def _draw_layer(
+    splats: gpu.types.GPUTexture, count: int, view3d: bpy.types.RegionView3D, width: int, height: int
+) -> gpu.types.GPUTexture:
+    """The splats [height, width] as a layer of their own, blended in sRGB as they were fitted; the viewport blends in linear."""
+    meshes = _depth_texture(width, height)
+    layer = gpu.types.GPUTexture((width, height), format="RGBA16F")
+    target = gpu.types.GPUFrameBuffer(color_slots=[layer])
+    shader = viewport_shader()
+    with target.bind():
+        gpu.state.viewport_set(0, 0, width, height)
+        target.clear(color=(0.0, 0.0, 0.0, 0.0))
+        gpu.state.blend_set("ALPHA_PREMULT")
+        gpu.state.depth_test_set("NONE")
+        gpu.state.depth_mask_set(False)
+        shader.bind()
+        set_view(shader, view3d.view_matrix, view3d.window_matrix, width, height)
+        shader.uniform_sampler("splats", splats)
+        shader.uniform_sampler("meshes", meshes)
+        quad_batch(shader).draw_instanced(shader, instance_count=count)
+    return layer
+
+
+def _depth_texture(width: int, height: int) -> gpu.types.GPUTexture:
+    """Depth in [0, 1] of what Blender drew into the viewport; a framebuffer's own cannot be sampled."""
+    depth = gpu.state.active_framebuffer_get().read_depth(0, 0, width, height)
+    depth.dimensions = width * height
+    return gpu.types.GPUTexture((width, height), format="R32F", data=depth)
 
 
 def _visible_clouds(settings: bpy.types.PropertyGroup) -> list[tuple[bpy.types.Object, Matrix]]:
@@ -98,7 +150,7 @@ def _packed_cloud(cloud: bpy.types.Object, place: Matrix, density: float, round_
         splats = pack(a["position"], a["rotation"], scale, a["radiance:base"], matrix)
         if density < 1.0:
             splats = splats[np.random.default_rng(THIN_SEED).random(len(splats)) < density]
-        _packed[cloud.session_uid] = kept = Packed(made_from, splats)
+        _packed[cloud.session_uid] = kept = Packed(made_from, splats, cloud.get(ROLE) != "background")
     return kept
 
 
@@ -107,7 +159,13 @@ def _texture(scene: bpy.types.Scene, clouds: list[Packed], view: Matrix) -> gpu.
     kept = _ordered.get(scene.session_uid)
     if kept is None or kept.made_from != made_from:
         splats = np.concatenate([cloud.splats for cloud in clouds])
-        _ordered[scene.session_uid] = kept = Ordered(made_from, splat_texture(splats, view))
+        # as in the engine: what moves stands before what does not where both are about as far
+        nearer = [
+            np.full(len(cloud.splats), OCCLUSION_TOLERANCE * cloud.moves, np.float32) for cloud in clouds
+        ]
+        _ordered[scene.session_uid] = kept = Ordered(
+            made_from, splat_texture(splats, view, np.concatenate(nearer))
+        )
     return kept.texture
 
 

@@ -27,11 +27,11 @@ class PERPETUA_PT_bake(shared.Tab, bpy.types.Panel):
             _draw_progress(layout, state)
         else:
             _draw_buttons(layout, context)
-        if state.picture:
-            layout.template_icon(state.picture, scale=PICTURE_SCALE)
         sentence = state.sentence or backend_process.failure()
         if sentence:
             shared.sentence(layout, sentence, context)
+        if state.picture:
+            layout.template_icon(state.picture, scale=PICTURE_SCALE)
 
 
 class PERPETUA_PT_refiner(shared.Tab, bpy.types.Panel):
@@ -69,6 +69,10 @@ def _draw_backend(layout: bpy.types.UILayout) -> None:
     if backend_process.running():
         row.label(text="Own backend runs", icon="CHECKMARK")
         row.operator("perpetua.stop_backend", text="", icon="CANCEL")
+    elif backend_process.failure() is not None:
+        row.label(text="The backend ended", icon="ERROR")
+        row.operator("perpetua.open_log", text="", icon="TEXT")
+        row.operator("perpetua.start_backend", text="", icon="PLAY")
     elif preferences.connection_file().exists():
         row.label(text=preferences.address_in_short(), icon="LINKED")
         row.operator("perpetua.start_backend", text="", icon="PLAY")
@@ -77,11 +81,11 @@ def _draw_backend(layout: bpy.types.UILayout) -> None:
 
 
 def _draw_buttons(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
-    row = layout.row(align=True)
-    row.scale_y = 1.3
+    column = layout.column(align=True)
+    column.scale_y = 1.3
     if bake.can_resume(context.scene):
-        row.operator("perpetua.resume", text="Resume", icon="PLAY")
-    row.operator("perpetua.bake", text=bake_text(context.scene), icon="PHYSICS").through_round = -1
+        column.operator("perpetua.resume", text="Resume", icon="PLAY")
+    column.operator("perpetua.bake", text=bake_text(context.scene), icon="PHYSICS").through_round = -1
 
 
 def bake_text(scene: bpy.types.Scene) -> str:

@@ -71,6 +71,7 @@ class PERPETUA_PT_falloff(shared.Tab, bpy.types.Panel):
     bl_label = "Reach and Falloff"
     bl_idname = "PERPETUA_PT_falloff"
     bl_parent_id = "PERPETUA_PT_forces"
+    bl_options = {"DEFAULT_CLOSED"}  # noqa: RUF012
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:

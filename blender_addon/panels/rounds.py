@@ -104,7 +104,7 @@ def _draw_takes(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
 class PERPETUA_PT_round_refiner(shared.Tab, bpy.types.Panel):
     """The chosen round's own refiner."""
 
-    bl_label = "Refine This Round Otherwise"
+    bl_label = "Own Refiner for This Round"
     bl_idname = "PERPETUA_PT_round_refiner"
     bl_parent_id = "PERPETUA_PT_rounds"
     bl_options = {"DEFAULT_CLOSED"}  # noqa: RUF012

@@ -5,7 +5,7 @@ from pathlib import Path
 import bpy
 import numpy as np
 import pytest
-from bl_ext.user_default.perpetua import point_cloud, splat_engine, splat_layers
+from bl_ext.user_default.perpetua import point_cloud, splat_data, splat_engine, splat_layers
 from mathutils import Matrix
 from toy_cache import LOOKS_ALONG_Y, radiance
 
@@ -199,3 +199,11 @@ def test_no_camera_is_one_sentence() -> None:
     scene.render.engine = splat_engine.ENGINE
     with pytest.raises(RuntimeError, match="camera"):
         bpy.ops.render.render()
+
+
+def test_what_moves_is_blended_over_what_does_not_where_both_are_as_far() -> None:
+    packed = np.zeros((3, 16), np.float32)
+    packed[:, 2] = (-1.0, -0.99, -0.95)  # the view looks along -z
+    assert list(splat_data.back_to_front(packed, np.eye(4))) == [0, 1, 2]
+    nearer = np.array([0.02, 0.0, 0.0], np.float32)
+    assert list(splat_data.back_to_front(packed, np.eye(4), nearer)) == [1, 0, 2]

@@ -53,7 +53,7 @@ def test_the_preferences_draw(chosen: bpy.types.AddonPreferences, tmp_path: Path
     page = type("Page", (), {"layout": Recorder(log), "bl_rna": chosen.bl_rna})()
     preferences.PerpetuaPreferences.draw(page, bpy.context)
     assert {"command", "connection_file", "cache_folder", "log_level", "perpetua.clean_cache"} <= set(log)
-    assert any(line.startswith("Takes no open file plays: 1, ") for line in log)
+    assert any(line.startswith("Takes that no open file plays: 1, ") for line in log)
 
 
 @pytest.mark.parametrize(
@@ -69,7 +69,7 @@ def test_the_key_file_says_where_the_backend_is(
     monkeypatch.delenv("PERPETUA_CONNECTION", raising=False)
     key = tmp_path / "key.json"
     chosen.connection_file = str(key)
-    assert "there is no connection file" in preferences.address()
+    assert "the first bake starts one" in preferences.address()
     ports = {name: f"tcp://192.0.2.7:4000{i}" for i, name in enumerate(("control", "data", "events"))}
     pair = {"public": "p" * 40, "secret": "s" * 40}
     key.write_text(json.dumps({**ports, "server_public": "k" * 40, "client": pair, "protocol": 1, "pid": 1, "host": "far"}))  # fmt: skip
