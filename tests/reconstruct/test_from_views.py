@@ -9,14 +9,16 @@ import pytest
 import torch
 from drawn_captures import Ball, Box, capture_of
 
-from perpetua.errors import CaptureError
+from perpetua.errors import CaptureError, SegmentationError
 from perpetua.progress import Progress
 from perpetua.reconstruct.capture.capture import Capture
 from perpetua.reconstruct.fit.train import FitSettings
 from perpetua.reconstruct.from_views import ViewsReconstructor
+from perpetua.reconstruct.surface.clusters import with_masks
+from perpetua.reconstruct.surface.plane import find_plane
 from perpetua.render import render_layers
 from perpetua.scene import Gaussians, Scene, deform
-from perpetua_protocol.take import MaterialSpec, ObjectSpec, Quality, Take
+from perpetua_protocol.take import Click, MaterialSpec, ObjectSpec, Quality, Take
 
 SOLIDS: dict = {
     "ball": [Ball((-0.07, 0.02, 0.05), 0.05)],
@@ -127,7 +129,47 @@ def test_objects_that_no_mask_shows_are_refused(capture: Capture) -> None:
         ViewsReconstructor(SETTINGS).reconstruct(empty, take_of("ball"), Progress())
 
 
-def test_a_capture_without_masks_is_refused(capture: Capture) -> None:
-    bare = replace(capture, views=tuple(replace(v, objects=None) for v in capture.views))
-    with pytest.raises(CaptureError, match="no masks of objects"):
-        ViewsReconstructor(SETTINGS).reconstruct(bare, take_of("ball"), Progress())
+def without_masks(capture: Capture) -> Capture:
+    return replace(capture, views=tuple(replace(v, objects=None) for v in capture.views), objects=())
+
+
+def clicked(capture: Capture, name: str) -> ObjectSpec:
+    rows, columns = np.nonzero(capture.front_view.objects == capture.objects.index(name))
+    click = Click(float(np.median(columns)) + 0.5, float(np.median(rows)) + 0.5)
+    return ObjectSpec(name, (click,), material=MaterialSpec("clay"))
+
+
+def test_without_masks_objects_are_what_stands_where_it_is_clicked(capture: Capture) -> None:
+    bare = without_masks(capture)
+    plane = find_plane(list(bare.views), 0)
+    things = (clicked(capture, "box"), clicked(capture, "ball"))
+    found = with_masks(bare, plane, things, 1.0)
+    assert found.objects == ("box", "ball")
+    for view, truth in zip(found.views, capture.views, strict=True):
+        for index, name in enumerate(found.objects):
+            ours, true = view.objects == index, truth.objects == capture.objects.index(name)
+            assert (ours & true).sum() / (ours | true).sum() > 0.82  # their foot is too near the table
+
+
+def test_a_scene_without_masks(capture: Capture) -> None:
+    take = take_of("ball")
+    take = Take("t", "p", (clicked(capture, "ball"),), quality=take.quality)
+    scene = ViewsReconstructor(FitSettings(2000, 20), 32).reconstruct(
+        without_masks(capture), take, Progress()
+    )
+    ball = scene.bodies[0].vertices
+    assert np.ptp(ball, axis=0) == pytest.approx([0.1, 0.1, 0.1], rel=0.1)
+    assert scene.matte.shape == scene.picture.shape[:2]
+    assert scene.matte.sum() == pytest.approx((capture.front_view.objects == 0).sum(), rel=0.18)
+
+
+def test_neither_masks_nor_clicks_is_refused(capture: Capture) -> None:
+    with pytest.raises(CaptureError, match="no masks of objects, and 'ball' no click"):
+        ViewsReconstructor(SETTINGS).reconstruct(without_masks(capture), take_of("ball"), Progress())
+
+
+def test_a_click_on_the_table_is_refused(capture: Capture) -> None:
+    bare = without_masks(capture)
+    thing = ObjectSpec("ball", (Click(3.0, 70.0),))
+    with pytest.raises(SegmentationError, match="Nothing stands on the table where 'ball' is clicked"):
+        with_masks(bare, find_plane(list(bare.views), 0), (thing,), 1.0)

@@ -19,15 +19,17 @@ from perpetua.progress import Progress
 from perpetua.reconstruct.api import Picture, Segmenter
 from perpetua.reconstruct.assemble import Parts, assemble, foot_of, metres_per_unit
 from perpetua.reconstruct.capture.capture import Capture, CapturedView
-from perpetua.reconstruct.fit.part import contact_patch, inside_splats, part
+from perpetua.reconstruct.fit.part import claimed, contact_patch, inside_splats, part
 from perpetua.reconstruct.fit.train import Fit, FitSettings, train
 from perpetua.reconstruct.material_regions import materials_of_regions, with_regions
 from perpetua.reconstruct.particles import shared_spacing
+from perpetua.reconstruct.surface.clusters import check_clicked, with_masks
 from perpetua.reconstruct.surface.filling import fill_field, sheet_of_field, spacing_of, volume_of
 from perpetua.reconstruct.surface.fusion import Field, fuse
 from perpetua.reconstruct.surface.plane import Plane, find_plane
 from perpetua.reconstruct.surface.shape import cleaned, cut_at_plane, surface
 from perpetua.render import render_layers
+from perpetua.scene.cameras import Camera
 from perpetua.scene.gaussians import Gaussians
 from perpetua.scene.materials import Material, resolve
 from perpetua.scene.rotations import matrix_from_quaternion, quaternion_from_matrix
@@ -60,13 +62,21 @@ class ViewsReconstructor:
         materials = [resolve(thing.material) for thing in things]
         for thing in things:
             materials_of_regions(thing)  # refused before the work begins
-        capture = _of_objects(capture, things)
+        masked = capture.has_objects
+        if masked:
+            capture = _of_objects(capture, things)
+        else:
+            check_clicked(things)
         picture, capture = capture.front_view, capture.reduced(take.quality.splat_width)
         fit = train(capture, self.settings, take.seed, _part_of(progress, 0.0, 0.8))
 
         progress(0.8, "finding the table")
         capture = capture if capture.has_depth else _with_depth_of(fit, capture)
         plane = find_plane(list(capture.views), take.seed)
+        if not masked:
+            ratio = capture.front_view.camera.width / picture.camera.width
+            capture = with_masks(capture, plane, things, ratio)
+            picture = replace(picture, objects=_enlarged(capture.front_view, picture.camera))
         capture, fit = _levelled(capture, fit, plane)
 
         progress(0.85, "shaping the objects")
@@ -92,6 +102,7 @@ class ViewsReconstructor:
                 clouds.append(fill_field(shape, spacing, thing.name, take.seed + index, floor))
 
         progress(0.95, "parting the objects from what is behind them")
+        fit = fit if masked else claimed(fit, fields)
         background, skins = part(fit, fields, [thing.name for thing in things])
         patches = [contact_patch(f, background) for f, thing in zip(fields, things) if thing.resting]
         inner = [
@@ -117,10 +128,6 @@ class ViewsReconstructor:
 
 def _of_objects(capture: Capture, things: tuple[ObjectSpec, ...]) -> Capture:
     """The capture with the take's objects in their order, all others being background. Raises ``CaptureError``."""
-    if not capture.has_objects:
-        raise CaptureError(
-            "The capture has no masks of objects; write object_mask_path for every picture and the objects' names into transforms.json."
-        )
     missing = [thing.name for thing in things if thing.name not in capture.objects]
     if missing:
         raise CaptureError(
@@ -143,6 +150,16 @@ def _of_objects(capture: Capture, things: tuple[ObjectSpec, ...]) -> Capture:
         if not any(view.objects is not None and index in view.objects for view in capture.views):
             raise CaptureError(f"No picture's mask shows object '{thing.name}'; check the masks' numbers.")
     return capture
+
+
+def _enlarged(view: CapturedView, camera: Camera) -> NDArray[np.int32]:
+    """[H, W] the objects of a view at the size of ``camera``."""
+    assert view.objects is not None
+    rows, columns = (
+        np.arange(new) * old // new
+        for new, old in ((camera.height, view.camera.height), (camera.width, view.camera.width))
+    )
+    return view.objects[np.ix_(rows, columns)]
 
 
 def _with_depth_of(fit: Fit, capture: Capture) -> Capture:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -29,6 +31,15 @@ PATCH_ACROSS = 24
 NEAREST = 12
 NEAR_PLANE = 1.5
 """Voxels from the plane up to which the background's Gaussians are the table."""
+
+
+def claimed(fit: Fit, fields: list[Field]) -> Fit:
+    """A fit that was not told whose its Gaussians are, with those in or at an object its own. The plane is z = 0."""
+    means = fit.gaussians.means.numpy().astype(np.float64)
+    distance = np.stack([field.at(means) / field.voxel for field in fields])
+    nearest = distance.argmin(0)
+    off_table = means[:, 2] > np.array([field.voxel for field in fields])[nearest]
+    return replace(fit, objects=np.where((distance.min(0) < 1) & off_table, nearest, -1))
 
 
 def part(fit: Fit, fields: list[Field], names: list[str]) -> tuple[Gaussians, list[Gaussians]]:
