@@ -47,7 +47,7 @@ def cache(make_cache, tmp_path: Path) -> tuple[Path, Scene]:
 def animated_arrays_of(now, frames, positions, F):
     count = len(now.particles)
     part = Trajectory(positions[frames, :count], F[frames, :count], np.arange(frames.stop) / 24.0)
-    return animated_arrays(now, now.foreground, part, int(frames.stop > 1), Progress())
+    return animated_arrays(now, part, int(frames.stop > 1), Progress())
 
 
 def _scene() -> Scene:

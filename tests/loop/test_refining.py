@@ -76,7 +76,7 @@ def trajectory(scene: Scene) -> Trajectory:
 
 def test_flow_and_masks_are_drawn_where_they_are_asked_for(scene: Scene, trajectory: Trajectory) -> None:
     layers: frozenset[Layer] = frozenset({"flow", "masks"})
-    video = film(scene, trajectory, scene.foreground, CAMERA, Progress(), layers)
+    video = film(scene, trajectory, CAMERA, Progress(), layers)
     assert video.flow is not None
     assert video.masks is not None
     assert video.flow.shape == (2, 48, 64, 2)
@@ -90,7 +90,7 @@ def test_flow_and_masks_are_drawn_where_they_are_asked_for(scene: Scene, traject
     np.testing.assert_allclose(np.median(video.flow[0][right], 0), [60 * 0.05 / 2, 60 * 0.02 / 2], rtol=0.02)
     assert not video.flow[0][video.alpha[0] < 1e-3].any(), "nothing does not move"
 
-    plain = film(scene, trajectory, scene.foreground, CAMERA, Progress())
+    plain = film(scene, trajectory, CAMERA, Progress())
     assert plain.flow is None
     assert plain.masks is None
     np.testing.assert_allclose(plain.rgb, video.rgb, atol=1e-6)
@@ -100,7 +100,7 @@ def test_a_video_is_the_same_from_disk(scene: Scene, trajectory: Trajectory, tmp
     for layers in (frozenset[Layer](), frozenset[Layer]({"flow", "masks"})):
         folder = tmp_path / str(len(layers))
         folder.mkdir()
-        video = film(scene, trajectory, scene.foreground, CAMERA, Progress(), layers)
+        video = film(scene, trajectory, CAMERA, Progress(), layers)
         save_video(folder, video)
         back = load_video(Stage("key", folder, True), CAMERA)
         assert back.key == "key"
@@ -142,7 +142,7 @@ def studio(
         np.save(folder / "sh.npy", scene.foreground.sh.numpy())
 
     def render(folder: Path) -> None:
-        save_video(folder, film(scene, trajectory, scene.foreground, CAMERA, Progress()))
+        save_video(folder, film(scene, trajectory, CAMERA, Progress()))
 
     begun = store.run("rest", {}, start)
     made = Studio(

@@ -100,7 +100,7 @@ def test_side_views_go_on_from_the_front(
     after_front, _ = apply_correction(jelly, simulated, front)
     after_both, _ = apply_correction(jelly, simulated, both)
     assert error(after_front, truth) < 0.6 * error(simulated, truth)
-    assert error(after_both, truth) < 0.3 * error(after_front, truth)
+    assert error(after_both, truth) < min(0.6 * error(after_front, truth), 0.25 * error(simulated, truth))
 
 
 def test_no_renders_left_keeps_the_start(
@@ -121,9 +121,9 @@ def test_identity_changes_nothing(
     assert correction.moves_nothing
     assert correction.renders <= 9
     assert correction.sh.tobytes() == jelly.foreground.sh.numpy().tobytes()
-    corrected, foreground = apply_correction(jelly, simulated, correction)
+    corrected, dressed = apply_correction(jelly, simulated, correction)
     assert corrected is simulated
-    assert foreground.sh.numpy().tobytes() == jelly.foreground.sh.numpy().tobytes()
+    assert dressed.foreground.sh.numpy().tobytes() == jelly.foreground.sh.numpy().tobytes()
 
 
 def test_identity_survives_eight_bits_and_keeps_the_start(
@@ -166,9 +166,9 @@ def test_another_white_balance_is_not_motion(
         for camera in cameras
     ]
     correction = optimise(jelly, simulated, targets, None, 60, 0, Progress())
-    moved, foreground = apply_correction(jelly, simulated, correction)
+    moved, dressed = apply_correction(jelly, simulated, correction)
     assert error(moved, simulated) < 2e-4
-    assert float((foreground.sh - jelly.foreground.sh).abs().mean()) < 0.01
+    assert float((dressed.foreground.sh - jelly.foreground.sh).abs().mean()) < 0.01
 
 
 def test_a_rigid_body_makes_one_motion(

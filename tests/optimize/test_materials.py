@@ -10,8 +10,9 @@ import pytest
 
 from perpetua.optimize.api import Correction
 from perpetua.optimize.apply import apply_correction
-from perpetua.optimize.motion import NODES
+from perpetua.optimize.motion import NODES, STEP_SHARE
 from perpetua.optimize.plausibility import STIFFNESS
+from perpetua.optimize.volume import VOLUME
 from perpetua.optimize.write_back import write_back
 from perpetua.scene import Scene, Trajectory
 from perpetua.scene.materials import Model
@@ -21,6 +22,8 @@ def test_every_soft_model_has_its_freedom_and_its_stiffness() -> None:
     soft = set(get_args(Model)) - {"rigid"}
     assert set(NODES) == soft
     assert set(STIFFNESS) == soft
+    assert set(STEP_SHARE) == soft
+    assert set(VOLUME) == soft
 
 
 @pytest.mark.parametrize(("preset", "shaped"), [("cotton", True), ("steam", False)])

@@ -250,11 +250,10 @@ def test_corrected_colours_are_the_foreground_s(
     scene = make_scene("jelly")
     trajectory = slide(scene, FRAMES)
     correction = affine_correction(scene, trajectory, np.zeros((3, 3)), np.zeros(3))
-    _, foreground = apply_correction(
-        scene, trajectory, replace(correction, sh=correction.sh + np.float32(0.1))
-    )
-    torch.testing.assert_close(foreground.sh, scene.foreground.sh + 0.1)
-    assert foreground.means is scene.foreground.means
+    _, dressed = apply_correction(scene, trajectory, replace(correction, sh=correction.sh + np.float32(0.1)))
+    torch.testing.assert_close(dressed.foreground.sh, scene.foreground.sh + 0.1)
+    assert dressed.foreground.means is scene.foreground.means
+    assert dressed.binding is scene.binding
 
 
 def test_correction_is_the_same_after_a_file(

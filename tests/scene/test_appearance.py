@@ -11,7 +11,7 @@ from lit_scenes import RADIUS, SPACING, ball_scene, block, painted
 
 from perpetua.scene import Scene, Trajectory, deform
 from perpetua.scene.appearance import Appearance
-from perpetua.scene.emission import arrivals, with_colours, with_streams
+from perpetua.scene.emission import arrivals, with_looks, with_streams
 from perpetua_protocol.take import Emitter, MaterialSpec, Round
 
 LAMP = np.array([-0.6, -0.35, 0.72])
@@ -159,6 +159,11 @@ def test_the_splats_of_a_round_come_first_among_those_of_the_next_and_keep_their
             getattr(second.foreground, name)[order[: len(before)]], getattr(first.foreground, name)[before]
         )
     corrected = first.foreground.sh + torch.arange(len(first.foreground))[:, None, None] * 1e-3
-    kept = with_colours(second, corrected)
-    torch.testing.assert_close(kept.sh[order[: len(before)]], corrected[before])
-    torch.testing.assert_close(kept.sh[order[len(before) :]], second.foreground.sh[order[len(before) :]])
+    shifted = first.binding.offsets + 0.1
+    kept = with_looks(second, corrected, shifted)
+    for now, left, own in (
+        (kept.foreground.sh, corrected, second.foreground.sh),
+        (kept.binding.offsets, shifted, second.binding.offsets),
+    ):
+        torch.testing.assert_close(now[order[: len(before)]], left[before])
+        torch.testing.assert_close(now[order[len(before) :]], own[order[len(before) :]])

@@ -27,10 +27,8 @@ def splat_arrays(gaussians: Gaussians) -> Arrays:
 
 
 @torch.no_grad()
-def animated_arrays(
-    scene: Scene, foreground: Gaussians, trajectory: Trajectory, first: int, progress: Progress
-) -> Arrays:
-    """The same of ``scene``'s objects, which look like ``foreground`` at rest, over the trajectory's frames from ``first`` on:
+def animated_arrays(scene: Scene, trajectory: Trajectory, first: int, progress: Progress) -> Arrays:
+    """The same of ``scene``'s objects over the trajectory's frames from ``first`` on:
     [T, N, ...], and radiance_base [N, 4]; opacity [T, N] and colour [T, N, 3] where they move.
 
     Splats that came with emitters are at the end (``arrivals``), so that a splat keeps its place in all rounds.
@@ -41,7 +39,7 @@ def animated_arrays(
     moving: Arrays = {}
     for place, frame in enumerate(frames):
         positions, F = (torch.from_numpy(a[frame]) for a in (trajectory.positions, trajectory.F))
-        shown = appearance.on(deform(foreground, scene.binding, positions, F), frame)
+        shown = appearance.on(deform(scene.foreground, scene.binding, positions, F), frame)
         arrays = splat_arrays(shown)
         base = arrays.pop("radiance_base")
         for name, array in (*arrays.items(), ("colour", base[:, :3]), ("opacity", base[:, 3])):

@@ -233,10 +233,8 @@ def _measure(bench: Bench, index: int, played: Played, camera: Camera, shown_tru
     truth, true_next = bench.truth[index - 1], bench.truth[index]
 
     def make(folder: Path) -> None:
-        trajectory, foreground = played.show()
-        video = _bytes(
-            film(bench.studio.scene, trajectory, foreground, camera, bench.studio.progress.of("film")).rgb
-        )
+        trajectory, scene = played.show()
+        video = _bytes(film(scene, trajectory, camera, bench.studio.progress.of("film")).rgb)
         np.save(folder / "video.npy", video)
         drift = 1e3 * metrics.particle_error(trajectory.positions, load_trajectory(truth).positions)
         ahead = 1e3 * metrics.particle_error(

@@ -98,4 +98,4 @@ class SpoiledTruth(Refiner):
     def clean(self, round_index: int, camera: Camera, progress: Progress) -> Video:
         """The truth of a round (1-based) from ``camera``, as it is."""
         trajectory = load_trajectory(self.truth[round_index - 1])
-        return np.asarray(film(self.scene, trajectory, self.scene.foreground, camera, progress).rgb)
+        return np.asarray(film(self.scene, trajectory, camera, progress).rgb)

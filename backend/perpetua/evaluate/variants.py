@@ -8,6 +8,9 @@ identified        the same, and what its videos say of the physics is accepted (
 front_only        the same, with the front view only
 no_nuisance       the same, with every view believed as it is
 no_smooth_knots   the same, with corrections free to differ from frame to frame
+with_flow         the same, with the videos' flow compared too
+with_offsets      the same, with splats that may shift on their particles
+with_fading       the same, with splats that may be seen more or less for a while
 true_state        the simulator, told the whole true state before every round: what no correction of states can do better
 """
 
@@ -25,18 +28,18 @@ from perpetua.errors import UnknownNameError
 from perpetua.evaluate.positions_only import optimise_positions, positions_written_back
 from perpetua.loop.resume import Stage
 from perpetua.loop.round import play_round
-from perpetua.loop.stage_files import load_state, load_trajectory, save_trajectory
+from perpetua.loop.stage_files import load_state, load_trajectory, save_looks, save_trajectory, scene_at
 from perpetua.loop.stages import Studio
 from perpetua.optimize.api import Settings, ViewTarget
-from perpetua.scene import Gaussians, State, Trajectory
+from perpetua.scene import Scene, State, Trajectory
 
 
 @dataclass(frozen=True)
 class Played:
-    """A round as a variant played it. shown: the stage that the shown motion and splats are in.  end: the next round's start."""
+    """A round as a variant played it. shown: the stage that the shown motion and looks are in.  end: the next round's start."""
 
     shown: Stage
-    show: Callable[[], tuple[Trajectory, Gaussians]]
+    show: Callable[[], tuple[Trajectory, Scene]]
     end: Stage
     memory: Stage
 
@@ -67,7 +70,7 @@ def true_state(bench: Bench, index: int, start: Stage, memory: Stage) -> Played:
 
     def make(folder: Path) -> None:
         State.load(truth.path("end.npz")).save(folder / "state.npz")
-        np.save(folder / "sh.npy", bench.studio.scene.foreground.sh.numpy())
+        save_looks(folder, bench.studio.scene)
 
     end = bench.studio.store.run("told", {"truth": truth}, make)
     return _as_simulated(bench, index, coarse, end, memory)
@@ -95,6 +98,21 @@ def no_nuisance(bench: Bench, index: int, start: Stage, memory: Stage) -> Played
 def no_smooth_knots(bench: Bench, index: int, start: Stage, memory: Stage) -> Played:
     """The loop without smoothness in time."""
     return full(_with_settings(bench, Settings(smooth_knots=False)), index, start, memory)
+
+
+def with_flow(bench: Bench, index: int, start: Stage, memory: Stage) -> Played:
+    """The loop with a price of flow that is not the videos'."""
+    return full(_with_settings(bench, Settings(flow=True)), index, start, memory)
+
+
+def with_offsets(bench: Bench, index: int, start: Stage, memory: Stage) -> Played:
+    """The loop with splats that may shift on their particles."""
+    return full(_with_settings(bench, Settings(offsets=True)), index, start, memory)
+
+
+def with_fading(bench: Bench, index: int, start: Stage, memory: Stage) -> Played:
+    """The loop with opacities that may change within a round."""
+    return full(_with_settings(bench, Settings(fading=True)), index, start, memory)
 
 
 def identified(bench: Bench, index: int, start: Stage, memory: Stage) -> Played:
@@ -127,11 +145,11 @@ def positions_only(bench: Bench, index: int, start: Stage, memory: Stage) -> Pla
             for camera, stage in zip(cameras, refined, strict=True)
         ]
         simulated = load_trajectory(coarse)
-        scene = replace(studio.scene, foreground=_with_opacity(studio, coarse, start))
+        scene = _with_opacity(studio, coarse, start)
         listen = studio.progress.of(f"round {index}: free positions")
         fitted = optimise_positions(scene, simulated, targets, listen, bench.passes)
         save_trajectory(folder, fitted.trajectory)
-        np.save(folder / "sh.npy", fitted.foreground.sh.numpy())
+        save_looks(folder, replace(scene, foreground=fitted.foreground))
         np.save(folder / "opacity.npy", fitted.foreground.opacity_logits.numpy())
         end = State.load(coarse.path("end.npz"))
         positions_written_back(end, simulated, fitted.trajectory, scene).save(folder / "state.npz")
@@ -146,13 +164,14 @@ def positions_only(bench: Bench, index: int, start: Stage, memory: Stage) -> Pla
     return Played(done, lambda: (load_trajectory(done), _with_opacity(studio, done, done)), done, memory)
 
 
-def _with_opacity(studio: Studio, colours: Stage, opacity: Stage) -> Gaussians:
-    """The objects' splats with colours and, where there are any, opacities that earlier rounds fitted."""
-    foreground = replace(studio.scene.foreground, sh=torch.from_numpy(np.load(colours.path("sh.npy"))))
+def _with_opacity(studio: Studio, looks: Stage, opacity: Stage) -> Scene:
+    """The scene with looks and, where there are any, opacities that earlier rounds fitted."""
+    scene = scene_at(studio.scene, looks)
     path = opacity.path("opacity.npy")
     if not path.exists():
-        return foreground
-    return replace(foreground, opacity_logits=torch.from_numpy(np.load(path)))
+        return scene
+    fitted = torch.from_numpy(np.load(path))
+    return replace(scene, foreground=replace(scene.foreground, opacity_logits=fitted))
 
 
 def _with_settings(bench: Bench, settings: Settings) -> Bench:
@@ -160,7 +179,7 @@ def _with_settings(bench: Bench, settings: Settings) -> Bench:
 
 
 def _as_simulated(bench: Bench, index: int, coarse: Stage, end: Stage, memory: Stage) -> Played:
-    return Played(coarse, lambda: (load_trajectory(coarse), bench.studio.scene.foreground), end, memory)
+    return Played(coarse, lambda: (load_trajectory(coarse), bench.studio.scene), end, memory)
 
 
 def _kept(bench: Bench, coarse: Stage) -> Stage:
@@ -168,7 +187,7 @@ def _kept(bench: Bench, coarse: Stage) -> Stage:
 
     def make(folder: Path) -> None:
         State.load(coarse.path("end.npz")).save(folder / "state.npz")
-        np.save(folder / "sh.npy", bench.studio.scene.foreground.sh.numpy())
+        save_looks(folder, bench.studio.scene)
 
     return bench.studio.store.run("kept", {"coarse": coarse}, make)
 
@@ -182,6 +201,9 @@ VARIANTS: dict[str, Variant] = {
     "front_only": front_only,
     "no_nuisance": no_nuisance,
     "no_smooth_knots": no_smooth_knots,
+    "with_flow": with_flow,
+    "with_offsets": with_offsets,
+    "with_fading": with_fading,
     "true_state": true_state,
 }
 LABELS = {
@@ -193,6 +215,9 @@ LABELS = {
     "front_only": "the loop, front view only",
     "no_nuisance": "the loop, views believed as they are",
     "no_smooth_knots": "the loop, no smoothness in time",
+    "with_flow": "the loop, flow compared too",
+    "with_offsets": "the loop, splats shift on particles",
+    "with_fading": "the loop, opacity changes in a round",
     "true_state": "told the true state",
 }
 

@@ -148,11 +148,11 @@ def _publish(
     def arrays() -> dict[str, np.ndarray]:
         current = studio.for_round(index)
         if isinstance(played, Trajectory):
-            trajectory, foreground, first = played, studio.scene.foreground, 0
+            trajectory, scene, first = played, current.scene, 0
         else:
-            trajectory, foreground = current.played(played.coarse, played.corrected)
+            trajectory, scene = current.played(played.coarse, played.corrected)
             first = 1  # frame 0 of a round is the last of the one before
-        return animated_arrays(current.scene, foreground, trajectory, first, progress)
+        return animated_arrays(scene, trajectory, first, progress)
 
     def films(folder: Path) -> None:
         if isinstance(played, PlayedRound) and studio.for_round(index).refines:

@@ -12,7 +12,7 @@ from perpetua.progress import Progress
 from perpetua.refine.api import Layer, RenderedVideo
 from perpetua.render import Layers, Motion, render_layers
 from perpetua.render.film import compose
-from perpetua.scene import Camera, Gaussians, Scene, Trajectory, deform
+from perpetua.scene import Camera, Scene, Trajectory, deform
 from perpetua.scene.appearance import Appearance
 
 
@@ -20,12 +20,12 @@ from perpetua.scene.appearance import Appearance
 def film(
     scene: Scene,
     trajectory: Trajectory,
-    foreground: Gaussians,
     camera: Camera,
     progress: Progress,
     layers: frozenset[Layer] = frozenset(),
 ) -> RenderedVideo:
-    """Render every frame of ``trajectory``, with ``foreground`` as the objects' splats at rest, and what ``layers`` asks for."""
+    """Render every frame of ``trajectory``, and what ``layers`` asks for."""
+    foreground = scene.foreground
     count, size = trajectory.frames, (camera.height, camera.width)
     rgb = np.empty((count, *size, 3), np.float32)
     alpha = np.empty((count, *size), np.float32)

@@ -6,12 +6,14 @@ from pathlib import Path
 
 import msgspec
 import numpy as np
+import torch
 
 from perpetua.identify.quantities import Known
 from perpetua.loop.resume import Stage
 from perpetua.optimize.api import Correction
 from perpetua.refine.api import Memory, RenderedVideo
-from perpetua.scene import Camera, State, Trajectory
+from perpetua.scene import Camera, Scene, State, Trajectory
+from perpetua.scene.emission import with_looks
 from perpetua_protocol.cache import Suggestion
 from perpetua_protocol.take import Vec3
 
@@ -58,6 +60,19 @@ def load_bounds(stage: Stage) -> tuple[Vec3, Vec3] | None:
 
 def load_correction(stage: Stage) -> Correction:
     return Correction.load(stage.path("correction.npz"))
+
+
+def save_looks(folder: Path, scene: Scene) -> None:
+    """What rounds correct of how a scene's splats look: their colours, and where on their particles they sit."""
+    np.save(folder / "sh.npy", scene.foreground.sh.numpy())
+    np.save(folder / "offsets.npy", scene.binding.offsets.numpy())
+
+
+def scene_at(scene: Scene, stage: Stage) -> Scene:
+    """``scene`` with the looks that the rounds before ``stage`` corrected; earlier versions corrected colours only."""
+    sh, places = (stage.path(f"{name}.npy") for name in ("sh", "offsets"))
+    offsets = torch.from_numpy(np.load(places)) if places.exists() else None
+    return with_looks(scene, torch.from_numpy(np.load(sh)), offsets)
 
 
 def save_trajectory(folder: Path, trajectory: Trajectory) -> None:

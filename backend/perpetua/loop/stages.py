@@ -8,7 +8,6 @@ from typing import Any
 
 import msgspec
 import numpy as np
-import torch
 
 from perpetua import registry
 from perpetua.errors import SimulationError, WaitingForFiles
@@ -24,9 +23,11 @@ from perpetua.loop.stage_files import (
     load_trajectory,
     load_video,
     save_known,
+    save_looks,
     save_memory,
     save_trajectory,
     save_video,
+    scene_at,
 )
 from perpetua.optimize.api import Settings, ViewTarget
 from perpetua.optimize.apply import apply_correction
@@ -36,8 +37,8 @@ from perpetua.optimize.write_back import write_back
 from perpetua.physics.api import PhysicsEngine, RoundPlan, Simulation, SimulationStopped
 from perpetua.progress import Progress
 from perpetua.refine.api import LAST_REFINED, Refiner, RenderedVideo, RoundContext, VideoName
-from perpetua.scene import Camera, Gaussians, Scene, State, Trajectory
-from perpetua.scene.emission import awaiting, with_colours, with_streams
+from perpetua.scene import Camera, Scene, State, Trajectory
+from perpetua.scene.emission import awaiting, with_streams
 from perpetua_protocol.cache import Suggestion
 from perpetua_protocol.take import RefinerSpec, Take
 
@@ -88,7 +89,7 @@ class Studio:
 
         def rest(folder: Path) -> None:
             self.scene.rest_state().save(folder / "state.npz")
-            np.save(folder / "sh.npy", self.scene.foreground.sh.numpy())
+            save_looks(folder, self.scene)
 
         def nothing(folder: Path) -> None:
             save_memory(folder, {})
@@ -117,7 +118,7 @@ class Studio:
         def save(folder: Path, result: Simulation) -> None:
             save_trajectory(folder, result.trajectory)
             result.end.save(folder / "end.npz")
-            np.save(folder / "sh.npy", self._scene_at(start).foreground.sh.numpy())
+            save_looks(folder, scene_at(self.scene, start))
             save_known(folder, known)
             (folder / "idle.json").write_bytes(msgspec.json.encode(result.idle))
             (folder / "bounds.json").write_bytes(msgspec.json.encode(result.bounds))
@@ -129,9 +130,9 @@ class Studio:
         """A video of the round from ``camera``, corrected if there is a correction."""
 
         def make(folder: Path) -> None:
-            trajectory, foreground = self._moved(coarse, corrected)
+            trajectory, scene = self.played(coarse, corrected)
             listen = self._listen(f"render {camera.name}")
-            save_video(folder, film(self.scene, trajectory, foreground, camera, listen, self.refiner.needs))
+            save_video(folder, film(scene, trajectory, camera, listen, self.refiner.needs))
 
         inputs = {
             "coarse": coarse,
@@ -203,7 +204,7 @@ class Studio:
                 for camera, stage in zip(cameras, refined, strict=True)
             ]
             correction = optimise(
-                self._scene_at(coarse),
+                scene_at(self.scene, coarse),
                 load_trajectory(coarse),
                 targets,
                 None if start is None else load_correction(start),
@@ -237,7 +238,7 @@ class Studio:
             correction, known = load_correction(corrected), load_known(start)
             suggestion = Suggestion()
             if not correction.moves_nothing:
-                moved, _ = self._moved(coarse, corrected)
+                moved, _ = self.played(coarse, corrected)
                 state, listen = load_state(start), self._listen("identify")
 
                 def simulate(assumed: Known, progress: Progress) -> Trajectory:
@@ -265,22 +266,25 @@ class Studio:
         def make(folder: Path) -> None:
             listen = self._listen("write back")
             listen(0.0, "correcting the motion")
-            scene, trajectory = self._scene_at(coarse), load_trajectory(coarse)
+            scene, trajectory = scene_at(self.scene, coarse), load_trajectory(coarse)
             correction = load_correction(corrected)
-            moved, foreground = apply_correction(scene, trajectory, correction, self._obstacles())
+            moved, dressed = apply_correction(scene, trajectory, correction, self._obstacles())
             listen(0.5, "correcting the state")
             end = write_back(
                 State.load(coarse.path("end.npz")), trajectory, moved, correction, scene, self.take.fps
             )
             end.save(folder / "state.npz")
-            np.save(folder / "sh.npy", foreground.sh.numpy())
+            save_looks(folder, dressed)
             save_known(folder, load_known(coarse))
 
         return self.store.run("write_back", {"coarse": coarse, "corrected": corrected}, make)
 
-    def played(self, coarse: Stage, corrected: Stage) -> tuple[Trajectory, Gaussians]:
-        """The corrected motion and splats of a played round."""
-        return self._moved(coarse, corrected)
+    def played(self, coarse: Stage, corrected: Stage | None) -> tuple[Trajectory, Scene]:
+        """The motion of a round and the scene in its looks, corrected if there is a correction."""
+        scene, trajectory = scene_at(self.scene, coarse), load_trajectory(coarse)
+        if corrected is None:
+            return trajectory, scene
+        return apply_correction(scene, trajectory, load_correction(corrected), self._obstacles())
 
     # -- what the stages need -----------------------------------------------------------------------------------
 
@@ -327,7 +331,7 @@ class Studio:
         return self.engine.simulate(scene_with(scene, known), state, plan, progress)
 
     def _context(self, start: Stage) -> RoundContext:
-        scene = self._scene_at(start)
+        scene = scene_at(self.scene, start)
 
         def simulate(
             world: Scene, state: State, refinement: float, progress: Progress
@@ -336,24 +340,13 @@ class Studio:
             return result.trajectory, result.end
 
         def render(trajectory: Trajectory, camera: Camera) -> RenderedVideo:
-            return film(scene, trajectory, scene.foreground, camera, self._listen(f"refine {camera.name}"))
+            return film(scene, trajectory, camera, self._listen(f"refine {camera.name}"))
 
         start_state = awaiting(scene, load_state(start))
         draw = self.take.rounds[self.index - 1].draw
         return RoundContext(
             scene, start_state, self.index, simulate, render, self.take.name, self.take.fps, draw
         )
-
-    def _moved(self, coarse: Stage, corrected: Stage | None) -> tuple[Trajectory, Gaussians]:
-        scene, trajectory = self._scene_at(coarse), load_trajectory(coarse)
-        if corrected is None:
-            return trajectory, scene.foreground
-        return apply_correction(scene, trajectory, load_correction(corrected), self._obstacles())
-
-    def _scene_at(self, stage: Stage) -> Scene:
-        """The scene with the colours that the rounds before ``stage`` corrected."""
-        sh = torch.from_numpy(np.load(stage.path("sh.npy")))
-        return replace(self.scene, foreground=with_colours(self.scene, sh))
 
     def _listen(self, what: str) -> Progress:
         return self.progress.of(f"round {self.index}: {what}")

@@ -7,10 +7,13 @@ views.py          what the pass compares with: targets and backdrops, the videos
 colours.py        the gain and bias that a video has of its own, by its backdrop
 warps.py          the smooth warp that it has
 own_look.py       what is left of both where objects are, learned with the motion
+splat_offsets.py  where on their particles splats sit, learned with L_sim
 flow.py           the optical flow of a video, and how far a rendered one is from it
 trust.py          how far each view is believed
 loss.py           how images are compared: pyramid, robust differences, SSIM
-plausibility.py   what keeps motion plausible: rigidity, volume, smoothness, nearness to the simulator
+plausibility.py   what keeps motion plausible: rigidity, smoothness, nearness to the simulator
+volume.py         and that matter keeps its volume
+lengths.py        and sheets their lengths
 obstacles.py      what matter may not be pushed into: colliders and other bodies
 standing.py       what keeps a rigid body on its feet
 knots.py          the cubic in time through the knots

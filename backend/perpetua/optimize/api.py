@@ -30,6 +30,8 @@ class Settings:
     smooth_knots: whether a correction is smooth in time; otherwise it has a knot in every frame, and bends cost nothing.
     view_colours: whether what is left of a video's own colours is learned with the motion (``own_look.py``); only with ``nuisance``.
     object_warps: the same of its warp, which motion can be mistaken for. Off: it left clay as good as it was and made jam a fifth worse.
+    offsets: whether splats may shift on their particles too (``splat_offsets.py``).
+    fading: whether splats may be seen more or less in the middle of the round (``scene/fading.py``).
     flow: whether rendered flow is compared with the videos' too (``flow.py``). Off: it costs half a render more, and what it is worth is not measured.
     """
 
@@ -37,6 +39,8 @@ class Settings:
     smooth_knots: bool = True
     view_colours: bool = True
     object_warps: bool = False
+    offsets: bool = False
+    fading: bool = False
     flow: bool = False
 
 
@@ -46,7 +50,8 @@ class Correction:
 
     knots: [Q], frame numbers of the round.  displacement: [Q, P, 3] m, added to particles at the knots and
     interpolated smoothly between them (zero at frame 0, which earlier rounds have settled).  sh: [N, K, 3], the
-    foreground's corrected colours.
+    foreground's corrected colours.  offsets: [N, 3], where on their particles its splats sit (``Binding.offsets``, raw);
+    fading: [N], how their opacities change within the round (``scene/fading.py``).  Both are of size 0 where they were not corrected.
     """
 
     knots: NDArray[np.float32]
@@ -56,6 +61,8 @@ class Correction:
     renders: int = 0
     trust: NDArray[np.float32] = field(default_factory=lambda: np.zeros((0, 0), np.float32))
     """[V, T + 1] in (0, 1]: how far each target was believed in each frame; empty before any was compared."""
+    offsets: NDArray[np.float32] = field(default_factory=lambda: np.zeros((0, 3), np.float32))
+    fading: NDArray[np.float32] = field(default_factory=lambda: np.zeros(0, np.float32))
 
     @property
     def moves_nothing(self) -> bool:
@@ -71,17 +78,20 @@ class Correction:
             loss=self.loss,
             renders=self.renders,
             trust=self.trust,
+            offsets=self.offsets,
+            fading=self.fading,
         )
 
     @staticmethod
     def load(path: Path) -> Correction:
-        """Read what ``save`` wrote; files of before views were weighed have no trust."""
+        """Read what ``save`` wrote; files of earlier versions lack what came later."""
         with np.load(path, allow_pickle=False) as data:
+            later = {name: data[name] for name in ("trust", "offsets", "fading") if name in data.files}
             return Correction(
                 data["knots"],
                 data["displacement"],
                 data["sh"],
                 float(data["loss"]),
                 int(data["renders"]),
-                data["trust"] if "trust" in data.files else np.zeros((0, 0), np.float32),
+                **later,
             )

@@ -13,7 +13,6 @@ from perpetua.optimize.knots import value_weights
 from perpetua.optimize.obstacles import Obstacles
 from perpetua.optimize.rigid import PoseCorrection
 from perpetua.optimize.standing import lowest
-from perpetua.scene.gaussians import Gaussians
 from perpetua.scene.gradient import GradientOperator, displacement_gradient
 from perpetua.scene.particles import present
 from perpetua.scene.scene import Scene
@@ -30,8 +29,8 @@ def apply_correction(
     trajectory: Trajectory,
     correction: Correction,
     obstacles: Obstacles = Obstacles(),  # noqa: B008 - frozen
-) -> tuple[Trajectory, Gaussians]:
-    """The corrected trajectory, and the foreground at rest with its corrected colours.
+) -> tuple[Trajectory, Scene]:
+    """The corrected trajectory, and the scene as ``dressed`` by the correction.
 
     Soft matter moves by the displacement u between the knots and deforms by F <- (I + grad u) F; a rigid body makes one
     motion a frame. Nothing soft goes into ``obstacles``, and nothing below the support plane. What comes out of an emitter in the round
@@ -39,22 +38,34 @@ def apply_correction(
     """
     corrected = CorrectedFrames(scene, trajectory, correction, obstacles)
     if correction.moves_nothing:
-        return trajectory, corrected.foreground
+        return trajectory, corrected.scene
     positions, F = trajectory.positions.copy(), trajectory.F.copy()
     for frame in range(1, trajectory.frames):
         positions[frame], F[frame] = corrected(frame)
-    return Trajectory(positions, F, trajectory.times), corrected.foreground
+    return Trajectory(positions, F, trajectory.times), corrected.scene
+
+
+def dressed(scene: Scene, correction: Correction) -> Scene:
+    """``scene`` with its splats in their corrected colours, sitting on their particles and fading as they were corrected to."""
+    binding = scene.binding
+    if correction.offsets.size:
+        binding = replace(binding, offsets=torch.from_numpy(correction.offsets))
+    return replace(
+        scene,
+        foreground=replace(scene.foreground, sh=torch.from_numpy(correction.sh)),
+        binding=binding,
+        fading=torch.from_numpy(correction.fading) if correction.fading.size else None,
+    )
 
 
 class CorrectedFrames:
-    """Frames of a corrected trajectory, one by one; ``foreground``: the splats at rest in their corrected colours."""
+    """Frames of a corrected trajectory, one by one; ``scene``: as ``dressed`` by the correction."""
 
     def __init__(
         self, scene: Scene, trajectory: Trajectory, correction: Correction, obstacles: Obstacles
     ) -> None:
-        self.scene, self.trajectory, self.correction = scene, trajectory, correction
+        self.scene, self.trajectory, self.correction = dressed(scene, correction), trajectory, correction
         self.obstacles = obstacles
-        self.foreground = replace(scene.foreground, sh=torch.from_numpy(correction.sh))
         if correction.moves_nothing:
             return
         self._weights = value_weights(correction.knots, np.arange(trajectory.frames))

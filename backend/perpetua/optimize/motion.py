@@ -25,6 +25,16 @@ from perpetua.scene.trajectory import Trajectory
 CPU = torch.device("cpu")
 NODES = {"elastic": 32, "plastic": 48, "snow": 64, "sand": 64, "liquid": 64, "cloth": 64, "gas": 64}
 """Most bumps a body gets, by model: what holds together bends smoothly, what flows may part."""
+STEP_SHARE = {
+    "elastic": 1.0,
+    "plastic": 1.0,
+    "snow": 0.5,
+    "sand": 0.5,
+    "liquid": 1.0,
+    "cloth": 1.0,
+    "gas": 1.0,
+}
+"""How long steps are, by model: in what is loose nothing holds back a neighbourhood that a long step throws aside."""
 PARTICLES_PER_NODE = 12
 """At least so many particles share a bump, so that small bodies are not freer than their particles."""
 COLUMNS_AT_ONCE = 8
@@ -137,9 +147,10 @@ class Motion:
                 self.models.append(body.material.model)
                 self.soft.append(SoftMotion.of(mine, points, body, start.displacement[1:, mine], device))
 
-    def parameters(self) -> list[Tensor]:
-        """All that the optimiser moves; every one in metres, so that one rate suits them all."""
-        return [m.coefficients for m in self.soft] + [p for m in self.rigid for p in (m.turns, m.shifts)]
+    def parameters(self) -> list[tuple[list[Tensor], float]]:
+        """All that the optimiser moves, every one in metres, body by body, and how long its steps are relative to others'."""
+        soft = [([m.coefficients], STEP_SHARE[of]) for m, of in zip(self.soft, self.models, strict=True)]
+        return soft + [([m.turns, m.shifts], 1.0) for m in self.rigid]
 
     def displacement(self, frame: int, positions: Tensor) -> tuple[Tensor, list[Tensor]]:
         """[P, 3] m at the simulated ``positions`` [P, 3] m of a frame, and the turn [3, 3] of every rigid body."""

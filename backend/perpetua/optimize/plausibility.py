@@ -1,11 +1,10 @@
 """What keeps a correction plausible: it stays near the simulator, neighbours agree, time is smooth, the plane holds.
 
-For soft bodies all but the last are quadratic in the coefficients of their basis, so each is one small matrix, made once.
+For soft bodies nearness, neighbours and smoothness are quadratic in the coefficients of their basis, so each is one small matrix, made once.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,14 +15,14 @@ from scipy.sparse.csgraph import laplacian
 from scipy.spatial import cKDTree
 from torch import Tensor
 
-from perpetua.optimize.apply import FLOWING, correctable
-from perpetua.optimize.motion import Motion, SoftMotion, basis_gradient
+from perpetua.optimize.apply import correctable
+from perpetua.optimize.lengths import LengthPrice
+from perpetua.optimize.motion import Motion, SoftMotion
 from perpetua.optimize.obstacles import Crowding, Obstacles
-from perpetua.optimize.rigid import positions_at
 from perpetua.optimize.stage import Matter
 from perpetua.optimize.standing import Standing
-from perpetua.scene.gradient import GradientOperator
-from perpetua.scene.materials import Material, Model
+from perpetua.optimize.volume import VolumePrice
+from perpetua.scene.materials import Material
 from perpetua.scene.scene import Scene
 from perpetua.scene.trajectory import Trajectory
 
@@ -37,74 +36,62 @@ SOLID_WEIGHT = 0.1
 """Price of a mean squared depth of one spacing below the support plane, in a collider or in another body."""
 STIFFNESS = {
     "elastic": 1.0,
-    "plastic": 0.5,
-    "snow": 0.2,
-    "sand": 0.05,
+    "plastic": 0.1,
+    "snow": 0.1,
+    "sand": 0.02,
     "liquid": 0.02,
-    "cloth": 1.0,
+    "cloth": 0.0,
     "gas": 0.01,
 }
-"""How much neighbours must agree, by model, relative to an elastic solid."""
-VOLUME = {
-    "elastic": 0.3,
-    "plastic": 0.3,
-    "snow": 0.0,
-    "sand": 0.0,
-    "liquid": 0.05,
-    "cloth": 0.0,
-    "gas": 0.0,
-}
-"""Price of a mean squared relative change of volume of one, by model: what is wet hardly changes its volume, what is loose may."""
-SAMPLED = 1500
-"""Particles of a body whose volume counts, about; they are spread evenly over it."""
+"""How much neighbours must agree, by model, relative to an elastic solid: what yields may be strained at no cost, and what no camera sees
+of it goes on as what is seen. Sheets keep their lengths instead (``lengths.py``)."""
 NEIGHBOURS = 8
 
 
 @dataclass(frozen=True)
 class SoftPrice:
-    """For coefficients c [Q - 1, M, 3] of a soft body: c.(A c + 2 a) of position, c.(K c + 2 k) of strain, and c.(V c + 2 v) of volume.
+    """For coefficients c [Q - 1, M, 3] of a soft body: c.(A c + 2 a) of position, c.(K c + 2 k) of strain, and those of ``volume`` and ``lengths``.
 
     A: [M, M], a: [Q - 1, M, 3]: squared displacements, mean over particles and axes.
     K: [M, M], k: [Q - 1, M, 3]: squared strains between neighbours, mean over pairs.
-    V: [Q - 1, 3 M, 3 M], v: [Q - 1, 3 M]: squared relative changes of volume, mean over particles; for the three axes' coefficients
-    one after the other.
     """
 
     A: Tensor
     a: Tensor
     K: Tensor
     k: Tensor
-    V: Tensor
-    v: Tensor
+    volume: VolumePrice
+    lengths: LengthPrice
 
     @staticmethod
     def of(
-        soft: SoftMotion, points: NDArray, material: Material, widenings: Iterator[tuple[NDArray, NDArray]]
+        soft: SoftMotion, trajectory: Trajectory, knots: NDArray, mine: NDArray, material: Material
     ) -> SoftPrice:
-        """For a body whose particles start the round at ``points`` [p, 3] m; widenings: of ``_widenings``."""
+        """For a body of particles ``mine`` [p]; knots: [Q - 1], after the first."""
+        points, round_ = trajectory.positions[0, mine], (trajectory, knots, mine, material.model)
         web = _web(points) * STIFFNESS[material.model]
         B = soft.basis.double().cpu().numpy()
         start = soft.start.double().cpu().numpy()
         tied = np.asarray(web @ B)
-        bulk = VOLUME[material.model]
-        volumes = [(bulk / len(D) * D.T @ D, bulk / len(D) * D.T @ d) for D, d in widenings]
-        prices = (
-            B.T @ B / B.shape[0] / 3,
-            B.T @ start / B.shape[0] / 3,
-            B.T @ tied,
-            tied.T @ start,
-            np.stack([V for V, _ in volumes]),
-            np.stack([v for _, v in volumes]),
+
+        def tensor(price: NDArray) -> Tensor:
+            return torch.from_numpy(np.asarray(price)).float().to(soft.basis.device)
+
+        return SoftPrice(
+            tensor(B.T @ B / B.shape[0] / 3),
+            tensor(B.T @ start / B.shape[0] / 3),
+            tensor(B.T @ tied),
+            tensor(tied.T @ start),
+            VolumePrice.of(soft, *round_),
+            LengthPrice.of(soft, *round_),
         )
-        return SoftPrice(*(torch.from_numpy(price).float().to(soft.basis.device) for price in prices))
 
     def __call__(self, c: Tensor, spacing: float, smoothness: float) -> Tensor:
         """The price, up to what no c changes; ``spacing`` in m, ``smoothness`` the price of bends in time."""
         later = len(c)
         price = ANCHOR_WEIGHT / spacing**2 * _quadratic(c, self.A, self.a) / later
         price = price + RIGIDITY_WEIGHT * _quadratic(c, self.K, self.k) / later
-        axes = c.mT.flatten(1)
-        price = price + (axes * ((self.V @ axes[..., None])[..., 0] + 2 * self.v)).sum() / later
+        price = price + self.volume(c) + self.lengths(c)
         if later > 1:
             bend = smoothness / spacing**2 * _quadratic(_bent(c), self.A, _bent(self.a))
             price = price + bend / (later - 1)
@@ -129,14 +116,7 @@ class Plausibility:
         for soft in motion.soft:
             mine = soft.particles.cpu().numpy()
             body = scene.bodies[int(scene.particles.body[mine[0]])]
-            self.soft.append(
-                SoftPrice.of(
-                    soft,
-                    trajectory.positions[0, mine],
-                    body.material,
-                    _widenings(soft, trajectory, motion.knots[1:], mine, body.material.model),
-                )
-            )
+            self.soft.append(SoftPrice.of(soft, trajectory, motion.knots[1:], mine, body.material))
 
     def __call__(self, motion: Motion) -> Tensor:
         """Price of all knots together, a scalar, up to a constant."""
@@ -160,34 +140,6 @@ class Plausibility:
         for standing in self.standing:
             price = price + standing(simulated, corrected)
         return price
-
-
-def _widenings(
-    soft: SoftMotion, trajectory: Trajectory, knots: NDArray, mine: NDArray, model: Model
-) -> Iterator[tuple[NDArray, NDArray]]:
-    """At every one of ``knots`` [Q - 1], what widens the particles ``mine`` [p] of a body: by how much, relative to their volume, each
-    coefficient of each axis does [n, 3 M], and the start [n], of some of them.
-
-    That is the divergence by where particles are then: of a gradient G by places of the round's start it is the trace of G F_0 F^-1
-    where matter keeps its neighbours.
-    """
-    slopes, start_slopes = (t.double().cpu().numpy() for t in (soft.slopes, soft.start_slopes))
-    B, starts = (t.double().cpu().numpy() for t in (soft.basis, soft.start))
-    some = slice(None, None, max(1, len(mine) // SAMPLED))
-    first = trajectory.F[0, mine[some]].astype(np.float64)
-    for knot, u, start in zip(knots, starts, start_slopes, strict=True):
-        if VOLUME[model] == 0:
-            yield np.zeros((1, slopes.shape[1] * slopes.shape[2])), np.zeros(1)
-        elif model in FLOWING:
-            points = positions_at(trajectory, float(knot))[mine]
-            gradient = GradientOperator.at(points, np.zeros(len(points), np.int32))
-            columns = basis_gradient(gradient, B)[some]
-            yield columns.reshape(len(columns), -1), np.trace(gradient(u)[some], axis1=1, axis2=2)
-        else:
-            frame = min(round(float(knot)), trajectory.frames - 1)
-            back = first @ np.linalg.inv(trajectory.F[frame, mine[some]].astype(np.float64))
-            turned = np.einsum("pjm,pji->pim", slopes[some], back)
-            yield turned.reshape(len(turned), -1), np.einsum("pij,pji->p", start[some], back)
 
 
 def _quadratic(c: Tensor, matrix: Tensor, linear: Tensor) -> Tensor:

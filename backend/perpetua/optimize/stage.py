@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from perpetua.optimize.api import Correction
-from perpetua.optimize.apply import FLOWING
+from perpetua.optimize.api import Correction, Settings
+from perpetua.optimize.apply import FLOWING, dressed
 from perpetua.optimize.motion import CPU, Motion
+from perpetua.optimize.splat_offsets import SplatOffsets
 from perpetua.render import Motion as Flow
 from perpetua.scene.appearance import Appearance
 from perpetua.scene.binding import deform
+from perpetua.scene.fading import faded
 from perpetua.scene.gaussians import Gaussians
 from perpetua.scene.scene import Scene
 from perpetua.scene.trajectory import Trajectory
@@ -37,12 +40,22 @@ class Stage:
     """
 
     def __init__(
-        self, scene: Scene, trajectory: Trajectory, start: Correction, device: torch.device = CPU
+        self,
+        scene: Scene,
+        trajectory: Trajectory,
+        start: Correction,
+        settings: Settings,
+        device: torch.device = CPU,
     ) -> None:
         self.scene, self.trajectory, self.device = scene, trajectory, device
-        self.foreground, self.binding = scene.foreground.to(device), scene.binding.to(device)
+        self.foreground = scene.foreground.to(device)
         self.motion = Motion(scene, trajectory, start, device)
         self.appearance = Appearance(scene, trajectory)
+        going_on = dressed(scene, start)
+        self.offsets = SplatOffsets(going_on.binding.to(device), scene.binding, scene.spacing)
+        self.offsets.raw.requires_grad_(settings.offsets)
+        fading = torch.zeros(len(self.foreground)) if going_on.fading is None else going_on.fading
+        self.fading = fading[: scene.binding.carried].to(device, copy=True).requires_grad_(settings.fading)
         self.detail = torch.from_numpy(start.sh).to(device, copy=True).requires_grad_()
         self.tint = torch.zeros(2, 3, device=device, requires_grad=True)
         self.F_start = torch.from_numpy(trajectory.F[0]).to(device)
@@ -55,7 +68,7 @@ class Stage:
     @property
     def sh(self) -> Tensor:
         """[N, K, 3]: the splats' colours, and one gain and bias for all of them; shadows keep theirs."""
-        count = self.binding.carried
+        count = len(self.fading)
         objects = self.detail[:count] * (1 + self.tint[0]) + self.tint[1]
         return torch.cat([objects, self.detail[count:].detach()])
 
@@ -68,11 +81,15 @@ class Stage:
     def splats(self, matter: Matter, frame: int) -> Gaussians:
         """The foreground on the particles of a frame."""
         rest = replace(self.foreground, sh=self.sh)
-        return self.appearance.on(deform(rest, self.binding, matter.positions, matter.F), frame)
+        moved = deform(rest, self.offsets.binding, matter.positions, matter.F)
+        share = frame / max(1, self.trajectory.frames - 1)
+        return faded(self.appearance.on(moved, frame), self._fading(), share)
 
     def flow(self, matter: Matter, splats: Gaussians, after: Matter) -> Flow:
         """How the splats of a frame move to another."""
-        return Flow.of_matter(self.foreground, self.binding, splats, matter.F, after.positions, after.F)
+        return Flow.of_matter(
+            self.foreground, self.offsets.binding, splats, matter.F, after.positions, after.F
+        )
 
     @torch.no_grad()
     def _deformed(self, frame: int, turns: list[Tensor]) -> Tensor:
@@ -85,8 +102,18 @@ class Stage:
             F[rigid.particles] = turn @ F[rigid.particles]
         return F
 
+    def _fading(self) -> Tensor:
+        """[N]: with splats on the ground, which do not fade."""
+        return nn.functional.pad(self.fading, (0, len(self.foreground) - len(self.fading)))
+
     def correction(self) -> Correction:
         """What there is of the correction."""
+        offsets, fading = self.offsets.binding.offsets.detach().cpu(), self._fading().detach().cpu()
+        shifted, fades = not torch.equal(offsets, self.scene.binding.offsets), bool(fading.any())
         return Correction(
-            self.motion.knots, self.motion.at_knots(self.trajectory), self.sh.detach().cpu().numpy().copy()
+            self.motion.knots,
+            self.motion.at_knots(self.trajectory),
+            self.sh.detach().cpu().numpy().copy(),
+            offsets=offsets.numpy().copy() if shifted else np.zeros((0, 3), np.float32),
+            fading=fading.numpy().copy() if fades else np.zeros(0, np.float32),
         )

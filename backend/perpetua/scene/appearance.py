@@ -17,6 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from perpetua.scene.fading import faded
 from perpetua.scene.gaussians import SH_C0, Gaussians
 from perpetua.scene.ground_shade import GroundShade
 from perpetua.scene.light import GAMMA, Light, light_of
@@ -92,6 +93,7 @@ class Appearance:
 
     def on(self, moved: Gaussians, frame: int) -> Gaussians:
         """The splats of a frame, ``moved`` by its particles (``deform``), as they look. Differentiable as ``moved`` is."""
+        moved = faded(moved, self.scene.fading, frame / max(1, self.trajectory.frames - 1))
         if self.plain:
             return moved
         if frame not in self._looks:

@@ -241,12 +241,15 @@ def awaiting(scene: Scene, state: State) -> State:
     return replace(state, particles=state.particles.followed_by(waiting), total_F=total)
 
 
-def with_colours(scene: Scene, sh: torch.Tensor) -> Gaussians:
-    """The objects' splats with the colours ``sh`` [n, K, 3] that an earlier round left; those that came since have their own."""
-    own = scene.foreground.sh.clone()
+def with_looks(scene: Scene, sh: torch.Tensor, offsets: torch.Tensor | None) -> Scene:
+    """``scene`` with its splats' colours ``sh`` [n, K, 3] and places on their particles ``offsets`` [n, 3] that an earlier round left;
+    those that came since, or all without ``offsets``, have their own."""
     known = arrivals(scene)[: len(sh)].sort().values  # that round's splats, in the order that it had them in
-    own[known] = sh
-    return replace(scene.foreground, sh=own)
+    foreground = replace(scene.foreground, sh=scene.foreground.sh.index_copy(0, known, sh))
+    if offsets is None:
+        return replace(scene, foreground=foreground)
+    binding = replace(scene.binding, offsets=scene.binding.offsets.index_copy(0, known, offsets))
+    return replace(scene, foreground=foreground, binding=binding)
 
 
 def arrivals(scene: Scene) -> torch.Tensor:

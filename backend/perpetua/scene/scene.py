@@ -58,6 +58,8 @@ class Scene:
     centre: NDArray[np.float64]
     region: NDArray[np.int32] | None = None
     """[P]: 0 for a particle of its body's own material, n for one of ``regions[n - 1]``; None where no body has regions."""
+    fading: torch.Tensor | None = None
+    """[N]: how the foreground's opacities change within the round that is shown (``fading.py``), which no file keeps; None for none."""
 
     def materials(self) -> tuple[list[Material], NDArray[np.int32]]:
         """The materials of all bodies and their regions, in order, and which one each particle [P] is made of."""

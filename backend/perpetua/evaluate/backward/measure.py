@@ -6,7 +6,7 @@ import gc
 import re
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ from perpetua.optimize.apply import apply_correction
 from perpetua.optimize.clock import Clock
 from perpetua.optimize.correct import optimise
 from perpetua.progress import Progress
-from perpetua.scene import Gaussians, Trajectory
+from perpetua.scene import Scene, Trajectory
 
 _STATUS, _FORGET_PEAK = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 
@@ -32,7 +32,8 @@ class Fitted:
     """What a way of fitting came to."""
 
     trajectory: Trajectory
-    foreground: Gaussians
+    scene: Scene
+    """In the looks that it fitted."""
     renders: int
 
 
@@ -41,11 +42,9 @@ def measure(plan: BackwardPlan, progress: Progress) -> dict[str, Any]:
     ``stages_s``, the clock's seconds by part of our pass."""
     world = backward_world(plan)
     quiet = Progress(cancelled=progress.cancelled)
-    videos = [
-        film(world.scene, world.truth, world.scene.foreground, camera, quiet).rgb for camera in world.cameras
-    ]
+    videos = [film(world.scene, world.truth, camera, quiet).rgb for camera in world.cameras]
     targets = [ViewTarget(camera, video) for camera, video in zip(world.cameras, videos, strict=True)]
-    as_simulated = Fitted(world.simulated, world.scene.foreground, 0)
+    as_simulated = Fitted(world.simulated, world.scene, 0)
     clock = Clock(running=True)
     rows = {
         "uncorrected": _row(world, targets, lambda: as_simulated),
@@ -77,15 +76,15 @@ def _ours(
     front = optimise(scene, simulated, targets[:1], None, plan.renders, plan.seed, progress, clock=clock)
     both = optimise(scene, simulated, targets, front, plan.renders, plan.seed, progress, clock=clock)
     with clock("apply"):
-        moved, foreground = apply_correction(scene, simulated, both)
-    return Fitted(moved, foreground, front.renders + both.renders)
+        moved, dressed = apply_correction(scene, simulated, both)
+    return Fitted(moved, dressed, front.renders + both.renders)
 
 
 def _theirs(
     world: BackwardWorld, targets: list[ViewTarget], plan: BackwardPlan, progress: Progress
 ) -> Fitted:
     done = optimise_positions(world.scene, world.simulated, targets, progress, plan.passes)
-    return Fitted(done.trajectory, done.foreground, done.renders)
+    return Fitted(done.trajectory, replace(world.scene, foreground=done.foreground), done.renders)
 
 
 def _row(world: BackwardWorld, targets: list[ViewTarget], fit: Callable[[], Fitted]) -> dict[str, Any]:
@@ -97,13 +96,13 @@ def _row(world: BackwardWorld, targets: list[ViewTarget], fit: Callable[[], Fitt
     fitted = fit()
     wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
     memory_mb = memory.above_mb()
-    scene, quiet = world.scene, Progress()
+    quiet = Progress()
 
     def shown(camera: Any) -> np.ndarray:
-        return np.asarray(film(scene, fitted.trajectory, fitted.foreground, camera, quiet).rgb)
+        return np.asarray(film(fitted.scene, fitted.trajectory, camera, quiet).rgb)
 
     wrong = [((shown(target.camera).astype(np.float64) - target.video) ** 2).mean() for target in targets]
-    unseen = film(scene, world.truth, scene.foreground, world.held_out, quiet).rgb
+    unseen = film(world.scene, world.truth, world.held_out, quiet).rgb
     apart = metrics.particle_error(fitted.trajectory.positions, world.truth.positions)
     return {
         "renders": fitted.renders,
