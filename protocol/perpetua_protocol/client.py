@@ -138,7 +138,7 @@ class Client:
         return self._call(ListJobs(limit), Jobs).jobs
 
     def cancel(self, job_id: str) -> Job:
-        """Ask a job to stop; it has when its state says so, ten seconds later at most."""
+        """Ask a job to stop; it has when its state says so, within about a second (``CANCEL_GRACE_S``)."""
         return self._call(Cancel(job_id), Job)
 
     def events(self, job_id: str, after: int = 0) -> list[Event]:
