@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ from perpetua.phys4d.train.ppo import advantages, clipped_objective, divergence
 from perpetua.phys4d.train.readings import Readings
 from perpetua.phys4d.train.reward import TrueWorld
 from perpetua.phys4d.train.sampling import log_probability
-from perpetua.phys4d.train.schedules import Step
+from perpetua.phys4d.train.schedules import RectifiedFlow, Step
 
 SHAPE = (2, 3, 4, 5, 6)
 MADE = torch.tensor([False, True, True, True])
@@ -102,3 +103,49 @@ def test_no_reward_without_a_truth(clips):
     world = TrueWorld(still, "still")
     assert not world.moves
     assert world.rewards(_seen(_batch(clips, 2)), -1.5)[0].tolist() == [0.0]
+
+
+class _Gaussian:
+    """The flow of data N(theta, 0.3^2) in closed form: what a perfect model of it would predict."""
+
+    def __init__(self, theta: torch.Tensor) -> None:
+        self.theta = theta
+
+    def velocity(self, x: torch.Tensor, t: float) -> torch.Tensor:
+        spread2 = 0.3**2
+        total = (1 - t) ** 2 * spread2 + t**2
+        return (t - (1 - t) * spread2) / total * (x - (1 - t) * self.theta) - self.theta
+
+
+def _trained_mean(kl: float) -> float:
+    """Where stage 3's own steps move the mean of generated numbers, from 0, when those near 1 are rewarded."""
+    made, schedule, draw = torch.tensor([True]), RectifiedFlow(), torch.Generator().manual_seed(0)
+    policy, reference = _Gaussian(torch.zeros(1, requires_grad=True)), _Gaussian(torch.zeros(1))
+    optimizer = torch.optim.Adam([policy.theta], 0.04)
+    for _ in range(50):
+        x = torch.randn((48, 1, 1, 1, 1), generator=draw)
+        states, old = [x], []
+        with torch.no_grad():
+            for t, t_next in pairwise(schedule.times(5)):
+                step = schedule.step(x, policy.velocity(x, t), t, t_next, 0.7)
+                x = step.mean + step.std * torch.randn(x.shape, generator=draw)
+                if step.std:
+                    old.append(log_probability(x, step, made))
+                states.append(x)
+        better = advantages(-(x - 1).square().flatten().double().numpy())
+        for k, (t, t_next) in enumerate(list(pairwise(schedule.times(5)))[:-1]):
+            step, kept = (
+                schedule.step(states[k], m.velocity(states[k], t), t, t_next, 0.7)
+                for m in (policy, reference)
+            )
+            loss, _ = clipped_objective(log_probability(states[k + 1], step, made), old[k], better, 0.2)
+            (loss + kl * divergence(step, kept, made)).backward()
+        optimizer.step()
+        optimizer.zero_grad()
+    return float(policy.theta.detach())
+
+
+def test_the_policy_moves_to_what_is_rewarded_and_is_held_by_the_divergence():
+    free, held = _trained_mean(0.0), _trained_mean(50.0)
+    assert 0.7 < free < 1.3
+    assert 0 < held < 0.5 * free

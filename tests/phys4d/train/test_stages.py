@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
+import msgspec
 import pytest
 import torch
+import yaml
 from safetensors.torch import load_file
 
 from perpetua.errors import TrainingError
@@ -66,6 +70,43 @@ def test_the_stages_follow_each_other(family, checkpoint, settings, silent, tmp_
     spent = read_state(finished(rl.parent)[-1])
     cost = 3 * settings["batch"]
     assert (steps_of(control) - 1) * cost < spent.forward + 2 * spent.backward <= steps_of(control) * cost
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("family", ["cogvideox15", "wan"])
+def test_the_stages_run_in_half_precision(family, checkpoint, settings, silent, tmp_path):
+    common = settings | {"model": checkpoint(family), "steps": 1, "precision": "bfloat16"}
+    heads = train_heads(HeadsConfig(**common), tmp_path / "heads", silent)
+    sft = train_sft(SftConfig(**common, start=str(heads.parent), lora=LORA), tmp_path / "sft", silent)
+    _see_motion(sft)
+    config = RlConfig(
+        **common, start=str(sft.parent), scenes=1, group=2, rollout_steps=2, updates=1, worst_reward=-5.0
+    )
+    train_rl(config, tmp_path / "rl", silent)
+    assert all(
+        value.dtype == torch.float32 for value in load_file(sft).values()
+    )  # what is trained stays exact
+
+
+@pytest.mark.slow
+def test_two_processes_train_together(checkpoint, models, settings, tmp_path):
+    config = settings | {"model": checkpoint("wan"), "steps": 2, "batch": 1}
+    path, out = tmp_path / "heads.yaml", tmp_path / "heads"
+    path.write_text(yaml.safe_dump(msgspec.to_builtins(config)))
+    command = [
+        sys.executable,
+        "-m",
+        "torch.distributed.run",
+        "--standalone",
+        "--nproc_per_node",
+        "2",
+        "-m",
+        "perpetua",
+    ]
+    subprocess.run([*command, "train", "heads", "--config", str(path), "--out", str(out)], check=True)
+    (state,) = {read_state(p).step for p in finished(out)[-1:]}
+    assert state == 2
+    assert load_file(out / "weights.safetensors")
 
 
 def test_a_trained_lora_is_one_that_refiners_load(checkpoint, settings, silent, tmp_path):
