@@ -16,6 +16,13 @@ ROLE = "perpetua"
 """Custom property of a node that is ours, and "splats" of the scene's own layers."""
 
 
+def check(scene: bpy.types.Scene) -> None:
+    """Raises ``AddonError`` when the scene has a compositor that does not show it."""
+    tree = tree_of(scene)
+    if tree is not None:
+        _layer_of(tree, scene)
+
+
 def join(scene: bpy.types.Scene, meshes: bpy.types.Scene, drawn: str, shadows: str) -> None:
     """Lay the splats of ``scene`` over and under the layer ``drawn`` of ``meshes``, darkened by its layer ``shadows`` (empty: none).
 

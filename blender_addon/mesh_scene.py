@@ -46,11 +46,8 @@ def set_up(scene: bpy.types.Scene, engine: str) -> bpy.types.Scene:
     Raises ``AddonError`` when nothing is reconstructed, or the scene's compositor does not show it.
     """
     meta = playback.meta(scene)
-    meshes = scene.perpetua.mesh_scene
-    if meshes is None:
-        meshes = bpy.data.scenes.new(f"{scene.name} meshes")
-        meshes.view_layers[0].name = MESHES
-        meshes.cycles.samples = SAMPLES
+    compositor.check(scene)
+    meshes = scene.perpetua.mesh_scene or _new_scene(scene, engine)
     _name_engine(meshes, engine)
     if engine == "CYCLES" and SHADOWS not in meshes.view_layers:
         meshes.view_layers.new(SHADOWS)
@@ -63,6 +60,19 @@ def set_up(scene: bpy.types.Scene, engine: str) -> bpy.types.Scene:
     compositor.part(scene)
     compositor.join(scene, meshes, MESHES, SHADOWS if engine == "CYCLES" else "")
     return meshes
+
+
+def _new_scene(scene: bpy.types.Scene, engine: str) -> bpy.types.Scene:
+    made = bpy.data.scenes.new(f"{scene.name} meshes")
+    made.view_layers[0].name = MESHES
+    try:
+        _name_engine(made, engine)
+    except AddonError:
+        bpy.data.scenes.remove(made)
+        raise
+    if engine == "CYCLES":
+        made.cycles.samples = SAMPLES
+    return made
 
 
 def take_down(scene: bpy.types.Scene) -> None:

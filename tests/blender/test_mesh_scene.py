@@ -248,6 +248,8 @@ def test_setting_up_and_taking_down_leaves_the_artists_compositor(scene: bpy.typ
     tree.nodes.remove(layers)
     with pytest.raises(RuntimeError, match="no Render Layers node"):
         bpy.ops.perpetua.render_meshes(engine="CYCLES")
+    assert scene.perpetua.mesh_scene is None
+    assert len(bpy.data.scenes) == counts["scenes"], "nothing is left half made"
 
 
 def test_what_is_added_later_is_drawn_too_and_a_branch_renders_alone(scene: bpy.types.Scene) -> None:
