@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import trimesh
 from drawn_captures import Ball, capture_of
 from PIL import Image
 
@@ -14,7 +15,8 @@ from perpetua.errors import CaptureError
 from perpetua.exr import read_exr_depth, write_exr_depth
 from perpetua.reconstruct.capture.capture import Capture, CapturedView, check, unprojected
 from perpetua.reconstruct.capture.depth_file import read_depth
-from perpetua.reconstruct.capture.folder import read_capture, write_capture
+from perpetua.reconstruct.capture.folder import files_of, read_capture, write_capture
+from perpetua.reconstruct.fit.start import start
 from perpetua.scene.cameras import Camera
 
 BALL: dict = {"ball": [Ball((0, 0, 0.08), 0.08)]}
@@ -169,6 +171,39 @@ def test_a_damaged_folder_is_refused(capture: Capture, tmp_path, change, said: s
     (tmp_path / "transforms.json").write_text(json.dumps(record))
     with pytest.raises(CaptureError, match=said):
         read_capture(tmp_path)
+
+
+def test_a_sparse_cloud_comes_with_the_cameras(capture: Capture, tmp_path) -> None:
+    write_capture(tmp_path, capture)
+    points = np.random.default_rng(0).uniform(-0.1, 0.1, (50, 3))
+    colors = np.tile(np.array([[255, 0, 51, 255]], np.uint8), (50, 1))
+    trimesh.PointCloud(points, colors).export(tmp_path / "sparse.ply")
+    record = json.loads((tmp_path / "transforms.json").read_text())
+    (tmp_path / "transforms.json").write_text(json.dumps({**record, "ply_file_path": "sparse.ply"}))
+    read = read_capture(tmp_path)
+    np.testing.assert_allclose(read.points, points, atol=1e-6)
+    np.testing.assert_allclose(read.colors, np.tile([[1.0, 0, 0.2]], (50, 1)), atol=1e-6)
+    assert tmp_path / "sparse.ply" in files_of(tmp_path)
+    begun = start(replace(read, views=tuple(replace(v, depth=None) for v in read.views)), 200, 0)
+    assert len(begun.means) == 200
+    np.testing.assert_allclose(begun.means[:50], points, atol=1e-6)
+    (tmp_path / "sparse.ply").write_bytes(b"ply nonsense")
+    with pytest.raises(CaptureError, match=r"sparse\.ply is no readable cloud"):
+        read_capture(tmp_path)
+
+
+@pytest.mark.parametrize("masks", [True, False])
+def test_without_depth_gaussians_start_in_the_hull_and_around(capture: Capture, masks: bool) -> None:
+    bare = replace(
+        capture,
+        views=tuple(replace(v, depth=None, objects=v.objects if masks else None) for v in capture.views),
+        objects=capture.objects if masks else (),
+    )
+    begun = start(bare, 400, 0)
+    assert len(begun.means) == 400
+    assert ((begun.colors >= 0) & (begun.colors <= 1)).all()
+    in_ball = np.linalg.norm(begun.means - [0, 0, 0.08], axis=1) < 0.1
+    assert (in_ball.mean() > 0.5) == masks
 
 
 def test_a_folder_without_cameras_is_refused(tmp_path) -> None:

@@ -3,5 +3,4 @@
 capture.py      what a capture is, and the checks that its parts agree
 folder.py       a capture on disk: ``transforms.json`` and pictures
 depth_file.py   depth maps in EXR and 16-bit PNG
-poses.py        cameras of pictures whose places are not known, by COLMAP
 """

@@ -3,11 +3,12 @@
     {"w": 640, "h": 360, "fl_x": 879.2, "fl_y": 879.2, "cx": 320, "cy": 180,     (or in each frame)
      "metric": true, "objects": ["ball"], "depth_unit_scale_factor": 0.001,
      "front_filename": ..., "train_filenames": [...], "test_filenames": [...],
+     "ply_file_path": "sparse.ply",
      "frames": [{"file_path": "images/0.png", "transform_matrix": [[4 x 4]],
                  "depth_file_path": "depth/0.exr", "object_mask_path": "masks/0.png"}]}
 
 ``transform_matrix`` is camera to world in Blender's axes (x right, y up, looking along -z); in an object mask a pixel is 0, or the number
-of the object it shows, counted from 1.
+of the object it shows, counted from 1. The PLY file holds a sparse cloud of points, if the cameras were found with one.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from typing import Any
 
 import msgspec
 import numpy as np
+import trimesh
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
@@ -58,6 +60,7 @@ class Transforms(msgspec.Struct, frozen=True):
     camera_angle_x: float | None = None
     metric: bool = False
     depth_unit_scale_factor: float = MILLIMETRE
+    ply_file_path: str | None = None
     objects: list[str] = []
     front_filename: str | None = None
     train_filenames: list[str] | None = None
@@ -85,15 +88,34 @@ def read_capture(folder: Path) -> Capture:
         tuple(views[name] for name in record.test_filenames),
         tuple(record.objects),
         record.metric,
+        *_cloud(folder, record.ply_file_path),
     )
     check(capture)
     return capture
 
 
+def _cloud(folder: Path, name: str | None) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Points [N, 3] and colours [N, 3] in [0, 1] of a PLY file; none without a name."""
+    if name is None:
+        return np.empty((0, 3)), np.empty((0, 3))
+    try:
+        cloud = trimesh.load(folder / name)
+        points = np.asarray(getattr(cloud, "vertices"), dtype=np.float64)  # noqa: B009 - of whatever kind it is
+    except (OSError, ValueError, KeyError, IndexError, AttributeError, TypeError) as error:
+        raise CaptureError(
+            f"{folder / name} is no readable cloud of points ({error}); write it as PLY, or leave ply_file_path out of {TRANSFORMS}."
+        ) from error
+    colors = (
+        np.asarray(getattr(cloud, "colors", np.empty((0, 4))), dtype=np.float64).reshape(-1, 4)[:, :3] / 255
+    )
+    return points, colors if len(colors) == len(points) else np.full_like(points, 0.5)
+
+
 def files_of(folder: Path) -> tuple[Path, ...]:
     """``transforms.json`` and every file that it names. Raises ``CaptureError``."""
-    names: list[str | None] = []
-    for frame in _record(folder).frames:
+    record = _record(folder)
+    names: list[str | None] = [record.ply_file_path]
+    for frame in record.frames:
         names += [frame.file_path, frame.depth_file_path, frame.object_mask_path]
     return (folder / TRANSFORMS, *(folder / name for name in names if name is not None))
 

@@ -195,15 +195,16 @@ def _strewn(capture: Capture, count: int, rng: np.random.Generator) -> tuple[Arr
 
 
 def _in_hull(capture: Capture, points: Array) -> NDArray[np.bool_]:
-    """Which of points [N, 3] lie in the outline of some object in all views that see them."""
-    result = np.ones(len(points), bool)
+    """Which of points [N, 3] lie in the outline of some object in all views that see them, which are half of all at least."""
+    result, times = np.ones(len(points), bool), np.zeros(len(points), np.int64)
     for view in capture.views:
         assert view.objects is not None
         pixels, depth = view.camera.project(points)
         seen = (depth > 0) & (pixels >= 0).all(1) & (pixels < [view.camera.width, view.camera.height]).all(1)
         x, y = pixels[seen].astype(int).T
         result[np.flatnonzero(seen)[view.objects[y, x] < 0]] = False
-    return result
+        times += seen
+    return result & (2 * times >= len(capture.views))
 
 
 def _seen_colors(capture: Capture, points: Array) -> Array:
