@@ -14,6 +14,7 @@ import pytest
 import torch
 from PIL import Image
 
+from perpetua.phys4d.train.checkpoint import read_tensors, save_weights
 from perpetua.phys4d.train.config import DataPlan, HeadPlan
 from perpetua.progress import Progress
 
@@ -121,3 +122,16 @@ def settings(clips: Path) -> dict[str, Any]:
 @pytest.fixture
 def silent() -> Progress:
     return Progress()
+
+
+@pytest.fixture
+def see_motion() -> Callable[[Path], None]:
+    """Changes a run's weights so that the heads see everything move, at a depth that depends on the video: else all are judged alike."""
+
+    def change(path: Path) -> None:
+        weights, about = read_tensors(path)
+        weights["motion.project.bias"].fill_(3.0)
+        weights["depth.out.weight"].mul_(300)
+        save_weights(path, weights, about["stage"], about["config"])
+
+    return change

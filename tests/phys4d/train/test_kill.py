@@ -56,12 +56,23 @@ def _scalars(folder: Path) -> dict[str, dict[int, float]]:
 
 
 @pytest.mark.slow
-def test_a_killed_stage_goes_on_to_the_same_losses_and_weights(checkpoint, settings, silent, tmp_path):
+def test_a_killed_stage_goes_on_to_the_same_losses_and_weights(
+    checkpoint, settings, silent, see_motion, tmp_path
+):
     common = settings | {"model": checkpoint("wan"), "steps": 4, "checkpoint_every": 2}
     heads = train_heads(HeadsConfig(**common), tmp_path / "heads", silent)
     sft = SftConfig(**common, start=str(heads.parent), lora=LoraPlan(rank=2, alpha=2), accumulate=2)
     train_sft(sft, tmp_path / "sft", silent)
-    rl = RlConfig(**common, start=str(tmp_path / "sft"), scenes=1, group=2, rollout_steps=3, updates=2)
+    see_motion(tmp_path / "sft" / "weights.safetensors")
+    rl = RlConfig(
+        **common,
+        start=str(tmp_path / "sft"),
+        scenes=1,
+        group=2,
+        rollout_steps=3,
+        updates=2,
+        worst_reward=-5.0,
+    )
     train_rl(rl, tmp_path / "rl", silent)
     for stage, config, train in (("sft", sft, train_sft), ("rl", rl, train_rl)):
         out = tmp_path / f"{stage}_killed"
@@ -73,4 +84,5 @@ def test_a_killed_stage_goes_on_to_the_same_losses_and_weights(checkpoint, setti
         train(config, out, silent)  # type: ignore[operator]
         ended, whole = (finished(tmp_path / name)[-1] / "weights.safetensors" for name in (out.name, stage))
         assert all(torch.equal(value, load_file(whole)[name]) for name, value in load_file(ended).items())
+        assert stage == "sft" or max(_scalars(out / "logs")["rollout/reward_spread"].values()) > 0
         assert _scalars(out / "logs") == _scalars(tmp_path / stage / "logs")

@@ -14,20 +14,12 @@ from safetensors.torch import load_file
 
 from perpetua.errors import TrainingError
 from perpetua.phys4d.train import HeadsConfig, RlConfig, SftConfig, train_heads, train_rl, train_sft
-from perpetua.phys4d.train.checkpoint import finished, read_state, read_tensors, save_weights
+from perpetua.phys4d.train.checkpoint import finished, read_state
 from perpetua.phys4d.train.config import LoraPlan, Weights
 from perpetua.phys4d.train.sft_stage import steps_of
 
 FAMILIES = ["cogvideox", "cogvideox15", "wan"]
 LORA = LoraPlan(rank=2, alpha=2)
-
-
-def _see_motion(path: Path) -> None:
-    """Have the heads see everything move by two pixels, at a depth that depends on the video: else all videos are judged alike."""
-    weights, about = read_tensors(path)
-    weights["motion.project.bias"].fill_(3.0)
-    weights["depth.out.weight"].mul_(300)
-    save_weights(path, weights, about["stage"], about["config"])
 
 
 def _changed(before: Path, after: Path, part: str) -> bool:
@@ -38,7 +30,7 @@ def _changed(before: Path, after: Path, part: str) -> bool:
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_the_stages_follow_each_other(family, checkpoint, settings, silent, tmp_path):
+def test_the_stages_follow_each_other(family, checkpoint, settings, silent, see_motion, tmp_path):
     model, plan = checkpoint(family), settings["data"]
     common = settings | {
         "model": model,
@@ -55,10 +47,13 @@ def test_the_stages_follow_each_other(family, checkpoint, settings, silent, tmp_
     assert _changed(heads, sft, "depth.")
     assert any(v.abs().max() > 0 for k, v in load_file(sft).items() if "lora_B" in k)
 
-    _see_motion(sft)
-    rl_config = RlConfig(
-        **common, start=str(sft.parent), scenes=1, group=3, rollout_steps=3, updates=2, worst_reward=-5.0
+    see_motion(sft)
+    hopeless = RlConfig(
+        **common, start=str(sft.parent), scenes=1, group=3, rollout_steps=3, updates=2, worst_reward=-1e-3
     )
+    with pytest.raises(TrainingError, match="All 3 videos of the first step got the worst reward"):
+        train_rl(hopeless, tmp_path / "hopeless", silent)
+    rl_config = msgspec.structs.replace(hopeless, worst_reward=-5.0)
     rl = train_rl(rl_config, tmp_path / "rl", silent)
     trained = load_file(finished(rl.parent)[-1] / "weights.safetensors")
     kept = load_file(sft)
@@ -74,11 +69,11 @@ def test_the_stages_follow_each_other(family, checkpoint, settings, silent, tmp_
 
 @pytest.mark.slow
 @pytest.mark.parametrize("family", ["cogvideox15", "wan"])
-def test_the_stages_run_in_half_precision(family, checkpoint, settings, silent, tmp_path):
+def test_the_stages_run_in_half_precision(family, checkpoint, settings, silent, see_motion, tmp_path):
     common = settings | {"model": checkpoint(family), "steps": 1, "precision": "bfloat16"}
     heads = train_heads(HeadsConfig(**common), tmp_path / "heads", silent)
     sft = train_sft(SftConfig(**common, start=str(heads.parent), lora=LORA), tmp_path / "sft", silent)
-    _see_motion(sft)
+    see_motion(sft)
     config = RlConfig(
         **common, start=str(sft.parent), scenes=1, group=2, rollout_steps=2, updates=1, worst_reward=-5.0
     )

@@ -12,8 +12,10 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
+from perpetua.errors import TrainingError
 from perpetua.phys4d.train.assembly import Assembly, assemble, lora_of
 from perpetua.phys4d.train.backbones.api import Conditions
 from perpetua.phys4d.train.batches import Batch
@@ -32,11 +34,12 @@ from perpetua.progress import Progress
 
 @dataclass(frozen=True)
 class Judged:
-    """A clip's videos and how much better than each other they were. batch: the clip."""
+    """A clip's videos, their rewards [G] m, and how much better than each other they were. batch: the clip."""
 
     batch: Batch
     shown: Conditions
     rollout: Rollout
+    rewards: NDArray[np.float64]
     advantage: Tensor
 
 
@@ -51,6 +54,8 @@ def train_rl(config: RlConfig, out: Path, progress: Progress) -> Path:
         for _ in run.steps():
             clips = run.batches(stage.clips, size=1, count=config.scenes)
             judged = [judge(run, stage, config, number, batch) for number, batch in enumerate(clips)]
+            if run.step == 0:
+                refuse_hopeless(judged, config)
             improve(run, stage, config, judged)
             if run.due_for_validation() and stage.validation is not None:
                 run.validated(figures_of_samples(stage, config), CHOSEN)
@@ -87,7 +92,16 @@ def judge(run: Run, stage: Assembly, config: RlConfig, number: int, batch: Batch
         ("moving_points", moving.mean()),
     ):
         run.note(f"rollout/{name}", float(value))
-    return Judged(batch, group, rollout, advantages(rewards))
+    return Judged(batch, group, rollout, rewards, advantages(rewards))
+
+
+def refuse_hopeless(judged: list[Judged], config: RlConfig) -> None:
+    """Raise ``TrainingError`` if every video got the worst reward: with none better than another there is nothing to learn from."""
+    if all((found.rewards <= config.worst_reward).all() for found in judged):
+        raise TrainingError(
+            f"All {config.scenes * config.group} videos of the first step got the worst reward, {config.worst_reward:g} m, so none is "
+            "better than another. Train stage 2 for longer, or lower worst_reward."
+        )
 
 
 def improve(run: Run, stage: Assembly, config: RlConfig, judged: list[Judged]) -> None:
