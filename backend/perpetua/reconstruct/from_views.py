@@ -26,7 +26,7 @@ from perpetua.reconstruct.particles import shared_spacing
 from perpetua.reconstruct.surface.clusters import check_clicked, with_masks
 from perpetua.reconstruct.surface.filling import fill_field, sheet_of_field, spacing_of, volume_of
 from perpetua.reconstruct.surface.fusion import Field, fuse
-from perpetua.reconstruct.surface.plane import Plane, find_plane
+from perpetua.reconstruct.surface.plane import ROUGH_TOLERANCE, TOLERANCE, Plane, find_plane
 from perpetua.reconstruct.surface.shape import cleaned, cut_at_plane, surface
 from perpetua.render import render_layers
 from perpetua.scene.cameras import Camera
@@ -71,8 +71,9 @@ class ViewsReconstructor:
         fit = train(capture, self.settings, take.seed, _part_of(progress, 0.0, 0.8))
 
         progress(0.8, "finding the table")
-        capture = capture if capture.has_depth else _with_depth_of(fit, capture)
-        plane = find_plane(list(capture.views), take.seed)
+        measured = capture.has_depth
+        capture = capture if measured else _with_depth_of(fit, capture)
+        plane = find_plane(list(capture.views), take.seed, TOLERANCE if measured else ROUGH_TOLERANCE)
         if not masked:
             ratio = capture.front_view.camera.width / picture.camera.width
             capture = with_masks(capture, plane, things, ratio)

@@ -16,6 +16,8 @@ TRIES = 600
 POINTS = 6000
 TOLERANCE = 0.004
 """Distance from the plane, in distances of the cameras from it, up to which a point belongs to it."""
+ROUGH_TOLERANCE = 0.03
+"""The same for depth that a fit to pictures gave."""
 LEAST_SHARE = 0.12
 """Of all points that are no object: a smaller plane is no table."""
 MOST_BELOW = 0.05
@@ -41,8 +43,10 @@ class Plane:
         return np.eye(3) + cross + cross @ cross / (1 + cosine)
 
 
-def find_plane(views: list[CapturedView], seed: int) -> Plane:
+def find_plane(views: list[CapturedView], seed: int, tolerance: float = TOLERANCE) -> Plane:
     """The largest plane below all cameras and objects in views with depth (RANSAC, Fischler and Bolles 1981, then least squares).
+
+    tolerance: how far from it points of it may lie, in distances of the cameras from it.
 
     Raises ``ReconstructionError`` if there is none.
     """
@@ -57,7 +61,7 @@ def find_plane(views: list[CapturedView], seed: int) -> Plane:
             length = np.linalg.norm(normal)
             if length < 1e-12:
                 continue
-            scored = _score(normal / length, float(normal @ a / length), points, things, cameras)
+            scored = _score(normal / length, float(normal @ a / length), points, things, cameras, tolerance)
             best = max(best, scored, key=lambda s: s[0])
     if best[0] < LEAST_SHARE:
         raise ReconstructionError(
@@ -65,7 +69,7 @@ def find_plane(views: list[CapturedView], seed: int) -> Plane:
         )
     share, normal, offset = best
     for _ in range(REFINEMENTS):
-        near = points[np.abs(points @ normal - offset) < _tolerance(normal, offset, cameras)]
+        near = points[np.abs(points @ normal - offset) < _metres(normal, offset, cameras, tolerance)]
         middle = near.mean(0)
         direction = np.linalg.svd(near - middle, full_matrices=False)[2][2]
         normal = direction if direction @ normal > 0 else -direction
@@ -74,7 +78,7 @@ def find_plane(views: list[CapturedView], seed: int) -> Plane:
 
 
 def _score(
-    normal: Array, offset: float, points: Array, things: Array, cameras: Array
+    normal: Array, offset: float, points: Array, things: Array, cameras: Array, tolerance: float
 ) -> tuple[float, Array, float]:
     """(share of points on it, or 0 if it cannot be a support; normal; offset), turned towards the cameras."""
     heights = cameras @ normal - offset
@@ -82,14 +86,14 @@ def _score(
         normal, offset, heights = -normal, -offset, -heights
     if heights.min() <= 0:
         return 0.0, normal, offset
-    tolerance = _tolerance(normal, offset, cameras)
-    if len(things) and (things @ normal - offset < -2 * tolerance).mean() > MOST_BELOW:
+    metres = _metres(normal, offset, cameras, tolerance)
+    if len(things) and (things @ normal - offset < -2 * metres).mean() > MOST_BELOW:
         return 0.0, normal, offset
-    return float((np.abs(points @ normal - offset) < tolerance).mean()), normal, offset
+    return float((np.abs(points @ normal - offset) < metres).mean()), normal, offset
 
 
-def _tolerance(normal: Array, offset: float, cameras: Array) -> float:
-    return TOLERANCE * max(float(np.median(cameras @ normal - offset)), 0.2 * float(np.ptp(cameras, 0).max()))
+def _metres(normal: Array, offset: float, cameras: Array, tolerance: float) -> float:
+    return tolerance * max(float(np.median(cameras @ normal - offset)), 0.2 * float(np.ptp(cameras, 0).max()))
 
 
 def _seen(views: list[CapturedView], objects: bool, rng: np.random.Generator) -> Array:
