@@ -18,6 +18,8 @@ from perpetua.phys4d.data.templates import draw_scene
 from perpetua.phys4d.data.truth import followed_points, truth_of, visible
 from perpetua.phys4d.data.world import build
 from perpetua.scene import Camera, Scene, Trajectory
+from perpetua.scene.emission import with_streams
+from perpetua_protocol.take import Round
 
 T, WIDTH, HEIGHT, RADIUS = 3, 64, 48, 0.04
 STEP = np.array([0.02, 0.0, 0.004])
@@ -188,6 +190,27 @@ def test_the_coarse_film_begins_as_the_picture(spec: SceneSpec, ways: dict[str, 
         table = filmed.number[0] == 0
         expected = truth_of(filmed, way, scene, still).flow[0][table]
         assert np.median(np.abs(coarse.flow[0][table] - expected)) < 0.1, name
+
+
+def test_what_is_poured_comes_into_the_coarse_film(ways: dict[str, list[Camera]]) -> None:
+    config = DataConfig(
+        frames=T, width=WIDTH, height=HEIGHT, categories=("fluid",), coarse_particles=200, fine_particles=300
+    )
+    spec = next(s for s in (draw_scene(config, i) for i in range(20)) if s.template == "pour")
+    (stream,) = spec.streams
+    scene = with_streams(build(spec, spec.spacings[0]), Round(T - 1, (stream.emitter,)), 0, spec.fps)
+    poured = np.array([body.emitted for body in scene.bodies])[scene.particles.body]
+    F = np.tile(np.eye(3, dtype=np.float32), (T, len(poured), 1, 1))
+    F[0, poured] = 0  # nothing of it has come in the first frame
+    places = np.tile(scene.particles.positions, (T, 1, 1))
+    places[:, poured, 2] *= 0.5
+    way = ways["still"]
+    seen = closed_film(way)
+    coarse = film_coarse(scene, Trajectory(places, F, np.arange(T) / spec.fps), way, seen)
+    more = coarse.alpha[-1] - coarse.alpha[0]
+    assert more.max() > 0.5
+    changed = np.abs(coarse.rgb[-1].astype(float) - coarse.rgb[0]).mean(-1)
+    assert changed[more > 0.5].mean() > 5 * changed[more < 0.01].mean()
 
 
 def test_cycles_sees_the_ball_where_it_is(

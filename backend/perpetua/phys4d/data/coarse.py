@@ -22,6 +22,7 @@ from perpetua.render import Motion, render_layers
 from perpetua.render.film import compose
 from perpetua.render.layers import Layers
 from perpetua.scene import Camera, Gaussians, Scene, Trajectory, deform
+from perpetua.scene.appearance import Appearance
 from perpetua.scene.gaussians import SH_C0
 
 ROOM_RADIUS_M = 1.2
@@ -58,12 +59,20 @@ def film_coarse(scene: Scene, trajectory: Trajectory, way: Sequence[Camera], fil
     room = background(way[0], filmed, MARGIN_STILL if still else MARGIN_MOVING)
     positions, F = torch.from_numpy(trajectory.positions), torch.from_numpy(trajectory.F)
     rgb, alpha, depth, flow = [], [], [], []
+    pictured = replace(
+        scene,
+        foreground=dressed,
+        camera=way[0],
+        picture=filmed.rgb[0],
+        matte=(filmed.number[0] > 0).astype(np.float32),
+    )
+    appearance = Appearance(pictured, trajectory)
     behind: Layers | None = None
     for t, camera in enumerate(way):
         following = min(t + 1, len(way) - 1)
         if behind is None or not still:
             behind = render_layers(room, camera, motion=Motion.still(room), camera_after=way[following])
-        drawn = deform(dressed, scene.binding, positions[t], F[t])
+        drawn = appearance.on(deform(dressed, scene.binding, positions[t], F[t]), t)
         motion = Motion.of_matter(dressed, scene.binding, drawn, F[t], positions[following], F[following])
         seen = compose(render_layers(drawn, camera, motion=motion, camera_after=way[following]), behind)
         rgb.append((seen.rgb.clamp(0, 1) * 255 + 0.5).to(torch.uint8).numpy())

@@ -22,6 +22,8 @@ LEAST_WIDTH = 160
 """pixels a frame is shown wide, by whole factors."""
 PAPER, INK = (24, 24, 26), (220, 220, 220)
 MOVING_PIXELS = 0.3
+HALF = 127
+"""Of 255: from there on a pixel is shown as covered."""
 NEAR_M, FAR_M = 0.2, 1.6
 """Range of depth that the sheet shows, from white to black."""
 
@@ -54,7 +56,7 @@ def contact_sheet(entries: Sequence[Entry], path: Path) -> Path:
         coarse += [
             _depth(clip.coarse_depth[last]),
             _flow(clip.coarse_flow[last]),
-            _masks(clip.coarse_alpha[last] // 255),
+            _masks(clip.coarse_alpha[last] > HALF),
         ]
         rows.append((f"{about.clip}  {about.template}  {about.path}  {about.split}", true, coarse, factor))
     cells = [(factor * true[0].shape[1], factor * true[0].shape[0]) for _, true, _, factor in rows]
