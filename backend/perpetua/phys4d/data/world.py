@@ -30,6 +30,8 @@ SKIN_SIGMA, INSIDE_SIGMA = 0.42, 0.45
 """Standard deviations of splats on a surface and of the one in each particle inside, in spacings."""
 SUNK_SIGMAS = 1.2
 """How far a splat's middle lies below the surface, so that what is seen of it ends there."""
+DEEPEST = 0.4
+"""Share of a thing's least side that they may lie below it."""
 OPACITY = 0.95
 REST_SPEED = 1e-9
 
@@ -55,7 +57,7 @@ def build(spec: SceneSpec, spacing: float) -> Scene:
         made = placed(thing, solid(thing.form, spacing))
         body = _body(thing, made)
         bodies.append(body)
-        means, sigma = _splat_places(made, spacing, spec.seed + index)
+        means, sigma = _splat_places(thing, made, spacing, spec.seed + index)
         colours = np.tile(np.asarray(thing.look.colour) ** (1 / 2.2), (len(means), 1))
         splats.append(balls(means, sigma, colours))
         hangs.append(torch.from_numpy(cKDTree(made.points).query(means)[1].astype(np.int64) + count))
@@ -140,17 +142,23 @@ def _body(thing: Thing, made: Solid) -> Body:
     return Body(thing.name, material, vertices, faces, resting, thing.held, core)
 
 
-def _splat_places(made: Solid, spacing: float, seed: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _splat_places(
+    thing: Thing, made: Solid, spacing: float, seed: int
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Where splats are [n, 3] m, spread over the surface and inside, and how wide [n] m."""
     vertices, faces = made.skin or (made.vertices, made.faces)
     surface = trimesh.Trimesh(vertices, faces, process=False)
     count = max(24, int(surface.area * (SKIN_PER_SPACING / spacing) ** 2))
     skin, face = trimesh.sample.sample_surface(surface, count, seed=seed)
+    sigma = np.full(count, SKIN_SIGMA * spacing)
+    if made.sheet and made.skin is None:
+        return np.asarray(skin), sigma
+    thinnest = min(side for side in thing.form.size if side > 0)
+    sunk = min(SUNK_SIGMAS * SKIN_SIGMA * spacing, DEEPEST * thinnest)
+    skin = skin - sunk * np.asarray(surface.face_normals)[face]
     if made.sheet:
-        return np.asarray(skin), np.full(count, SKIN_SIGMA * spacing)
-    skin = skin - SUNK_SIGMAS * SKIN_SIGMA * spacing * np.asarray(surface.face_normals)[face]
+        return skin, sigma
     inside = made.points
-    sigma = np.concatenate(
-        [np.full(count, SKIN_SIGMA * spacing), np.full(len(inside), INSIDE_SIGMA * spacing)]
+    return np.concatenate([skin, inside]), np.concatenate(
+        [sigma, np.full(len(inside), INSIDE_SIGMA * spacing)]
     )
-    return np.concatenate([skin, inside]), sigma
