@@ -9,9 +9,8 @@ from pathlib import Path
 import pytest
 
 from perpetua.errors import DataError
-from perpetua.phys4d.data.config import DataConfig
+from perpetua.phys4d.data.config import DataConfig, scene_name
 from perpetua.phys4d.data.generate import generate
-from perpetua.phys4d.data.scene_job import scene_name
 from perpetua.progress import Progress
 
 CONFIG = DataConfig(scenes=5, categories=("soft",))

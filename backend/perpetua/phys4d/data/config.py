@@ -55,6 +55,11 @@ def load_config(path: Path) -> DataConfig:
     return config
 
 
+def scene_name(config: DataConfig, index: int) -> str:
+    """Of scene ``index``: the categories come in turns."""
+    return f"{config.categories[index % len(config.categories)]}_{index:06d}"
+
+
 def check(config: DataConfig) -> None:
     """Raise ``DataError`` for numbers that no data can be made with."""
     if config.scenes < 1 or not config.categories:

@@ -18,10 +18,8 @@ import msgspec
 import yaml
 
 from perpetua.errors import DataError
-from perpetua.phys4d.data.config import DataConfig, check
-from perpetua.phys4d.data.scene_job import is_done, make_scene, scene_name
-from perpetua.phys4d.data.store import write_index
-from perpetua.phys4d.data.templates import check_templates
+from perpetua.phys4d.data.config import DataConfig, check, scene_name
+from perpetua.phys4d.data.store import is_done, write_index
 from perpetua.progress import Progress
 
 MOST_DEATHS = 2
@@ -48,9 +46,14 @@ def generate(
     workers: int,
     address: str | None,
     progress: Progress,
-    job: SceneJob = make_scene,
+    job: SceneJob | None = None,
 ) -> Made:
-    """Make what is missing of ``config`` in ``folder``, on this machine or on the cluster at ``address``, which must see the same folder."""
+    """Make what is missing of ``config`` in ``folder``, on this machine or on the cluster at ``address``, which must see the same folder.
+
+    job: what makes a scene; ``make_scene`` if None.
+    """
+    from perpetua.phys4d.data.templates import check_templates
+
     check(config)
     check_templates(config)
     if workers < 1:
@@ -73,15 +76,16 @@ def generate(
 class _Worker:
     """A simulator process. The engine keeps process-wide state, so a process makes one scene at a time."""
 
-    def __init__(self, config: bytes, folder: str, job: SceneJob) -> None:
+    def __init__(self, config: bytes, folder: str, job: SceneJob | None) -> None:
         self._config = msgspec.json.decode(config, type=DataConfig)
+        if job is None:
+            from perpetua.phys4d.data.scene_job import make_scene  # heavy, and only workers need it
+
+            job = make_scene
         self._folder, self._job = Path(folder), job
 
     def make(self, index: int) -> str:
         return self._job(self._config, index, self._folder)
-
-    def pid(self) -> int:
-        return os.getpid()
 
 
 def _run(
@@ -92,7 +96,7 @@ def _run(
     workers: int,
     progress: Progress,
     made: Made,
-    job: SceneJob,
+    job: SceneJob | None,
 ) -> None:
     kind = ray.remote(num_cpus=1, max_restarts=0)(_Worker)
     encoded = msgspec.json.encode(config)

@@ -34,16 +34,6 @@ T = TypeVar("T")
 PACKAGES = ("genesis-world", "torch", "numpy")
 
 
-def scene_name(config: DataConfig, index: int) -> str:
-    """Of scene ``index``, without drawing it."""
-    return f"{config.categories[index % len(config.categories)]}_{index:06d}"
-
-
-def is_done(folder: Path, name: str) -> bool:
-    """Whether a scene has its shard, or is known to fail."""
-    return (folder / "shards" / f"{name}.parquet").is_file() or (folder / "failed" / f"{name}.json").is_file()
-
-
 def make_scene(config: DataConfig, index: int, folder: Path) -> str:
     """Make scene ``index`` and write its shard, or why its physics failed, into ``folder``. Returns a few words."""
     spec = draw_scene(config, index)

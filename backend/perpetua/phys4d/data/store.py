@@ -58,6 +58,13 @@ class Entry:
     row: int
 
 
+def is_done(folder: Path, scene: str) -> bool:
+    """Whether a scene has its shard, or is known to fail."""
+    return (folder / "shards" / f"{scene}.parquet").is_file() or (
+        folder / "failed" / f"{scene}.json"
+    ).is_file()
+
+
 def write_shard(folder: Path, scene: str, clips: Sequence[tuple[About, ClipArrays]]) -> Path:
     """Write the clips of one scene."""
     import pyarrow as pa

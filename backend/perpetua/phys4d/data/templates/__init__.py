@@ -11,7 +11,7 @@ import numpy as np
 
 from perpetua.errors import DataError
 from perpetua.phys4d.data import draws, shapes
-from perpetua.phys4d.data.config import DataConfig
+from perpetua.phys4d.data.config import DataConfig, scene_name
 from perpetua.phys4d.data.spec import Category, SceneSpec
 from perpetua.phys4d.data.templates import bodies, flowing, jointed, thin
 from perpetua.phys4d.data.templates.draft import Draft, Template
@@ -45,7 +45,7 @@ def draw_scene(config: DataConfig, index: int) -> SceneSpec:
     if category != "articulated":
         actions.append(Drag(name="air", linear=float(random.uniform(*draws.AIR))))
     return SceneSpec(
-        f"{category}_{index:06d}",
+        scene_name(config, index),
         category,
         template,
         seed,
