@@ -42,7 +42,7 @@ def simulate_jointed(spec: SceneSpec, scene: Scene) -> Trajectory:
     genesis.add_entity(gs.morphs.Plane())
     with TemporaryDirectory() as folder:
         path = Path(folder) / "links.xml"
-        path.write_text(_model(spec, names), encoding="utf-8")
+        path.write_text(model_of(spec, names), encoding="utf-8")
         entity = genesis.add_entity(gs.morphs.MJCF(file=str(path)))
         genesis.build()
     links = [entity.get_link(name) for name in names]
@@ -51,7 +51,7 @@ def simulate_jointed(spec: SceneSpec, scene: Scene) -> Trajectory:
         genesis.step()
         poses.append(_poses(links))
     worlds.discard()
-    return _trajectory(spec, scene, np.stack(poses))
+    return trajectory_of(spec, scene, np.stack(poses))
 
 
 def _poses(links: list) -> NDArray[np.float64]:
@@ -63,7 +63,7 @@ def _poses(links: list) -> NDArray[np.float64]:
     return np.stack(found).astype(np.float64)
 
 
-def _trajectory(spec: SceneSpec, scene: Scene, poses: NDArray) -> Trajectory:
+def trajectory_of(spec: SceneSpec, scene: Scene, poses: NDArray) -> Trajectory:
     """poses: [T, L, 7]. Particles ride on their link."""
     moved = np.linalg.norm(np.diff(poses[..., :3], axis=0), axis=-1).max(initial=0.0) * spec.fps
     if not np.isfinite(poses).all() or moved > FASTEST:
@@ -78,7 +78,7 @@ def _trajectory(spec: SceneSpec, scene: Scene, poses: NDArray) -> Trajectory:
     return Trajectory(positions.astype(np.float32), turns[:, body].astype(np.float32), times)
 
 
-def _model(spec: SceneSpec, names: list[str]) -> str:
+def model_of(spec: SceneSpec, names: list[str]) -> str:
     """The scene as MJCF, with all places in the world's axes of the first frame turned into each parent's own."""
     root = Xml.Element("mujoco")
     Xml.SubElement(root, "compiler", angle="radian")
