@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import subprocess
 import time
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from pathlib import Path
 
 import bpy
@@ -20,6 +20,8 @@ LOOPS = 2
 """Time and turns of Blender's loop until it has noticed where the mouse is."""
 STEP_PX = 15
 """Between two places that are tried; buttons are 18 pixels high."""
+SEEN_TWICE_PX = 60
+"""What stays in sight when the sidebar is scrolled on."""
 LEFT, RIGHT, BESIDE_LIST = 0.25, 0.7, 0.9
 """How far to the right buttons are: the left and the right one of a row, and the column beside a list."""
 TABS_PX = 24
@@ -37,7 +39,8 @@ class Hands:
 
     def __init__(self, pictures: Path) -> None:
         self.pictures = pictures
-        self._found = (0, 0)
+        self._found = (0, 100_000)  # above all
+        self._seen: dict[str, tuple[int, float]] = {}
 
     # -- where things are -----------------------------------------------------------------------------------------
 
@@ -71,13 +74,13 @@ class Hands:
             self.window.event_simulate(type="LEFTMOUSE", value=value, x=x, y=y, **modifiers)
             yield SETTLE_S
 
-    def key(self, name: str) -> Wait:
+    def key(self, name: str, **modifiers: bool) -> Wait:
         """Press and release a key with the mouse in the middle of the 3D viewport."""
         region = self.region("VIEW_3D")
         x, y = region.x + region.width // 4, region.y + region.height // 2
         yield from self.move(x, y)
         for value in ("PRESS", "RELEASE"):
-            self.window.event_simulate(type=name, value=value, x=x, y=y)
+            self.window.event_simulate(type=name, value=value, x=x, y=y, **modifiers)
             yield SETTLE_S
 
     # -- buttons --------------------------------------------------------------------------------------------------
@@ -97,32 +100,37 @@ class Hands:
     def find(self, wanted: str, column: float = LEFT) -> Wait:
         """Bring a button into sight and rest the mouse on it. column: how far to the right it is, from 0 to 1.
 
-        What is in sight is looked through first, then the whole sidebar from its top. Raises ``NotFound``.
+        Looks where such a button was last seen, then further down, then through the whole sidebar. Raises ``NotFound``.
         """
-        seen: dict[str, tuple[int, int]] = {}
-        if (yield from self._look(wanted, column, seen)):
+        row, scrolled = next((at for name, at in self._seen.items() if name.startswith(wanted)), (None, None))
+        if scrolled is not None:
+            yield from self.scroll(round(self._scrolled() - scrolled))
+        if (yield from self._look_and_scroll(wanted, column, self._found[1] if row is None else row)):
             return
-        yield from self._scroll(-100_000)
-        while True:
-            before = len(seen)
-            if (yield from self._look(wanted, column, seen)):
-                return
-            at = self._scrolled()
-            yield from self._scroll(self.region("VIEW_3D", "UI").height * 2 // 3)
-            if self._scrolled() == at and len(seen) == before:
-                raise NotFound(f"no button {wanted} in the sidebar; there are: {', '.join(seen)}")
+        yield from self.scroll(-100_000)
+        if not (yield from self._look_and_scroll(wanted, column, 100_000)):
+            raise NotFound(f"no button {wanted} in the sidebar; seen so far: {', '.join(self._seen)}")
 
-    def _look(
-        self, wanted: str, column: float, seen: dict[str, tuple[int, int]]
-    ) -> Generator[float, None, bool]:
-        """Look for a button in what is in sight, from the top down; True with the mouse resting on it."""
+    def _look_and_scroll(self, wanted: str, column: float, row: int) -> Generator[float, None, bool]:
+        """Look for a button in what is in sight and in all that is further down; True with the mouse resting on it."""
+        while True:
+            if (yield from self._look(wanted, column, row)):
+                return True
+            before, row = self._scrolled(), 100_000
+            yield from self.scroll(self.region("VIEW_3D", "UI").height - SEEN_TWICE_PX)
+            if self._scrolled() == before:
+                return False
+
+    def _look(self, wanted: str, column: float, row: int) -> Generator[float, None, bool]:
+        """Look for a button in what is in sight, nearest to ``row`` [px of the window] first."""
         region = self.region("VIEW_3D", "UI")
         x = int(region.x + column * (region.width - TABS_PX))
-        for y in range(region.y + region.height - 6, region.y + 6, -STEP_PX):
+        rows = range(region.y + region.height - 6, region.y + 6, -STEP_PX)
+        for y in sorted(rows, key=lambda y: abs(y - row)):
             yield from self.move(x, y)
             found = self._under_mouse()
             if found:
-                seen[found] = self._found = (x, y)
+                self._found, self._seen[found] = (x, y), (y, self._scrolled())
             if found.startswith(wanted):
                 return True
         return False
@@ -143,44 +151,70 @@ class Hands:
                         return str(manager.clipboard).removeprefix("bpy.ops.")
         return ""
 
-    def _scroll(self, pixels: int) -> Wait:
+    def scroll(self, pixels: int) -> Wait:
+        """Scroll the sidebar down, or up where ``pixels`` are negative."""
+        before = self._scrolled()
         area, region = self.area("VIEW_3D"), self.region("VIEW_3D", "UI")
         with bpy.context.temp_override(window=self.window, area=area, region=region):
             scroll = bpy.ops.view2d.scroll_up if pixels < 0 else bpy.ops.view2d.scroll_down
-            if scroll.poll():
+            if pixels and scroll.poll():
                 scroll(deltay=abs(pixels))
         region.tag_redraw()
         yield 0.2
+        self._found = (self._found[0], self._found[1] + round(before - self._scrolled()))
 
     # -- eyes -----------------------------------------------------------------------------------------------------
 
-    def picture(self, name: str) -> Wait:
-        """Keep a picture of the screen as ``<name>.png``."""
+    def picture(self, name: str, tab_only: bool = False) -> Wait:
+        """Keep a picture of the screen, or of the sidebar alone, as ``<name>.png``."""
         yield 1.5  # panels that open or move are drawn on their way
+        crop = []
+        if tab_only:
+            region = self.region("VIEW_3D", "UI")
+            top = self.window.height - region.y - region.height
+            crop = ["-crop", f"{region.width}x{region.height}+{region.x}+{top}", "+repage"]
         # Blender's own screenshot operator gives black pictures on a virtual screen
-        subprocess.run(["import", "-window", "root", str(self.pictures / f"{name}.png")], check=True)
+        subprocess.run(["import", "-window", "root", *crop, str(self.pictures / f"{name}.png")], check=True)
 
-    def until(self, good: Callable[[], object], seconds: float, what: str) -> Wait:
-        """Let Blender run until ``good()``. Raises ``AssertionError`` after ``seconds``."""
+    def until(
+        self,
+        good: Callable[[], object],
+        seconds: float,
+        what: str,
+        trouble: Callable[[], str] = lambda: "",
+    ) -> Wait:
+        """Let Blender run until ``good()``. Raises ``AssertionError`` after ``seconds``, or when there is ``trouble()``."""
         end = time.monotonic() + seconds
         while not good():
             assert time.monotonic() < end, f"waited {seconds:.0f} s in vain until {what}"
+            found = trouble()
+            assert not found, f"waited until {what}, and the panel says: {found}"
             yield 0.1
 
 
 def play(
-    steps: Callable[[Hands], Wait], pictures: Path, done: Callable[[BaseException | None], None]
+    steps: Sequence[Callable[[Hands], Wait]],
+    pictures: Path,
+    done: Callable[[], None],
+    stopped: Callable[[BaseException], None],
 ) -> None:
-    """Run ``steps`` from Blender's timers and call ``done`` with what went wrong, or None."""
-    running = steps(Hands(pictures))
+    """Run ``steps`` from Blender's timers, print how long each took, and call ``done``, or ``stopped`` with what went wrong."""
+    running = _all(steps, Hands(pictures))
 
     def tick() -> float | None:
         try:
             return next(running)
         except StopIteration:
-            done(None)
+            done()
         except BaseException as error:  # noqa: BLE001 - whatever it is, the test has to end and say it
-            done(error)
+            stopped(error)
         return None
 
-    bpy.app.timers.register(tick, first_interval=1.0)
+    bpy.app.timers.register(tick, first_interval=1.0, persistent=True)
+
+
+def _all(steps: Sequence[Callable[[Hands], Wait]], hands: Hands) -> Wait:
+    for step in steps:
+        began = time.monotonic()
+        yield from step(hands)
+        print(f"{step.__name__}: {time.monotonic() - began:.1f} s", flush=True)
