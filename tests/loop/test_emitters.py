@@ -16,7 +16,7 @@ from perpetua.scene import Scene
 from perpetua.scene.emission import releases
 from perpetua.scene.looks import shadow_of
 from perpetua_protocol.cache import Cache
-from perpetua_protocol.take import Emitter, Round, Take
+from perpetua_protocol.take import Emitter, RefinerSpec, Round, Take
 
 TAP = Emitter("tap", (0.0, 0.0, 0.11), radius=0.012, speed=0.6, start=1, end=5)
 ROUNDS = (Round(3, (TAP,)), Round(3, (TAP,)))
@@ -61,3 +61,33 @@ def test_what_a_tap_let_out_stays_and_is_seen(pouring: Take, picture: Path, tmp_
     before, after = (cache.frame(f)["position"][rows[0]] for f in (3, 4))
     assert (np.linalg.norm(after - before, axis=1) > 0.005).mean() > 0.5, "the first round's water goes on"
     assert mouth[:, 2].max() < 0.12
+
+
+@pytest.mark.slow
+def test_a_teachers_correction_moves_the_ball_and_leaves_the_stream_whole(
+    pouring: Take, picture: Path, tmp_path: Path
+):
+    """The teacher's ball is softer. The water of a round is not corrected in it and goes on from there in the next without a jump."""
+    taught = msgspec.structs.replace(pouring, refiner=RefinerSpec("teacher", {"youngs_modulus_factor": 0.25}))
+    made = {}
+    for name, played in (("none", pouring), ("teacher", taught)):
+        bake(played, picture, tmp_path / "store", tmp_path / name, 2, Progress())
+        made[name] = Cache(tmp_path / name)
+    (stage,) = (tmp_path / "store" / "stages").glob("reconstruct-*")
+    scene = Scene.load(stage)
+    own, spacing = len(scene.foreground), scene.spacing
+    out = releases(ROUNDS[0], 0, 24.0, spacing)
+    water = own + np.arange(len(out))
+    ball = slice(0, scene.binding.carried)
+    last = made["teacher"].meta.frames - 1
+    plain, corrected = (made[name].frame(last)["position"] for name in ("none", "teacher"))
+    assert np.abs(corrected[ball] - plain[ball]).max() > 1e-4, "the ball is corrected"
+    assert np.isfinite(corrected).all()
+    for frame in (1, 2, 3):
+        there = out.frames < frame
+        plain, corrected = (made[name].frame(frame)["position"][water][there] for name in ("none", "teacher"))
+        np.testing.assert_allclose(corrected, plain, atol=0.25 * spacing)
+    before, after = (made["teacher"].frame(frame)["position"][water] for frame in (3, 4))
+    there = out.frames < 3
+    fastest = 0.6 + 9.81 * 4 / 24
+    assert np.linalg.norm(after - before, axis=1)[there].max() < fastest / 24 + spacing

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import msgspec
 import numpy as np
 import pytest
 from physics_scenes import box_points, material, scene_of
@@ -174,3 +175,61 @@ def test_a_spout_goes_on_in_the_next_round_to_the_bit(jet, tmp_path):
     for name in ("positions", "F"):
         whole, part = (getattr(each.trajectory, name) for each in (sim, second))
         np.testing.assert_array_equal(part, whole[2:], name)
+
+
+def test_puffs_that_have_faded_are_let_out_again(jet):
+    """A later round's puffs are those that have faded, at its own mouth and with its own speed, and none lives twice at a time."""
+    scene, first = jet
+    again = msgspec.structs.replace(SPOUT, location=(0.03, 0.0, 0.14), direction=(-1, 0, 0), start=12, end=16)
+    turn = Round(10, (again,))
+    whole = with_streams(scene, turn, 12, 24.0)
+    out = releases(turn, 12, 24.0, SPACING)
+    assert len(out) > 20
+    old = (scene.particles.body == 1).sum()
+    assert len(whole.particles) - len(scene.particles) == max(0, len(out) - old)
+    assert len(whole.foreground) - len(scene.foreground) == max(0, len(out) - old)
+    still = RoundPlan(Round(2), 10, 24.0, (0, 0, -9.81))
+    rest = GenesisEngine().simulate(scene, first.end, still, Progress()).end
+    assert not present(rest.total_F)[scene.particles.body == 1].any()
+    sim = GenesisEngine().simulate(whole, rest, RoundPlan(turn, 12, 24.0, (0, 0, -9.81)), Progress())
+    new = whole.particles.body == 1
+    there = present(sim.trajectory.F)[:, new]
+    np.testing.assert_array_equal(there[:4].sum(1), [(out.frames < 12 + n).sum() for n in range(4)])
+    places = sim.trajectory.positions[1][new][there[1]]
+    np.testing.assert_allclose(places[:, 2].mean(), 0.14, atol=0.01)
+    assert places[:, 0].mean() < 0.03
+
+
+def test_more_than_the_most_puffs_may_come_one_after_another(monkeypatch, jet):
+    from perpetua.errors import SimulationError
+    from perpetua.scene import emission
+
+    scene, _ = jet
+    count = int((scene.particles.body == 1).sum())
+    monkeypatch.setattr(emission, "MOST", count + 3)
+    late = msgspec.structs.replace(SPOUT, start=40, end=44)
+    assert len(with_streams(scene, Round(6, (late,)), 40, 24.0).particles) == len(scene.particles)
+    soon = msgspec.structs.replace(SPOUT, start=5, end=9)
+    with pytest.raises(SimulationError, match="more than the"):
+        with_streams(scene, Round(6, (soon,)), 5, 24.0)
+
+
+def test_a_spout_away_from_the_picture_has_air_around_it():
+    far = msgspec.structs.replace(SPOUT, location=(0.45, 0.1, 0.1))
+    turn = Round(4, (far,))
+    scene = with_streams(SCENE, turn, 0, 24.0)
+    sim = GenesisEngine().simulate(
+        scene, scene.rest_state(), RoundPlan(turn, 0, 24.0, (0, 0, -9.81)), Progress()
+    )
+    memory = sim.end.memory
+    low, dx = memory["gas_box"][:3], memory["gas_box"][3]
+    cells = np.array([memory[f"gas_{name}"].shape[axis] - 1 for axis, name in enumerate("uvw")])
+    points = np.concatenate([SCENE.particles.positions, [[0.45, 0.1, 0.1], [0.55, 0.1, 0.1]]])
+    assert (points > low).all()
+    assert (points < low + dx * cells).all()
+    new = scene.particles.body == 1
+    came = releases(turn, 0, 24.0, SPACING).frames
+    np.testing.assert_array_equal(present(sim.trajectory.F)[2, new], came < 2)
+    first = came < 1
+    moved = (sim.trajectory.positions[3] - sim.trajectory.positions[1])[new][first]
+    assert moved[:, 0].mean() > 0.02

@@ -20,7 +20,7 @@ from perpetua.physics.api import RoundPlan, Simulation, SimulationStopped
 from perpetua.physics.parts import Arrivals, Snapshot
 from perpetua.progress import Progress
 from perpetua.scene.actions import sample_scalar, sample_vector
-from perpetua.scene.emission import Releases, awaiting, releases
+from perpetua.scene.emission import Releases, awaiting, releases, waiting
 from perpetua.scene.particles import Particles, State, present
 from perpetua.scene.scene import Body, Scene
 from perpetua.scene.trajectory import Trajectory
@@ -75,7 +75,8 @@ class _Run:
         self.gridded = np.array([body.material.on_grid for body in scene.bodies])
         self.soft = self.gridded[scene.particles.body]
         self.names = [body.name for body in scene.bodies]
-        self.coming = _coming(scene, state, plan)
+        self.coming = releases(plan.round, plan.start_frame, plan.fps, scene.spacing)
+        self.waiting = _waiting(scene, state, plan, self.coming)
         self.substeps = stability.choose_substeps(
             scene.bodies, self.dx, plan.fps, _expected_speed(state, plan), plan.max_substeps
         )
@@ -214,9 +215,11 @@ class _Run:
         """What leaves the emitters in one of a frame's control steps, or in all of the frame."""
         first = self.plan.start_frame + frame + (control or 0) / stability.CONTROL_STEPS
         which = self.coming.within(first, first + (1.0 if control is None else 1.0 / stability.CONTROL_STEPS))
-        index = np.arange(len(self.scene.particles) - len(self.coming), len(self.scene.particles))[which]
+        rows = self.waiting[which]
+        order = np.argsort(rows)
         seconds = (self.coming.frames[which] - first) * self.frame_s
-        return Arrivals(index, self.coming.positions[which], self.coming.velocities[which], seconds)
+        positions, velocities = self.coming.positions[which], self.coming.velocities[which]
+        return Arrivals(rows[order], positions[order], velocities[order], seconds[order])
 
     def _gained(self, frame: int, came: Arrivals) -> NDArray[np.float64]:
         """[P, 3] m/s that each particle gains in a frame if nothing but gravity acts, as ``_advance`` samples it."""
@@ -292,18 +295,14 @@ def _stretch_limit(body: Body) -> deformation.StretchLimit:
     return deformation.FLOWING if flows else deformation.SOLID
 
 
-def _coming(scene: Scene, state: State, plan: RoundPlan) -> Releases:
-    """What the round's emitters let out, for which the last particles of the scene wait. Raises ``SimulationError``."""
-    coming = releases(plan.round, plan.start_frame, plan.fps, scene.spacing)
-    waiting = len(scene.particles) - len(coming)
-    owners = (
-        [scene.bodies[i] for i in np.unique(scene.particles.body[max(waiting, 0) :])] if len(coming) else []
-    )
-    if waiting < 0 or not all(body.emitted for body in owners) or present(state.total_F)[waiting:].any():
+def _waiting(scene: Scene, state: State, plan: RoundPlan, coming: Releases) -> NDArray[np.int64]:
+    """[n]: the scene's particles that are ``coming`` out of the round's emitters. Raises ``SimulationError`` where one is there already."""
+    rows = waiting(scene, coming, plan.round, plan.start_frame)
+    if present(state.total_F)[rows].any():
         raise SimulationError(
-            "The scene does not hold what the round's emitters let out; give it to them with `with_streams` first."
+            "Matter that an emitter is to let out is in the world already; begin the round from the state that the one before ended in."
         )
-    return coming
+    return rows
 
 
 def _expected_speed(state: State, plan: RoundPlan) -> float:

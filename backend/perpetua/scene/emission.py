@@ -36,8 +36,12 @@ from perpetua_protocol.tracks import ScalarTrack, VectorTrack
 MODELS = frozenset({"plastic", "snow", "sand", "liquid", "gas"})
 """Matter that can leave a mouth particle by particle and hold together outside, or flow."""
 
+LIFETIMES = 0.6
+"""Puffs live between 1 - LIFETIMES / 2 and 1 + LIFETIMES / 2 of their material's lifetime, or they would all end at once."""
+
 MOST = 100_000
-"""Particles that emitters may let out over a take; so many of water cost about a minute a frame on one core."""
+"""Particles that emitters may let out over a take; so many of water cost about a minute a frame on one core. A puff of gas that has
+faded away before a round begins is let out again in it, and does not count twice."""
 
 STEP_FRAMES = 1.0 / 16.0
 """Longest stretch over which a keyed stream is taken as steady."""
@@ -156,7 +160,7 @@ def _placed(
 
 def with_streams(scene: Scene, round_: Round, start_frame: float, fps: float) -> Scene:
     """``scene`` with all that the round's emitters let out waiting in it, its particles and splats after those of its kind, and with
-    splats for the shadow that it will throw on the ground.
+    splats for the shadow that it will throw on the ground. Puffs that have faded away by then are those that come again.
 
     An emitter is a body of its own; one of the same name in a later round adds to it. Raises ``SimulationError`` for matter that no
     emitter can let out, or too much of it.
@@ -183,8 +187,10 @@ def with_streams(scene: Scene, round_: Round, start_frame: float, fps: float) ->
             bodies[index] = replace(bodies[index], vertices=np.concatenate([bodies[index].vertices, space]))
         owner[mine] = index
         colours.append((mine, emitter.colour))
+    again = _faded(scene, owner, start_frame, fps)
+    fresh = again < 0
     there = sum(int((scene.particles.body == i).sum()) for i, b in enumerate(bodies) if b.emitted)
-    if there + len(coming) > MOST:
+    if there + int(fresh.sum()) > MOST:
         raise _too_many(emitters[-1].name)
     positions = coming.positions.astype(np.float32)
     new = Gaussians.cat(
@@ -192,8 +198,71 @@ def with_streams(scene: Scene, round_: Round, start_frame: float, fps: float) ->
     )
     where = np.concatenate([np.flatnonzero(mine) for mine, _ in colours])
     new = new[torch.from_numpy(np.argsort(where, kind="stable"))]
-    solid = int(np.array([body.material.model != "gas" for body in bodies])[owner].sum())
-    return _with(scene, Particles.at_rest(positions, owner), bodies, new, shadow_of(scene, solid))
+    scene = _let_out_again(scene, again[~fresh], positions[~fresh], new[torch.from_numpy(~fresh)])
+    if fresh.any():
+        solid = int(np.array([body.material.model != "gas" for body in bodies])[owner[fresh]].sum())
+        added = Particles.at_rest(positions[fresh], owner[fresh])
+        scene = _with(scene, added, bodies, new[torch.from_numpy(fresh)], shadow_of(scene, solid))
+    before = len(scene.particles) - int(fresh.sum())
+    released = np.full(len(scene.particles), -np.inf)
+    if scene.released is not None:
+        released[: len(scene.released)] = scene.released
+    released[before:], released[again[~fresh]] = coming.frames[fresh], coming.frames[~fresh]
+    return replace(scene, bodies=bodies, released=released)
+
+
+def _faded(scene: Scene, owner: NDArray[np.int32], start_frame: float, fps: float) -> NDArray[np.int64]:
+    """[n]: for each particle that comes, of body ``owner`` [n], the puff of that body that has faded away and can come again; -1 where
+    there is none."""
+    again = np.full(len(owner), -1, np.int64)
+    for index in np.unique(owner):
+        if index < len(scene.bodies) and scene.bodies[index].material.model == "gas":
+            assert scene.released is not None
+            longest = (1.0 + LIFETIMES / 2) * scene.bodies[index].material.lifetime * fps + 1.0
+            gone = scene.released + longest < start_frame
+            free = np.flatnonzero((scene.particles.body == index) & gone)
+            mine = np.flatnonzero(owner == index)[: len(free)]
+            again[mine] = free[: len(mine)]
+    return again
+
+
+def _let_out_again(
+    scene: Scene, rows: NDArray[np.int64], positions: NDArray[np.float32], splats: Gaussians
+) -> Scene:
+    """``scene`` with its particles ``rows`` [n] waiting at ``positions`` [n, 3] m, looking like ``splats`` [n]."""
+    if not len(rows):
+        return scene
+    moved = scene.particles.positions.copy()
+    moved[rows] = positions
+    splat_of = np.zeros(len(moved), np.int64)
+    splat_of[scene.binding.particle[: scene.binding.carried].numpy()] = np.arange(scene.binding.carried)
+    at = torch.from_numpy(splat_of[rows])  # an emitted particle has one splat
+    means = scene.foreground.means.index_copy(0, at, splats.means)
+    return replace(
+        scene,
+        particles=replace(scene.particles, positions=moved),
+        foreground=replace(
+            scene.foreground, means=means, sh=scene.foreground.sh.index_copy(0, at, splats.sh)
+        ),
+    )
+
+
+def waiting(scene: Scene, coming: Releases, round_: Round, start_frame: float) -> NDArray[np.int64]:
+    """[n]: which of the scene's particles wait to be what ``coming`` says of the round. Raises ``SimulationError`` if ``with_streams``
+    did not give them to the scene."""
+    released = np.full(len(scene.particles), -np.inf) if scene.released is None else scene.released
+    now = (released >= start_frame) & (released < start_frame + round_.frames)
+    rows = np.zeros(len(coming), np.int64)
+    names = np.array([action.name for action in round_.actions])[coming.action]
+    for name in np.unique(names):
+        body = next((i for i, b in enumerate(scene.bodies) if b.emitted and b.name == name), -1)
+        own, mine = np.flatnonzero((scene.particles.body == body) & now), names == name
+        if len(own) != mine.sum():
+            raise SimulationError(
+                "The scene does not hold what the round's emitters let out; give it to them with `with_streams` first."
+            )
+        rows[mine] = own[np.argsort(released[own], kind="stable")]
+    return rows
 
 
 def _with(scene: Scene, added: Particles, bodies: list[Body], splats: Gaussians, shadow: Gaussians) -> Scene:

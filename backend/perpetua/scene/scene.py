@@ -58,6 +58,8 @@ class Scene:
     centre: NDArray[np.float64]
     region: NDArray[np.int32] | None = None
     """[P]: 0 for a particle of its body's own material, n for one of ``regions[n - 1]``; None where no body has regions."""
+    released: NDArray[np.float64] | None = None
+    """[P]: frame of the take in which an emitter lets a particle out, -inf for the picture's; None where nothing is emitted."""
     fading: torch.Tensor | None = None
     """[N]: how the foreground's opacities change within the round that is shown (``fading.py``), which no file keeps; None for none."""
 
@@ -95,8 +97,9 @@ class Scene:
             np.save(folder / f"body{index}.faces.npy", body.faces)
         for name in ("picture", "matte", "centre"):
             np.save(folder / f"{name}.npy", getattr(self, name))
-        if self.region is not None:
-            np.save(folder / "region.npy", self.region)
+        for name in ("region", "released"):
+            if getattr(self, name) is not None:
+                np.save(folder / f"{name}.npy", getattr(self, name))
         np.save(folder / "camera.K.npy", self.camera.K)
         np.save(folder / "camera.world_to_camera.npy", self.camera.world_to_camera)
         record = {
@@ -161,7 +164,7 @@ class Scene:
                 array("picture"),
                 array("matte"),
                 array("centre"),
-                array("region") if (folder / "region.npy").is_file() else None,
+                *(array(n) if (folder / f"{n}.npy").is_file() else None for n in ("region", "released")),
             )
         except FileNotFoundError as error:
             raise CacheError(

@@ -26,6 +26,7 @@ from perpetua.physics.gas.air import Air
 from perpetua.physics.gas.obstacles import obstructed, put_outside
 from perpetua.physics.motion import Collider, Pin
 from perpetua.physics.parts import Arrivals, Building, Part, Plan, Snapshot, Stored
+from perpetua.scene.emission import LIFETIMES
 
 if TYPE_CHECKING:
     from perpetua.physics.forces import Force
@@ -46,9 +47,6 @@ MOST_CELLS = 120_000
 
 FINEST = 0.75
 """A cell is so many spacings wide at least."""
-
-LIFETIMES = 0.6
-"""Puffs live between 1 - LIFETIMES / 2 and 1 + LIFETIMES / 2 of their material's lifetime, or they would all end at once."""
 
 SIDE_ROOM, TOP_ROOM = 0.8, 2.0
 """Air beside and above the picture's gas, in its largest extent."""
