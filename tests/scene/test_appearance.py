@@ -117,13 +117,15 @@ def test_what_is_poured_over_the_ball_shades_the_ball(heap):
 
 
 def test_a_liquid_shines_and_sand_does_not():
-    brightest = {}
+    brightest, thinnest = {}, {}
     for preset in ("chocolate", "wet sand"):
         scene, trajectory = poured(preset, HEAP)
         moved, seen = shown(scene, trajectory, 1)
         mine = poured_splats(scene, trajectory)
         brightest[preset] = float((seen.colors[mine].mean(1) / moved.colors[mine].mean(1)).max())
+        thinnest[preset] = float((seen.scales[mine].amin(1) / seen.scales[mine].amax(1)).min())
     assert brightest["wet sand"] < 1.6 < brightest["chocolate"]
+    assert thinnest["chocolate"] < 0.7 < thinnest["wet sand"], "and its splats lie flat on its surface"
 
 
 def test_a_colour_below_the_light_is_reached_by_its_gradient(heap):

@@ -27,15 +27,22 @@ def splat_arrays(gaussians: Gaussians) -> Arrays:
 
 
 @torch.no_grad()
-def animated_arrays(scene: Scene, trajectory: Trajectory, first: int, progress: Progress) -> Arrays:
+def animated_arrays(
+    scene: Scene,
+    trajectory: Trajectory,
+    first: int,
+    progress: Progress,
+    appearance: Appearance | None = None,
+) -> Arrays:
     """The same of ``scene``'s objects over the trajectory's frames from ``first`` on:
-    [T, N, ...], and radiance_base [N, 4]; opacity [T, N] and colour [T, N, 3] where they move.
+    [T, N, ...], and radiance_base [N, 4]; opacity [T, N] and colour [T, N, 3] where they move. appearance: that of the trajectory, if it
+    is known already.
 
     Splats that came with emitters are at the end (``arrivals``), so that a splat keeps its place in all rounds.
     """
     frames = range(first, trajectory.frames)
     order = arrivals(scene).numpy()
-    appearance = Appearance(scene, trajectory)
+    appearance = appearance or Appearance(scene, trajectory)
     moving: Arrays = {}
     for place, frame in enumerate(frames):
         positions, F = (torch.from_numpy(a[frame]) for a in (trajectory.positions, trajectory.F))

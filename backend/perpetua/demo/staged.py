@@ -28,7 +28,7 @@ from perpetua.scene.gaussians import SH_C0
 from perpetua.scene.light import Light
 from perpetua.scene.materials import Model, resolve
 from perpetua.scene.particles import present
-from perpetua.scene.surface import facing
+from perpetua.scene.surface import facing, unit
 from perpetua_protocol.take import MaterialSpec, Round, Vec3, Vector
 
 LIGHT = np.array([-0.5, -0.45, 0.74])
@@ -290,8 +290,8 @@ def _points(shape: Shape, spacing: float, jitter: float) -> tuple[NDArray, NDArr
 def _light(positions: NDArray, spacing: float) -> NDArray[np.float64]:
     """[P]: how bright each particle is. The normal points away from the neighbours; inside, where it vanishes, half light."""
     points = positions.astype(np.float64)
-    normal, skin = facing(points, points, spacing)
-    towards = _facing_lamp(normal)
+    away, skin = facing(points, points, spacing)
+    towards = _facing_lamp(unit(away))
     near_table = np.clip(points[:, 2] / (6 * spacing), 0.0, 1.0)
     ambient = AMBIENT * (0.75 + 0.25 * near_table)
     return ambient + (1.05 - AMBIENT) * (skin * towards + (1 - skin) * 0.5)

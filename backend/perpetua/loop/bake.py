@@ -148,11 +148,11 @@ def _publish(
     def arrays() -> dict[str, np.ndarray]:
         current = studio.for_round(index)
         if isinstance(played, Trajectory):
-            trajectory, scene, first = played, current.scene, 0
-        else:
-            trajectory, scene = current.played(played.coarse, played.corrected)
-            first = 1  # frame 0 of a round is the last of the one before
-        return animated_arrays(scene, trajectory, first, progress)
+            return animated_arrays(current.scene, played, 0, progress)
+        trajectory, scene = current.played(played.coarse, played.corrected)
+        look = current.appearance(played.coarse, played.corrected)
+        # frame 0 of a round is the last of the one before
+        return animated_arrays(scene, trajectory, 1, progress, look)
 
     def films(folder: Path) -> None:
         if isinstance(played, PlayedRound) and studio.for_round(index).refines:

@@ -23,8 +23,9 @@ def film(
     camera: Camera,
     progress: Progress,
     layers: frozenset[Layer] = frozenset(),
+    appearance: Appearance | None = None,
 ) -> RenderedVideo:
-    """Render every frame of ``trajectory``, and what ``layers`` asks for."""
+    """Render every frame of ``trajectory``, and what ``layers`` asks for. appearance: that of the trajectory, if it is known already."""
     foreground = scene.foreground
     count, size = trajectory.frames, (camera.height, camera.width)
     rgb = np.empty((count, *size, 3), np.float32)
@@ -35,7 +36,7 @@ def film(
     objects = objects_of(scene) if "masks" in layers else None
     backdrop = still_backdrop(scene, camera, layers)
     positions, F = torch.from_numpy(trajectory.positions), torch.from_numpy(trajectory.F)
-    appearance = Appearance(scene, trajectory)
+    appearance = appearance or Appearance(scene, trajectory)
     for frame in range(count):
         after = min(frame + 1, count - 1)
         moved = appearance.on(deform(foreground, scene.binding, positions[frame], F[frame]), frame)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +38,7 @@ from perpetua.physics.api import PhysicsEngine, RoundPlan, Simulation, Simulatio
 from perpetua.progress import Progress
 from perpetua.refine.api import LAST_REFINED, Refiner, RenderedVideo, RoundContext, VideoName
 from perpetua.scene import Camera, Scene, State, Trajectory
+from perpetua.scene.appearance import Appearance
 from perpetua.scene.emission import awaiting, with_streams
 from perpetua_protocol.cache import Suggestion
 from perpetua_protocol.take import RefinerSpec, Take
@@ -63,6 +64,8 @@ class Studio:
     index: int = 0
     settings: Settings = Settings()  # noqa: RUF009 - frozen
     """Of the backward pass."""
+    appearances: dict[str, Appearance] = field(default_factory=dict)
+    """The last one that was needed."""
 
     def for_round(self, index: int) -> Studio:
         """The same studio, working on round ``index`` (1-based), this one or a later: its scene holds also what the emitters of the
@@ -131,8 +134,8 @@ class Studio:
 
         def make(folder: Path) -> None:
             trajectory, scene = self.played(coarse, corrected)
-            listen = self._listen(f"render {camera.name}")
-            save_video(folder, film(scene, trajectory, camera, listen, self.refiner.needs))
+            listen, look = self._listen(f"render {camera.name}"), self.appearance(coarse, corrected)
+            save_video(folder, film(scene, trajectory, camera, listen, self.refiner.needs, look))
 
         inputs = {
             "coarse": coarse,
@@ -285,6 +288,15 @@ class Studio:
         if corrected is None:
             return trajectory, scene
         return apply_correction(scene, trajectory, load_correction(corrected), self._obstacles())
+
+    def appearance(self, coarse: Stage, corrected: Stage | None) -> Appearance:
+        """How light falls on the round as it moves; every camera sees the same."""
+        key = digest_of([coarse.key, None if corrected is None else corrected.key])
+        if key not in self.appearances:
+            trajectory, scene = self.played(coarse, corrected)
+            self.appearances.clear()
+            self.appearances[key] = Appearance(scene, trajectory)
+        return self.appearances[key]
 
     # -- what the stages need -----------------------------------------------------------------------------------
 

@@ -25,7 +25,7 @@ from perpetua.scene.particles import present
 from perpetua.scene.rotations import matrix_from_quaternion, quaternion_from_matrix
 from perpetua.scene.scene import Scene
 from perpetua.scene.shadow_map import hidden
-from perpetua.scene.surface import facing, form
+from perpetua.scene.surface import CLOSE, FORM_SIGMA, Form, Neighbours, facing, form, unit
 from perpetua.scene.trajectory import Trajectory
 
 Array = NDArray[np.float64]
@@ -37,6 +37,8 @@ COVERED_FROM_SKY = 0.5
 """Share of the light from all around that matter right above takes away."""
 SMOOTHINGS = {"liquid": 2, "plastic": 1, "snow": 1, "sand": 0}
 """How often normals are averaged, by model: grains are rough, a liquid is as smooth as its surface tension makes it."""
+CLOSED = frozenset({"liquid", "plastic"})
+"""Models whose splats close to one surface; grains and flakes stay single and round."""
 HIGHLIGHT, SHARPNESS = 0.5, 40.0
 """Brightness of the lamp's reflection on a liquid and its power (Blinn 1977); a window, not a point."""
 RIM, RIM_POWER = 0.12, 5.0
@@ -61,6 +63,16 @@ class Look:
     shift: Tensor
     quats: Tensor
     log_scales: Tensor
+
+
+@dataclass(frozen=True)
+class Skin:
+    """The surface of poured matter. normal: [n, 3] unit vectors, surface: [n] how far each particle lies at it, 0 to 1, and form: the
+    splats that close it."""
+
+    normal: Array
+    surface: Array
+    form: Form
 
 
 class Appearance:
@@ -105,10 +117,15 @@ class Appearance:
         first = first + ((0.5 * (kept - 1.0) + shine) / SH_C0)[:, None, None]
         sh = torch.cat([first, moved.sh[:, 1:] * kept[:, None, None]], 1)
         opacity = torch.logit((torch.sigmoid(moved.opacity_logits) * left).clamp(1e-9, 1.0 - 1e-6))
-        return self._with_shade(
-            replace(moved, sh=sh, opacity_logits=torch.where(left < 1.0, opacity, moved.opacity_logits)),
-            frame,
+        formed = look.formed.to(device)
+        lit = Gaussians(
+            moved.means.index_add(0, formed, look.shift.to(device)),
+            moved.quats.index_copy(0, formed, look.quats.to(device)),
+            moved.log_scales.index_copy(0, formed, look.log_scales.to(device)),
+            torch.where(left < 1.0, opacity, moved.opacity_logits),
+            sh,
         )
+        return self._with_shade(lit, frame)
 
     def _with_shade(self, moved: Gaussians, frame: int) -> Gaussians:
         """With the shade on the ground."""
@@ -137,51 +154,64 @@ class Appearance:
         gain, shine, left = np.ones(count), np.zeros(count), np.ones(count)
         there = present(self.trajectory.F[frame])
         poured = self._matter(frame, self._poured)
-        if len(poured):
-            mine = np.flatnonzero((self._poured & there)[self._particle])
-            lit, shining = self._lit(frame, self._particle[mine])
-            most = moved.colors[mine].cpu().numpy().max(1).clip(0.05)
+        mine = np.flatnonzero((self._poured & there)[self._particle])
+        skin = self._skin(frame, self._particle[mine])
+        if len(mine):
+            lit, shining = self._lit(frame, self._particle[mine], skin)
+            most = self.scene.foreground.colors[mine].numpy().max(1).clip(0.05)
             gain[mine], shine[mine] = np.minimum(lit, LIGHTEST / most), shining
             own = np.flatnonzero(~self._poured[self._particle] & there[self._particle])
             gain[own] = self._shaded(moved, own, poured)
             ground = np.arange(len(self._particle), count)
             places = moved.means[len(self._particle) :, :2].cpu().numpy().astype(np.float64)
             left[ground] = 1.0 - self._shade.covered(frame, places).clip(0.0, 1.0)
-        light = (torch.from_numpy(a).float() for a in (gain, shine, left))
-        return Look(*(*light, *self._formed(frame, there)))
-
-    def _formed(self, frame: int, there: NDArray[np.bool_]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Which splats take the form of a closed surface [n], by how far they shift [n, 3] m, quats [n, 4] and log_scales [n, 3]."""
-        index, forms = [np.zeros(0, np.int64)], []
-        positions = self.trajectory.positions[frame].astype(np.float64)
-        body = self.scene.particles.body
-        for number in range(len(self.scene.bodies)):
-            mine = np.flatnonzero((self._poured & there & (body == number))[self._particle])
-            if len(mine):
-                places = positions[self._particle[mine]]
-                shaped = form(places, self.scene.spacing)
-                forms.append((shaped.means - places, shaped.axes, shaped.scales))
-                index.append(mine)
-        shift, axes, scales = (
-            torch.from_numpy(np.concatenate([f[k] for f in forms] or [np.zeros((0, *shape))])).float()
-            for k, shape in enumerate(((3,), (3, 3), (3,)))
+        return Look(
+            torch.from_numpy(gain).float(),
+            torch.from_numpy(shine).float(),
+            torch.from_numpy(left).float(),
+            torch.from_numpy(mine),
+            torch.from_numpy(
+                skin.form.means - self.trajectory.positions[frame, self._particle[mine]]
+            ).float(),
+            quaternion_from_matrix(torch.from_numpy(skin.form.axes).float()),
+            torch.from_numpy(skin.form.scales).float().log(),
         )
-        return torch.from_numpy(np.concatenate(index)), shift, quaternion_from_matrix(axes), scales.log()
 
-    def _lit(self, frame: int, particle: NDArray[np.int64]) -> tuple[Array, Array]:
+    def _skin(self, frame: int, particle: NDArray[np.int64]) -> Skin:
+        """The surface of the poured matter of ``particle`` [n], each body's own."""
+        spacing, count = self.scene.spacing, len(particle)
+        points = self.trajectory.positions[frame, particle].astype(np.float64)
+        skin = Skin(
+            np.zeros((count, 3)),
+            np.zeros(count),
+            Form(points.copy(), np.tile(np.eye(3), (count, 1, 1)), np.full((count, 3), FORM_SIGMA * spacing)),
+        )
+        if not count:
+            return skin
+        solid = self._matter(frame, self._solid)
+        reach = NEAR * spacing
+        solid = solid[((solid > points.min(0) - reach) & (solid < points.max(0) + reach)).all(1)]
+        body = self.scene.particles.body[particle]
+        for index in np.unique(body):
+            mine = np.flatnonzero(body == index)
+            near = Neighbours.of(points[mine], points[mine], CLOSE)
+            away, skin.surface[mine] = facing(points[mine], solid, spacing)
+            model = self.scene.bodies[index].material.model
+            skin.normal[mine] = unit(near.smoothed(away, spacing, SMOOTHINGS[model]))
+            if model not in CLOSED:
+                continue
+            shaped = form(points[mine], near, spacing)
+            skin.form.means[mine], skin.form.axes[mine] = shaped.means, shaped.axes
+            skin.form.scales[mine] = shaped.scales
+        return skin
+
+    def _lit(self, frame: int, particle: NDArray[np.int64], skin: Skin) -> tuple[Array, Array]:
         """Gain and shine [n] of the poured matter of ``particle`` [n]."""
         scene, light, spacing = self.scene, self._light, self.scene.spacing
         points = self.trajectory.positions[frame, particle].astype(np.float64)
         solid = self._matter(frame, self._solid)
-        reach = NEAR * spacing
-        near = ((solid > points.min(0) - reach) & (solid < points.max(0) + reach)).all(1)
-        body = scene.particles.body[particle]
-        normal, surface = np.zeros_like(points), np.zeros(len(points))
-        wet = np.zeros(len(points))
-        for index in np.unique(body):
-            model, mine = scene.bodies[index].material.model, body == index
-            normal[mine], surface[mine] = facing(points[mine], solid[near], spacing, SMOOTHINGS[model])
-            wet[mine] = model == "liquid"
+        body, normal, surface = scene.particles.body[particle], skin.normal, skin.surface
+        wet = np.array([thing.material.model == "liquid" for thing in scene.bodies])[body]
         free = 1.0 - hidden(points, solid, light.direction, spacing)
         sky = 1.0 - COVERED_FROM_SKY * hidden(points, solid, UP, spacing)
         towards = surface * np.clip(normal @ light.direction, 0.0, None) + (1.0 - surface) * INSIDE

@@ -129,6 +129,9 @@ class Scene:
             def array(name: str) -> NDArray:
                 return np.load(folder / f"{name}.npy", allow_pickle=False)
 
+            def optional(name: str) -> NDArray | None:
+                return array(name) if (folder / f"{name}.npy").is_file() else None
+
             def tensors(name: str, kind: type) -> list[torch.Tensor]:
                 return [torch.from_numpy(array(f"{name}.{f.name}")) for f in fields(kind)]
 
@@ -164,7 +167,8 @@ class Scene:
                 array("picture"),
                 array("matte"),
                 array("centre"),
-                *(array(n) if (folder / f"{n}.npy").is_file() else None for n in ("region", "released")),
+                optional("region"),
+                optional("released"),
             )
         except FileNotFoundError as error:
             raise CacheError(

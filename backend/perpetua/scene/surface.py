@@ -24,36 +24,48 @@ MIRRORED = 3.0
 """Spacings above the support up to which matter is mirrored in it."""
 
 
-def facing(points: Array, matter: Array, spacing: float, smoothings: int = 0) -> tuple[Array, Array]:
-    """Unit normals [N, 3] at ``points`` [N, 3] m, which ``matter`` [M, 3] m holds, and how far each lies at the surface [N], 0 to 1.
+def facing(points: Array, matter: Array, spacing: float) -> tuple[Array, Array]:
+    """Normals [N, 3] at ``points`` [N, 3] m, which ``matter`` [M, 3] m holds, and how far each lies at the surface [N], 0 to 1.
 
-    The support counts as more of what lies on it, mirrored, so that a puddle or the foot of a pile looks up and not to all sides.
-    Each of the ``smoothings`` averages normals with those of the neighbours among the points.
+    The support counts as more of what lies on it, mirrored, so that a puddle or the foot of a pile looks up and not to all sides. A
+    normal is as long as the neighbours' middle is away, m, so that those averaged count by how sure they are; ``unit`` makes it one.
     """
     if not len(points):
         return np.zeros((0, 3)), np.zeros(0)
     low = matter[matter[:, 2] < MIRRORED * spacing]
     around = np.concatenate([matter, low * [1.0, 1.0, -1.0]])
-    count = min(NEIGHBOURS + 1, len(around))
-    distance, index = cKDTree(around).query(points, k=count)
-    distance, index = distance.reshape(len(points), count), index.reshape(len(points), count)
-    weight = np.exp(-((distance / (REACH * spacing)) ** 2))
-    away = points - (weight[..., None] * around[index]).sum(1) / weight.sum(1)[:, None]
-    length = np.linalg.norm(away, axis=1)
-    surface = np.clip(length / (ON_SURFACE * spacing), 0.0, 1.0)
-    for _ in range(smoothings):
-        away = _averaged(away, points, spacing)
-        length = np.linalg.norm(away, axis=1)
-    return away / np.maximum(length, 1e-12)[:, None], surface
+    near = Neighbours.of(points, around, NEIGHBOURS)
+    weight = np.exp(-((near.distance / (REACH * spacing)) ** 2))
+    away = points - (weight[..., None] * around[near.index]).sum(1) / weight.sum(1)[:, None]
+    return away, np.clip(np.linalg.norm(away, axis=1) / (ON_SURFACE * spacing), 0.0, 1.0)
 
 
-def _averaged(vectors: Array, points: Array, spacing: float) -> Array:
-    """[N, 3]: ``vectors`` [N, 3] at ``points`` [N, 3] m, averaged over the neighbours."""
-    count = min(NEIGHBOURS + 1, len(points))
-    distance, index = cKDTree(points).query(points, k=count)
-    distance, index = distance.reshape(len(points), count), index.reshape(len(points), count)
-    weight = np.exp(-((distance / (REACH * spacing)) ** 2))
-    return np.asarray((weight[..., None] * vectors[index]).sum(1) / weight.sum(1)[:, None])
+def unit(vectors: Array) -> Array:
+    """[N, 3] of length one; zero for none."""
+    return np.asarray(vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12))
+
+
+@dataclass(frozen=True)
+class Neighbours:
+    """The nearest of a set of points to each of N, itself among them: distance [N, k] m and index [N, k]."""
+
+    distance: Array
+    index: NDArray[np.int64]
+
+    @staticmethod
+    def of(points: Array, among: Array, count: int) -> Neighbours:
+        """The ``count`` nearest of ``among`` [M, 3] m to each of ``points`` [N, 3] m, which are among them."""
+        count = min(count + 1, len(among))
+        distance, index = cKDTree(among).query(points, k=count)
+        return Neighbours(distance.reshape(len(points), count), index.reshape(len(points), count))
+
+    def smoothed(self, vectors: Array, spacing: float, times: int) -> Array:
+        """[N, 3]: ``vectors`` [N, 3] of the points averaged over the neighbours, as often as that."""
+        weight = np.exp(-((self.distance / (REACH * spacing)) ** 2))
+        weight /= weight.sum(1, keepdims=True)
+        for _ in range(times):
+            vectors = np.einsum("nk,nki->ni", weight, vectors[self.index])
+        return vectors
 
 
 CLOSE = 32
@@ -62,13 +74,11 @@ FORM_REACH = 2.0
 """Spacings to where they count."""
 FORM_SIGMA = 0.62
 """Standard deviation of a splat in the midst of matter, in spacings."""
-FLATTEST = 0.25
+FLATTEST = 0.3
 """Shortest axis of a splat, in its longest."""
-LONGEST = 1.15
+LONGEST = 1.5
 """Longest, in what it is in the midst of matter."""
-CRISP = 1.5
-"""Power by which a splat's axes differ more than its neighbours' spread, so that matter ends sharply at its surface."""
-LONE = 10
+LONE = 4
 """Neighbours below which a particle is a drop of its own, round and somewhat smaller."""
 DROP = 0.85
 SMOOTHED = 0.8
@@ -84,28 +94,25 @@ class Form:
     scales: Array
 
 
-def form(points: Array, spacing: float) -> Form:
-    """The splats of a body's particles at ``points`` [N, 3] m, ``spacing`` m apart."""
-    count = min(CLOSE + 1, len(points))
-    distance, index = cKDTree(points).query(points, k=count)
-    distance, index = distance.reshape(len(points), count), index.reshape(len(points), count)
-    weight = np.clip(1.0 - (distance / (FORM_REACH * spacing)) ** 3, 0.0, None)
+def form(points: Array, near: Neighbours, spacing: float) -> Form:
+    """The splats of a body's particles at ``points`` [N, 3] m, ``spacing`` m apart, with their ``CLOSE`` neighbours."""
+    weight = np.clip(1.0 - (near.distance / (FORM_REACH * spacing)) ** 3, 0.0, None)
     total = weight.sum(1)
-    away = points[index] - points[:, None]
-    middle = (weight[..., None] * away).sum(1) / total[:, None]
+    away = points[near.index] - points[:, None]
+    middle = np.einsum("nk,nki->ni", weight, away) / total[:, None]
     away -= middle[:, None]
-    spread = np.einsum("nk,nki,nkj->nij", weight, away, away) / total[:, None, None]
+    spread = (weight[..., None] * away).transpose(0, 2, 1) @ away / total[:, None, None]
     values, axes = np.linalg.eigh(spread)
     axes[:, :, 0] *= np.sign(np.linalg.det(axes))[:, None]
     inside = 0.15 * (FORM_REACH * spacing) ** 2  # of a full neighbourhood: r^2 / 3 (1/5 - 1/8) / (1/3 - 1/6)
-    scales = (values.clip(0.0) / inside) ** (0.5 * CRISP)
+    scales = (values.clip(0.0) / inside) ** 0.5
     largest = scales.max(1, keepdims=True).clip(1e-6)
     scales = np.clip(
         scales / np.maximum(largest / LONGEST, 1.0), FLATTEST * np.minimum(largest, LONGEST), None
     )
     lone = (weight > 0.0).sum(1) < LONE
     scales[lone] = DROP
-    around = (weight[..., None] * middle[index]).sum(1) / total[:, None]
+    around = np.einsum("nk,nki->ni", weight, middle[near.index]) / total[:, None]
     even = SMOOTHED * (middle - around)  # against its neighbours, or the whole body would shrink
     even[lone] = 0.0
     return Form(points + even, axes, FORM_SIGMA * spacing * scales)
