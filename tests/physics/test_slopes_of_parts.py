@@ -1,4 +1,5 @@
-"""A soft block on a soft and on a rigid slope: Coulomb's friction, with the geometric mean of the two bodies' coefficients."""
+"""A soft block on a soft slope, four times as dense, and on a rigid one: Coulomb's friction, with the geometric mean of the two bodies'
+coefficients."""
 
 from dataclasses import replace
 
@@ -31,7 +32,7 @@ SOFT, HARD = 1, 3
 """Bodies: the block on the soft slab and the one on the board."""
 SLOPES = scene_of(
     [
-        ("slab", material("rubber", friction=MU_SLAB), box_points((0.24, 0.08, 0.02), SPACING, (-0.12, -0.04, 0))),
+        ("slab", material("rubber", friction=MU_SLAB, density=4400.0), box_points((0.24, 0.08, 0.02), SPACING, (-0.12, -0.04, 0))),
         ("on slab", material("jelly", friction=MU_BLOCK), box_points((0.05, 0.05, 0.04), SPACING, (-0.1, -0.025, 0.02))),
         ("board", material("wood", friction=MU_BOARD), box_points((0.24, 0.08, 0.02), SPACING, (-0.12, 0.11, 0))),
         ("on board", material("jelly", friction=MU_BLOCK), box_points((0.05, 0.05, 0.04), SPACING, (-0.1, 0.125, 0.02))),

@@ -1,5 +1,5 @@
 # mypy: disable-error-code="no-untyped-def, valid-type"
-"""Colliders as matter on the grid meets them: nodes near their surfaces that matter cannot pass.
+"""Colliders as matter on the grid meets them: nodes near their surfaces that matter cannot pass, and the room that they leave a liquid.
 
 As for the plane (``contact``), a node near a surface stops matter only as fast as the nearest particle around it would otherwise pass through
 the surface within the substep: with gap g of that particle and the outward normal n where it stands, the node's velocity relative to
@@ -8,7 +8,12 @@ moves a collider.
 
 The surface is taken as that particle sees it, as the plane in front of it: nodes behind a thin wall then stop what is before it, and
 do not belong to its other side. What should slip in all the same is put back on the surface before the next substep. So walls hold
-that are thinner than a grid cell; two colliders that meet at a node take turns, the nearer one first.
+that are thinner than a grid cell.
+
+In a corner the particles around a node see several surfaces, and the node stops matter at each: with the nearest one alone, a liquid
+flows through the other and is put back again and again, which fills it with energy and makes it swell. What lies too deep is not lifted, for it
+would take all that shares its nodes with it: a solid keeps its shape, and the particles of a liquid move off by themselves, whereupon its
+pressure evens their places (``SoftGrid.evened``).
 
 No ``from __future__ import annotations`` here: the compiler reads the annotations of kernels as values.
 """
@@ -23,6 +28,7 @@ from perpetua.physics.collider_surfaces import ColliderSurfaces
 from perpetua.physics.matter import ONE_THREAD
 from perpetua.physics.motion import Collider
 from perpetua.physics.shared_kernels import Integers, Shared, floats, integers, shared_kernels, vectors
+from perpetua.physics.splines import REACH_CELLS, solid_share
 
 FAR = 1e9
 """m; the gap of a node that no particle is near."""
@@ -30,20 +36,21 @@ FAR = 1e9
 NEAR_CELLS = 0.5
 """Nodes closer to a surface than this, or inside, stop matter: half of the layers of nodes around a surface."""
 
-SLOP = 0.1
-"""Share of a particle's radius that it may sink in; what is deeper is lifted out gently."""
+SURFACES, SAME_SURFACE = 3, 0.7
+"""A node knows as many surfaces as meet in the corner of a box; normals whose product is larger, some 45 degrees, are of one that bends."""
 
-LIFT = 0.05
-"""Share of the rest of the way that it is lifted in a substep."""
+SPREAD_S = 0.05
+"""s in which the particles of a liquid that lie closer to a surface than their radius move off it: they mix, and would pile up there."""
 
-KERNEL_CELLS = 2.6
-"""A particle's kernel reaches nodes at most sqrt(3) 3/2 cells away."""
+SAMPLE, SAMPLE_WIDE = 0.43, 0.88
+"""Cells: a node's kernel is sampled so far from the node along each axis, each sample a box so wide: together they have the variance
+of the spline, 1/4 = 0.43^2 + 0.88^2 / 12."""
 
 
 @shared_kernels
 class GridColliders(Shared):
-    """Up to ``capacity`` colliders for the matter of ``bodies`` [K] (the scene's numbers of the grid's fields) on ``cells`` [3] nodes from
-    node ``lower`` [3]; cells of ``dx`` m, particles of ``radius`` m."""
+    """Up to ``capacity`` colliders for the matter of ``bodies`` [K] (the scene's numbers of the grid's fields), particles of ``radius`` m of which
+    ``liquid`` [P] are, on ``cells`` [3] nodes from node ``lower`` [3]; cells of ``dx`` m."""
 
     def __init__(
         self,
@@ -53,15 +60,25 @@ class GridColliders(Shared):
         cells: tuple[int, int, int],
         dx: float,
         radius: float,
+        liquid: NDArray,
     ) -> None:
         self.lower, self.dx, self.radius = integers(3), floats(), floats()
         self.lower.from_numpy(np.array(lower, np.int32))
         self.dx[None], self.radius[None] = dx, radius
         self.surfaces = ColliderSurfaces(capacity, bodies)
-        self.gap = floats(len(bodies), *cells)
-        self.plane = vectors(4, len(bodies), *cells)
+        count = len(liquid)
+        self.near, self.seen = integers(count), vectors(4, count)
+        """Of each particle the collider that it is near, -1 where there is none, and the outward normal and distance, m, of its surface."""
+        self.room = floats(count)
+        """m that each particle keeps from surfaces in the long run."""
+        self.room.from_numpy(np.where(liquid, radius, 0.0).astype(np.float32))
+        self.asks = integers(count)
+        """1 while there are nodes around a particle that may not know its surface."""
+        nodes = (len(bodies), SURFACES, *cells)
+        self.gap = floats(*nodes)
+        self.plane = vectors(4, *nodes)
         """Outward normal and offset of the surface in front of the nearest particle: its distance is normal . x + offset."""
-        self.mark = integers(len(bodies), *cells)
+        self.mark = integers(*nodes)
         """stamp * capacity + collider where the above are of this substep."""
         self.stamp = integers()
         self._stamp = 0
@@ -75,11 +92,14 @@ class GridColliders(Shared):
         self.surfaces.set(colliders)
 
     def before_substep(self, matter, field) -> None:
-        """Put back what slipped in, and find the nearest particle around each node; ``field`` [P] is each particle's."""
+        """Put back what slipped in, and find the surfaces around each node; ``field`` [P] is each particle's."""
         if self.surfaces.any:
             self._stamp += 1
             self.stamp[None] = self._stamp
-            self._find_nearest(matter, field)
+            self._look(matter, field)
+            for number in range(SURFACES):
+                self._find_gaps(matter, field, number)
+                self._find_planes(matter, field, number)
 
     @qd.func
     def _base(self, pos):
@@ -88,11 +108,12 @@ class GridColliders(Shared):
         return qd.cast(qd.floor(pos / self.dx[None] - 0.5), qd.i32) - first
 
     @qd.kernel
-    def _find_nearest(self, matter: qd.template(), field: Integers):
+    def _look(self, matter: qd.template(), field: Integers):
+        """Put back what slipped in, find the surface that each particle is near, and clear the nodes that its kernel reaches."""
         self.surfaces.frames.advance()
-        reach = (NEAR_CELLS + KERNEL_CELLS) * self.dx[None]
         qd.loop_config(parallelize=ONE_THREAD)
         for p in range(matter.pos.shape[0]):
+            self.near[p], self.asks[p] = -1, 0
             for a in range(self.surfaces.frames.count[None]):
                 if self.surfaces.acts_on[a, field[p]] == 1 and matter.active[p] == 1:
                     pos = matter.pos[p]
@@ -100,65 +121,125 @@ class GridColliders(Shared):
                     if distance < 0.0:
                         vel = matter.vel[p]
                         inward = qd.min((vel - self.surfaces.frames.velocity_at(a, pos)).dot(normal), 0.0)
-                        pos -= distance * normal
-                        matter.pos[p] = pos
+                        matter.pos[p] = pos - distance * normal
                         matter.vel[p] = vel - inward * normal
-                    if distance < reach:
-                        base = self._base(pos)
-                        for i, j, l in qd.static(qd.ndrange(3, 3, 3)):
-                            self.gap[field[p], base[0] + i, base[1] + j, base[2] + l] = FAR
+                        distance = 0.0
+                    if distance < self.room[p]:
+                        further = qd.min(self.surfaces.frames.dt[None] / SPREAD_S, 1.0) * (
+                            self.room[p] - distance
+                        )
+                        matter.pos[p] += further * normal
+                        distance += further
+                    reach = (NEAR_CELLS + REACH_CELLS * qd.abs(normal).sum()) * self.dx[None]
+                    if distance < reach and (self.near[p] < 0 or distance < self.seen[p][3]):
+                        self.near[p], self.asks[p] = a, 1
+                        self.seen[p] = qd.Vector([normal[0], normal[1], normal[2], distance])
+            if self.near[p] >= 0:
+                base = self._base(matter.pos[p])
+                for i, j, l in qd.static(qd.ndrange(3, 3, 3)):
+                    for s in qd.static(range(SURFACES)):
+                        self.gap[field[p], s, base[0] + i, base[1] + j, base[2] + l] = FAR
+
+    @qd.func
+    def _known(self, k, s, x, y, z):
+        """Whether a node of body ``k`` has a surface of number ``s`` in this substep."""
+        return self.mark[k, s, x, y, z] // self.surfaces.friction.shape[0] == self.stamp[None]
+
+    @qd.func
+    def _is_new(self, k, s, x, y, z, normal):
+        """Whether a surface with this normal is none of the first ``s`` that a node knows."""
+        out = True
+        for t in range(s):
+            if self._known(k, t, x, y, z):
+                known = self.plane[k, t, x, y, z]
+                if normal.dot(qd.Vector([known[0], known[1], known[2]])) > SAME_SURFACE:
+                    out = False
+        return out
+
+    @qd.kernel
+    def _find_gaps(self, matter: qd.template(), field: Integers, number: qd.i32):
+        """The least gap of the particles around each node to a surface that is none of the first ``number``."""
         qd.loop_config(parallelize=ONE_THREAD)
         for p in range(matter.pos.shape[0]):
-            for a in range(self.surfaces.frames.count[None]):
-                if self.surfaces.acts_on[a, field[p]] == 1 and matter.active[p] == 1:
-                    pos = matter.pos[p]
-                    distance, _normal = self.surfaces.distance(a, pos)
-                    if distance < reach:
-                        base = self._base(pos)
-                        for i, j, l in qd.static(qd.ndrange(3, 3, 3)):
-                            qd.atomic_min(
-                                self.gap[field[p], base[0] + i, base[1] + j, base[2] + l],
-                                distance - self.radius[None],
-                            )
+            if self.asks[p] == 1:
+                self.asks[p] = 0
+                k, seen = field[p], self.seen[p]
+                normal = qd.Vector([seen[0], seen[1], seen[2]])
+                base = self._base(matter.pos[p])
+                for i, j, l in qd.ndrange(3, 3, 3):
+                    x, y, z = base[0] + i, base[1] + j, base[2] + l
+                    if self._is_new(k, number, x, y, z, normal):
+                        self.asks[p] = 1
+                        qd.atomic_min(self.gap[k, number, x, y, z], seen[3] - self.radius[None])
+
+    @qd.kernel
+    def _find_planes(self, matter: qd.template(), field: Integers, number: qd.i32):
+        """That surface, as the particle with that gap sees it."""
         qd.loop_config(parallelize=ONE_THREAD)
         for p in range(matter.pos.shape[0]):
+            if self.asks[p] == 1:
+                k, seen = field[p], self.seen[p]
+                normal = qd.Vector([seen[0], seen[1], seen[2]])
+                pos = matter.pos[p]
+                base = self._base(pos)
+                gap = seen[3] - self.radius[None]
+                mark = self.stamp[None] * self.surfaces.friction.shape[0] + self.near[p]
+                for i, j, l in qd.ndrange(3, 3, 3):
+                    x, y, z = base[0] + i, base[1] + j, base[2] + l
+                    if gap <= self.gap[k, number, x, y, z] and self._is_new(k, number, x, y, z, normal):
+                        offset = seen[3] - normal.dot(pos)
+                        self.plane[k, number, x, y, z] = qd.Vector([normal[0], normal[1], normal[2], offset])
+                        self.mark[k, number, x, y, z] = mark
+
+    @qd.func
+    def _distance(self, k, s, x, y, z, pos):
+        """Distance, m, of a node of body ``k`` at ``pos`` [3] m to its surface number ``s``, and the normal."""
+        plane = self.plane[k, s, x, y, z]
+        normal = qd.Vector([plane[0], plane[1], plane[2]])
+        return normal.dot(pos) + plane[3], normal
+
+    @qd.func
+    def solid(self, k, x, y, z, pos):
+        """Share of the kernel of a node of body field ``k`` at ``pos`` [3] m in which colliders leave matter no room: what they fill, and
+        what lies behind the surfaces that the node knows, where their walls are thin."""
+        out = 0.0
+        if self.surfaces.frames.count[None] > 0 and self._known(k, 0, x, y, z):
+            free = 1.0
+            for s in range(SURFACES):
+                if self._known(k, s, x, y, z):
+                    distance, _ = self._distance(k, s, x, y, z, pos)
+                    free *= 1.0 - solid_share(distance / self.dx[None])
+            out = qd.max(1.0 - free, self._filled(k, pos))
+        return out
+
+    @qd.func
+    def _filled(self, k, pos):
+        """Share of the kernel of a node of body ``k`` at ``pos`` [3] m that colliders fill."""
+        out, dx = 0.0, self.dx[None]
+        for i, j, l in qd.ndrange(2, 2, 2):
+            side = qd.Vector([2.0 * i - 1.0, 2.0 * j - 1.0, 2.0 * l - 1.0])
+            distance = FAR
             for a in range(self.surfaces.frames.count[None]):
-                if self.surfaces.acts_on[a, field[p]] == 1 and matter.active[p] == 1:
-                    pos = matter.pos[p]
-                    distance, normal = self.surfaces.distance(a, pos)
-                    if distance < reach:
-                        base = self._base(pos)
-                        offset = distance - normal.dot(pos)
-                        for i, j, l in qd.static(qd.ndrange(3, 3, 3)):
-                            x, y, z = base[0] + i, base[1] + j, base[2] + l
-                            if distance - self.radius[None] <= self.gap[field[p], x, y, z]:
-                                self.plane[field[p], x, y, z] = qd.Vector(
-                                    [normal[0], normal[1], normal[2], offset]
-                                )
-                                self.mark[field[p], x, y, z] = (
-                                    self.stamp[None] * self.surfaces.friction.shape[0] + a
-                                )
+                if self.surfaces.acts_on[a, k] == 1:
+                    distance = qd.min(distance, self.surfaces.distance(a, pos + SAMPLE * dx * side)[0])
+            out += 0.125 * qd.min(qd.max(0.5 - distance / (SAMPLE_WIDE * dx), 0.0), 1.0)
+        return out
 
     @qd.func
     def stop(self, k, x, y, z, pos, vel):
         """The velocity [3] m/s that the colliders leave a node of body field ``k`` at ``pos`` [3] m."""
         out = vel
         if self.surfaces.frames.count[None] > 0:
-            mark = self.mark[k, x, y, z]
-            plane = self.plane[k, x, y, z]
-            normal = qd.Vector([plane[0], plane[1], plane[2]])
-            near = normal.dot(pos) + plane[3] < NEAR_CELLS * self.dx[None]
-            capacity = self.surfaces.friction.shape[0]
-            if mark // capacity == self.stamp[None] and near:
-                a = mark % capacity
-                own = self.surfaces.frames.velocity_at(a, pos)
-                along = (vel - own).dot(normal)
-                gap = self.gap[k, x, y, z]
-                deep = qd.min(gap + SLOP * self.radius[None], 0.0)
-                change = -(qd.max(gap, 0.0) + LIFT * deep) / self.surfaces.frames.dt[None] - along
-                if change > 0.0:
-                    slip = vel - own - along * normal
-                    speed = slip.norm()
-                    keep = 1.0 - qd.min(self.surfaces.friction[a] * change, speed) / qd.max(speed, 1e-12)
-                    out = own + keep * slip + (along + change) * normal
+            for s in range(SURFACES):
+                distance, normal = self._distance(k, s, x, y, z, pos)
+                if self._known(k, s, x, y, z) and distance < NEAR_CELLS * self.dx[None]:
+                    a = self.mark[k, s, x, y, z] % self.surfaces.friction.shape[0]
+                    own = self.surfaces.frames.velocity_at(a, pos)
+                    along = (out - own).dot(normal)
+                    least = -qd.max(self.gap[k, s, x, y, z], 0.0) / self.surfaces.frames.dt[None]
+                    if along < least:
+                        slip = out - own - along * normal
+                        speed = slip.norm()
+                        taken = qd.min(self.surfaces.friction[a] * (least - along), speed)
+                        out = own + (1.0 - taken / qd.max(speed, 1e-12)) * slip + least * normal
         return out

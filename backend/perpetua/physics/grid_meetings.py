@@ -3,15 +3,17 @@
 
 With one field for all bodies, matter would meet as soon as kernels overlap, a grid cell apart. With a field each (Bardenhagen et al. 2000)
 two bodies pass each other unless stopped, and are stopped where their *particles* touch: at a node that both reach, n is the direction
-in which the one's mass gives way to the other's, as the nodes around see it by how much of both they hold (the edge of a body that
-slides over another sees itself in its own way, and would plough); the gap is what is left between the foremost particles along n, half a
-spacing around each, and the approach is at most gap / dt (as for the plane, ``contact.py``). Impulses are equal and opposite; Coulomb
-friction takes up to mu times the normal one.
+in which the one's volume gives way to the other's (masses would tilt it where a light body touches a heavy one), as the nodes around see
+it by how much of both they hold (the edge of a body that slides over another sees itself in its own way, and would plough); the gap is
+what is left between the foremost particles along n, half a spacing around each, and the approach is at most gap / dt (as for the plane,
+``contact.py``). Impulses are equal and opposite; Coulomb friction takes up to mu times the normal one.
 
 No ``from __future__ import annotations`` here: the compiler reads the annotations of kernels as values.
 """
 
+import numpy as np
 import quadrants as qd
+from numpy.typing import NDArray
 
 from perpetua.physics.matter import ONE_THREAD
 from perpetua.physics.shared_kernels import Shared, floats, integers, shared_kernels, vectors
@@ -23,7 +25,7 @@ LEAST_MASS = 1e-20
 """kg; a node with less was touched by the very edge of a kernel, whose weight is zero."""
 
 AROUND, SHARED_POWER = 2, 3
-"""Nodes on each side whose sense of the normal counts, by this power of the mass that both bodies have there: of those tried the
+"""Nodes on each side whose sense of the normal counts, by this power of the volume that both bodies have there: of those tried the
 one at which a block slides down another nearest to Coulomb's law. With 1 and 1 it did not slide at all."""
 
 SLIP_EPS = 1e-9
@@ -36,14 +38,19 @@ class GridMeetings(Shared):
 
     def __init__(self, fields: int, cells: tuple[int, int, int]) -> None:
         self._several = fields > 1
+        self.density = floats(fields)
         shape = (fields, *cells) if self._several else (1, 1, 1, 1)
         self.count = integers()
         self.partner = integers(*shape)
         """The other body at a node of a body; -1 where it is alone."""
         self.partner.fill(-1)
         self.giving_way = vectors(3, *shape)
-        """From each body into its partner, longer where both have more mass."""
+        """From each body into its partner, longer where both have more volume."""
         self.normal, self.reach = vectors(3, *shape), floats(*shape)
+
+    def set_densities(self, densities: NDArray) -> None:
+        """densities: [fields] kg/m^3 of the bodies at rest, from now on."""
+        self.density.from_numpy(np.asarray(densities, np.float32))
 
     def exchange(self, grid) -> None:
         """Stop the bodies of ``grid`` (a ``SoftGrid`` after ``scatter``) where they touch."""
@@ -65,32 +72,32 @@ class GridMeetings(Shared):
             self.partner[k, x, y, z] = -1
 
     @qd.func
-    def _heaviest_other(self, grid, k, x, y, z):
-        """The other body with most mass at a node; -1 where there is none."""
+    def _share(self, grid, k, x, y, z):
+        """Volume at rest of what body k has at a node, in cells."""
+        return grid.mass(k, x, y, z) / (self.density[k] * grid.dx[None] ** 3)
+
+    @qd.func
+    def _largest_other(self, grid, k, x, y, z):
+        """The other body with most volume at a node; -1 where there is none."""
         best = -1
-        most = LEAST_MASS
+        most = 0.0
         for other in range(grid.shape[0]):
-            mass = grid.mass(other, x, y, z)
-            if other != k and mass > most:
+            share = self._share(grid, other, x, y, z)
+            if other != k and share > most and grid.mass(other, x, y, z) > LEAST_MASS:
                 best = other
-                most = mass
+                most = share
         return best
 
     @qd.func
     def _growth(self, grid, k, x, y, z):
-        """Growth of body k's mass across a node, kg."""
+        """Growth of body k's volume across a node, in cells."""
         return qd.Vector(
             [
-                grid.mass(k, x + 1, y, z) - grid.mass(k, x - 1, y, z),
-                grid.mass(k, x, y + 1, z) - grid.mass(k, x, y - 1, z),
-                grid.mass(k, x, y, z + 1) - grid.mass(k, x, y, z - 1),
+                self._share(grid, k, x + 1, y, z) - self._share(grid, k, x - 1, y, z),
+                self._share(grid, k, x, y + 1, z) - self._share(grid, k, x, y - 1, z),
+                self._share(grid, k, x, y, z + 1) - self._share(grid, k, x, y, z - 1),
             ]
         )
-
-    @qd.func
-    def _scale(self, grid):
-        """kg of water in a cell: what masses are divided by, so that their powers stay within float32."""
-        return 1000.0 * grid.dx[None] ** 3
 
     @qd.kernel
     def _find(self, grid: qd.template()):
@@ -99,15 +106,15 @@ class GridMeetings(Shared):
         qd.loop_config(parallelize=ONE_THREAD)
         for entry in range(grid.listed[None]):
             k, x, y, z = grid.listed_node(entry)
-            other = self._heaviest_other(grid, k, x, y, z)
-            own = grid.mass(k, x, y, z)
-            if other >= 0 and own > LEAST_MASS and self._heaviest_other(grid, other, x, y, z) == k:
-                there = grid.mass(other, x, y, z)
-                shared = own * there / ((own + there) * self._scale(grid))
-                way = (self._growth(grid, other, x, y, z) - self._growth(grid, k, x, y, z)) / self._scale(
-                    grid
-                )
-                self.giving_way[k, x, y, z] = shared**SHARED_POWER * way
+            other = self._largest_other(grid, k, x, y, z)
+            if (
+                other >= 0
+                and grid.mass(k, x, y, z) > LEAST_MASS
+                and self._largest_other(grid, other, x, y, z) == k
+            ):
+                own, there = self._share(grid, k, x, y, z), self._share(grid, other, x, y, z)
+                way = self._growth(grid, other, x, y, z) - self._growth(grid, k, x, y, z)
+                self.giving_way[k, x, y, z] = (own * there / (own + there)) ** SHARED_POWER * way
                 self.partner[k, x, y, z] = other
                 self.count[None] += 1
 

@@ -75,7 +75,7 @@ class SoftPart(Part):
             np.array([scene.bodies[r.index].material.friction for r in hard]),
         )
         place = (plan.capacity, own, plan.box.lower, (nx, ny, nz), plan.box.dx)
-        self._colliders = GridColliders(*place, radius=radius)
+        self._colliders = GridColliders(*place, radius=radius, liquid=numbers.law[material] == laws.LIQUID)
         self._pins = GridPins(*place)
         self._grid = SoftGrid(
             self.matter, plan.box.lower, (nx, ny, nz), plan.box.dx, plan.dt, scene.spacing,

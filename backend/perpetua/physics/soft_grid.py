@@ -23,6 +23,7 @@ from perpetua.physics.grid_rigid import GridRigid
 from perpetua.physics.matter import ONE_THREAD, Matter
 from perpetua.physics.rigid_contact import RigidContact
 from perpetua.physics.shared_kernels import Shared, floats, integers, shared_kernels, vectors
+from perpetua.physics.splines import solid_share, spline_weights
 
 BOUNDARY_CELLS = 3
 """Particles stay this many cells inside the box; the kernel reaches 1.5."""
@@ -30,7 +31,7 @@ BOUNDARY_CELLS = 3
 NUMBERS = ("density", "lam", "mu", "eta", "limit", "slope", "tip")
 """Of ``laws.Constants``."""
 
-EVEN_S, REFILL_S = 0.01, 0.05
+EVEN_S, REFILL_S = 0.01, 0.1
 """s in which a liquid's volume follows that of its neighbours, and the places of its particles: long beside sound in a cell, short
 beside what is seen."""
 
@@ -78,12 +79,17 @@ class SoftGrid(Shared):
         """Momentum and mass, by ``entry``; after ``collide`` velocity and mass."""
         self.swell = floats(int(np.prod(shape)))
         """Of liquids, mass times volume ratio J."""
+        self.solid = floats(int(np.prod(shape)))
+        """Around liquids, the share of a node's kernel in which the plane and colliders leave them no room."""
         self.list = integers(int(np.prod(shape)))
         self.listed = integers()
         self.material, self.field = integers(count), integers(count)
         self.material.from_numpy(material.astype(np.int32))
         self.field.from_numpy(field.astype(np.int32))
         kinds = len(constants.law)
+        made_of = np.zeros((fields, kinds))
+        np.add.at(made_of, (field, material), 1.0)
+        self._made_of = made_of / made_of.sum(1, keepdims=True)
         self.law = integers(kinds)
         self.density, self.eta = floats(kinds), floats(kinds)
         self.lam, self.mu = floats(kinds), floats(kinds)
@@ -100,6 +106,7 @@ class SoftGrid(Shared):
         for name in NUMBERS:
             getattr(self, name).from_numpy(getattr(constants, name))
         self.friction.from_numpy(np.asarray(friction, np.float32))
+        self.meetings.set_densities(self._made_of @ constants.density)
 
     def set_substep(self, dt: float) -> None:
         """dt: s."""
@@ -124,9 +131,7 @@ class SoftGrid(Shared):
     @qd.func
     def weights(self, fx):
         """Quadratic B-spline along each axis: rows of the three nodes."""
-        return qd.Matrix.rows(
-            [0.5 * (1.5 - fx) * (1.5 - fx), 0.75 - (fx - 1.0) * (fx - 1.0), 0.5 * (fx - 0.5) * (fx - 0.5)]
-        )
+        return spline_weights(fx)
 
     def substep(self) -> None:
         """Advance all particles by dt."""
@@ -224,6 +229,10 @@ class SoftGrid(Shared):
             node = self.node[self.list[entry]]
             at = qd.Vector([x, y, z]) + self.first()
             pos = qd.cast(at, qd.f32) * self.dx[None]
+            if self.swell[self.list[entry]] > 0.0:
+                free = 1.0 - solid_share(pos[2] / self.dx[None])
+                free *= 1.0 - colliders.solid(k, x, y, z, pos)
+                self.solid[self.list[entry]] = 1.0 - free
             v = qd.Vector([node[0], node[1], node[2]]) / qd.max(node[3], LEAST_MASS)
             v += self.dt[None] * self.gravity[None]
             v = rigid.stop(k, x, y, z, pos, v, node[3], self.friction[k], self.dt[None])
@@ -241,26 +250,27 @@ class SoftGrid(Shared):
 
     @qd.func
     def evened(self, F, first, fx, full):
-        """A liquid's F whose volume comes nearer to that of its neighbourhood, and to the one that its particles take up where they
-        are all around.
+        """A liquid's F whose volume comes nearer to that of its neighbourhood, and to the one that its particles take up where they, or
+        what they cannot enter, are all around.
 
         What a particle keeps of its volume is a sum of many small changes and comes to differ from its neighbours', and from where the
         particles are: liquid at rest would boil, and swell or shrink. first: index of the first node; fx: where the particle is in
         the nodes, in cells; full: kg in a cell at rest."""
         w = self.weights(fx)
         ny, nz = self.shape[2], self.shape[3]
-        around, aside, spread, swell = 0.0, qd.Vector.zero(qd.f32, 3), 0.0, 0.0
+        around, own, aside, spread, swell = 0.0, 0.0, qd.Vector.zero(qd.f32, 3), 0.0, 0.0
         for i, j, l in qd.static(qd.ndrange(3, 3, 3)):
             at = first + (i * ny + j) * nz + l
             arm = qd.Vector([float(i), float(j), float(l)]) - fx
             weight = w[i, 0] * w[j, 1] * w[l, 2]
-            mass = weight * self.node[at][3]
+            own += weight * self.node[at][3]
+            mass = weight * (self.node[at][3] + full * self.solid[at])
             around += mass
             aside += mass * arm
             spread += mass * arm.norm_sqr()
             swell += weight * self.swell[at]
         J = F.determinant()
-        J += qd.min(self.dt[None] / EVEN_S, 1.0) * (swell / around - J)
+        J += qd.min(self.dt[None] / EVEN_S, 1.0) * (swell / own - J)
         if aside.norm() < ASIDE * around and spread > SPREAD * around:
             J += qd.min(self.dt[None] / REFILL_S, 1.0) * (full / around - J)
         return qd.pow(J, 1.0 / 3.0) * laws.identity()
@@ -303,6 +313,7 @@ class SoftGrid(Shared):
         for entry in range(self.listed[None]):
             self.node[self.list[entry]] = qd.Vector([0.0, 0.0, 0.0, 0.0])
             self.swell[self.list[entry]] = 0.0
+            self.solid[self.list[entry]] = 0.0
 
     @qd.kernel
     def forget_list(self):
