@@ -71,7 +71,7 @@ def test_a_killed_stage_goes_on_to_the_same_losses_and_weights(
         group=2,
         rollout_steps=3,
         updates=2,
-        worst_reward=-5.0,
+        worst_reward=-50.0,
     )
     train_rl(rl, tmp_path / "rl", silent)
     for stage, config, train in (("sft", sft, train_sft), ("rl", rl, train_rl)):

@@ -53,7 +53,7 @@ def test_the_stages_follow_each_other(family, checkpoint, settings, silent, see_
     )
     with pytest.raises(TrainingError, match="All 3 videos of the first step got the worst reward"):
         train_rl(hopeless, tmp_path / "hopeless", silent)
-    rl_config = msgspec.structs.replace(hopeless, worst_reward=-5.0)
+    rl_config = msgspec.structs.replace(hopeless, worst_reward=-50.0)
     rl = train_rl(rl_config, tmp_path / "rl", silent)
     trained = load_file(finished(rl.parent)[-1] / "weights.safetensors")
     kept = load_file(sft)
@@ -75,7 +75,7 @@ def test_the_stages_run_in_half_precision(family, checkpoint, settings, silent, 
     sft = train_sft(SftConfig(**common, start=str(heads.parent), lora=LORA), tmp_path / "sft", silent)
     see_motion(sft)
     config = RlConfig(
-        **common, start=str(sft.parent), scenes=1, group=2, rollout_steps=2, updates=1, worst_reward=-5.0
+        **common, start=str(sft.parent), scenes=1, group=2, rollout_steps=2, updates=1, worst_reward=-50.0
     )
     train_rl(config, tmp_path / "rl", silent)
     assert all(
