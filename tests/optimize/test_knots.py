@@ -1,9 +1,14 @@
 """The spline through time knots: values, slopes, and how it starts and ends."""
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 
+from perpetua.optimize.api import Settings
+from perpetua.optimize.correct import nothing
 from perpetua.optimize.knots import knot_frames, slope_weights, value_weights
+from perpetua.scene import Scene, Trajectory
 
 
 @pytest.mark.parametrize(("frames", "count"), [(1, 2), (4, 2), (5, 3), (24, 7), (48, 13)])
@@ -34,3 +39,12 @@ def test_constant_acceleration_is_exact(frames: int) -> None:
     np.testing.assert_allclose(
         slope_weights(knots, at) @ knots.astype(float) ** 2, 2 * at, rtol=1e-5, atol=1e-4
     )
+
+
+@pytest.mark.parametrize(("preset", "apart"), [("clay", 4), ("cotton", 2)])
+def test_sheets_have_more_knots(
+    preset: str, apart: int, make_scene: Callable[[str], Scene], slide: Callable[[Scene, int], Trajectory]
+) -> None:
+    scene = make_scene(preset)
+    correction = nothing(scene, slide(scene, 12), Settings())
+    np.testing.assert_array_equal(correction.knots, np.arange(0, 13, apart))

@@ -19,7 +19,7 @@ VIDEO_ZOOM, VIDEO_COLUMNS, CAPTION = 2, 3, 18
 """Small videos are enlarged so often, stand so many in a row, under a caption of so many pixels."""
 STYLE = """body{font:15px/1.5 system-ui,sans-serif;max-width:1080px;margin:2em auto;padding:0 1em;color:#222}
 table{border-collapse:collapse;margin:1em 0}td,th{padding:.25em .8em;border-bottom:1px solid #ddd;text-align:right}
-td:first-child,th:first-child{text-align:left}figure{display:inline-block;margin:.5em}figcaption{font-size:13px;color:#555}
+td:first-child,th:first-child{text-align:left;white-space:nowrap}figure{display:inline-block;margin:.5em}figcaption{font-size:13px;color:#555}
 .best{font-weight:600}.ours td{background:#eef4fb}video{max-width:100%}"""
 
 

@@ -19,7 +19,7 @@ from torch import Tensor
 from perpetua.optimize.api import Correction, Settings, ViewTarget
 from perpetua.optimize.apply import CorrectedFrames
 from perpetua.optimize.clock import Clock
-from perpetua.optimize.knots import FRAMES_PER_KNOT, knot_frames
+from perpetua.optimize.knots import FRAMES_PER_KNOT, FRAMES_PER_KNOT_OF_SHEETS, knot_frames
 from perpetua.optimize.loss import photometric, region
 from perpetua.optimize.obstacles import Obstacles
 from perpetua.optimize.own_look import COLOUR_STEP, WARP_STEP, OwnLook
@@ -137,7 +137,9 @@ def optimise(
 
 def nothing(scene: Scene, trajectory: Trajectory, settings: Settings) -> Correction:
     """The correction that leaves motion and colours as they are."""
-    knots = knot_frames(trajectory.frames - 1, FRAMES_PER_KNOT if settings.smooth_knots else 1)
+    sheets = any(body.material.model == "cloth" for body in scene.bodies)
+    apart = FRAMES_PER_KNOT_OF_SHEETS if sheets else FRAMES_PER_KNOT
+    knots = knot_frames(trajectory.frames - 1, apart if settings.smooth_knots else 1)
     displacement = np.zeros((len(knots), len(scene.particles), 3), np.float32)
     return Correction(knots, displacement, scene.foreground.sh.numpy().copy())
 
