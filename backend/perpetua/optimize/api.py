@@ -32,7 +32,9 @@ class Settings:
     object_warps: the same of its warp, which motion can be mistaken for. Off: it left clay as good as it was and made jam a fifth worse.
     offsets: whether splats may shift on their particles too (``splat_offsets.py``).
     fading: whether splats may be seen more or less in the middle of the round (``scene/fading.py``).
-    flow: whether rendered flow is compared with the videos' too (``flow.py``). Off: it costs half a render more, and what it is worth is not measured.
+    flow: whether rendered flow is compared with the videos' too (``flow.py``).
+
+    The last three are off: none of them brought clay or jelly nearer to the truth (``docs/benchmarks.md``).
     """
 
     nuisance: bool = True
