@@ -21,11 +21,11 @@ PADDING_CELLS = 3
 MARGIN_CELLS = 6
 """Particles closer than this to a face get a larger box: the padding, the kernel's reach, and one to spare."""
 
-BYTES_A_NODE = 160
+BYTES_A_NODE = 184
 """Of each soft body's grid: its momentum and mass, and what it remembers of a substep's contacts."""
 
 MOST_BYTES = 1_500_000_000
-"""Largest grid; 210 nodes along each axis for a single soft body."""
+"""Largest grid; 200 nodes along each axis for a single soft body."""
 
 ROUNDING_CELLS = 8
 """Faces move by this many cells, so that similar scenes share compiled kernels."""

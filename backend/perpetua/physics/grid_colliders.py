@@ -11,9 +11,11 @@ do not belong to its other side. What should slip in all the same is put back on
 that are thinner than a grid cell.
 
 In a corner the particles around a node see several surfaces, and the node stops matter at each: with the nearest one alone, a liquid
-flows through the other and is put back again and again, which fills it with energy and makes it swell. What lies too deep is not lifted, for it
-would take all that shares its nodes with it: a solid keeps its shape, and the particles of a liquid move off by themselves, whereupon its
-pressure evens their places (``SoftGrid.evened``).
+flows through the other and is put back again and again, which fills it with energy and makes it swell. Around an edge that juts out
+it stops matter only at the surface that it is in front of: the plane before the edge of a blade, continued beyond that edge, would be a
+wall some cells high, and shove grains along that the blade should slip under. The two sides of a thin wall both stop. What lies too deep is not
+lifted, for it would take all that shares its nodes with it: a solid keeps its shape, and the particles of a liquid move off by themselves,
+whereupon its pressure evens their places (``SoftGrid.evened``).
 
 No ``from __future__ import annotations`` here: the compiler reads the annotations of kernels as values.
 """
@@ -38,6 +40,10 @@ NEAR_CELLS = 0.5
 
 SURFACES, SAME_SURFACE = 3, 0.7
 """A node knows as many surfaces as meet in the corner of a box; normals whose product is larger, some 45 degrees, are of one that bends."""
+
+EDGE_CELLS = 0.25
+"""Around an edge, a node forgets a surface that is nearer to it, or further behind, by at least this than another; with 0 the
+roundness of a fist counts as edges, and what it pushes comes too close."""
 
 SPREAD_S = 0.05
 """s in which the particles of a liquid that lie closer to a surface than their radius move off it: they mix, and would pile up there."""
@@ -76,8 +82,8 @@ class GridColliders(Shared):
         """1 while there are nodes around a particle that may not know its surface."""
         nodes = (len(bodies), SURFACES, *cells)
         self.gap = floats(*nodes)
-        self.plane = vectors(4, *nodes)
-        """Outward normal and offset of the surface in front of the nearest particle: its distance is normal . x + offset."""
+        self.normal, self.foot = vectors(3, *nodes), vectors(3, *nodes)
+        """Outward normal of the surface in front of the nearest particle, and the point, m, of it that this particle is nearest to."""
         self.mark = integers(*nodes)
         """stamp * capacity + collider where the above are of this substep."""
         self.stamp = integers()
@@ -150,10 +156,8 @@ class GridColliders(Shared):
         """Whether a surface with this normal is none of the first ``s`` that a node knows."""
         out = True
         for t in range(s):
-            if self._known(k, t, x, y, z):
-                known = self.plane[k, t, x, y, z]
-                if normal.dot(qd.Vector([known[0], known[1], known[2]])) > SAME_SURFACE:
-                    out = False
+            if self._known(k, t, x, y, z) and normal.dot(self.normal[k, t, x, y, z]) > SAME_SURFACE:
+                out = False
         return out
 
     @qd.kernel
@@ -187,16 +191,32 @@ class GridColliders(Shared):
                 for i, j, l in qd.ndrange(3, 3, 3):
                     x, y, z = base[0] + i, base[1] + j, base[2] + l
                     if gap <= self.gap[k, number, x, y, z] and self._is_new(k, number, x, y, z, normal):
-                        offset = seen[3] - normal.dot(pos)
-                        self.plane[k, number, x, y, z] = qd.Vector([normal[0], normal[1], normal[2], offset])
+                        self.normal[k, number, x, y, z] = normal
+                        self.foot[k, number, x, y, z] = pos - seen[3] * normal
                         self.mark[k, number, x, y, z] = mark
 
     @qd.func
     def _distance(self, k, s, x, y, z, pos):
         """Distance, m, of a node of body ``k`` at ``pos`` [3] m to its surface number ``s``, and the normal."""
-        plane = self.plane[k, s, x, y, z]
-        normal = qd.Vector([plane[0], plane[1], plane[2]])
-        return normal.dot(pos) + plane[3], normal
+        normal = self.normal[k, s, x, y, z]
+        return normal.dot(pos - self.foot[k, s, x, y, z]), normal
+
+    @qd.func
+    def _beyond_edge(self, k, s, x, y, z, pos):
+        """Whether surface number ``s`` of a node at ``pos`` [3] m ends at an edge before it gets there: around the edge lies a surface
+        that the node is further in front of."""
+        out = False
+        distance, normal = self._distance(k, s, x, y, z, pos)
+        foot = self.foot[k, s, x, y, z]
+        for t in range(SURFACES):
+            if t != s and self._known(k, t, x, y, z):
+                ahead, around = self._distance(k, t, x, y, z, pos)
+                there = self.foot[k, t, x, y, z]
+                juts_out = normal.dot(there - foot) < 0.0 and around.dot(foot - there) < 0.0
+                two_sides = normal.dot(around) < -SAME_SURFACE
+                if juts_out and not two_sides and ahead > distance + EDGE_CELLS * self.dx[None]:
+                    out = True
+        return out
 
     @qd.func
     def solid(self, k, x, y, z, pos):
@@ -232,7 +252,8 @@ class GridColliders(Shared):
         if self.surfaces.frames.count[None] > 0:
             for s in range(SURFACES):
                 distance, normal = self._distance(k, s, x, y, z, pos)
-                if self._known(k, s, x, y, z) and distance < NEAR_CELLS * self.dx[None]:
+                near = self._known(k, s, x, y, z) and distance < NEAR_CELLS * self.dx[None]
+                if near and not self._beyond_edge(k, s, x, y, z, pos):
                     a = self.mark[k, s, x, y, z] % self.surfaces.friction.shape[0]
                     own = self.surfaces.frames.velocity_at(a, pos)
                     along = (out - own).dot(normal)
