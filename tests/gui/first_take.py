@@ -28,6 +28,7 @@ from studio import (  # noqa: E402
     STOP_S,
     part,
     press_to_bake,
+    press_to_go_on,
     quit_blender,
     session,
     set_up,
@@ -176,7 +177,6 @@ def resume(hands: Hands) -> Wait:
     yield from hands.until(
         lambda: session().rounds_ready >= 1, BAKE_S, "round 1 played while others baked", trouble
     )
-    assert session().baking
     bpy.context.scene.frame_set(FRAMES)
     yield from hands.scroll(BELOW_PX)
     yield from hands.picture("12_first_round_plays")
@@ -192,7 +192,7 @@ def backend_dies(hands: Hands) -> Wait:
 
 
 def resume_with_another_backend(hands: Hands) -> Wait:
-    yield from press_to_bake(hands, "perpetua.resume")
+    yield from press_to_go_on(hands)
     yield from baked(hands, ROUNDS)
     yield from hands.picture("14_resumed")
 

@@ -26,7 +26,7 @@ from studio import (  # noqa: E402
     PICTURES,
     SHOT,
     part,
-    press_to_bake,
+    press_to_go_on,
     quit_blender,
     session,
     set_up,
@@ -45,7 +45,7 @@ def open_again(hands: Hands) -> Wait:
 
 
 def resume(hands: Hands) -> Wait:
-    yield from press_to_bake(hands, "perpetua.resume")
+    yield from press_to_go_on(hands)
     yield from hands.until(lambda: not session().baking, BAKE_S, "all is baked")
     assert session().sentence == "", session().sentence
     scene = bpy.context.scene

@@ -55,6 +55,15 @@ def press_to_bake(hands: Hands, button: str) -> Wait:
     )
 
 
+def press_to_go_on(hands: Hands) -> Wait:
+    """Press Resume and wait until the bake goes on, or is found to have come to its end while nobody listened."""
+    session().sentence = ""
+    yield from hands.press("perpetua.resume")
+    yield from hands.until(
+        lambda: not part("bake").can_resume(bpy.context.scene), BAKE_S, "the bake went on", trouble
+    )
+
+
 def set_up(hands: Hands) -> Wait:
     """The startup file with the add-on, as an artist who has just installed it sees it."""
     yield from hands.key("ESC")  # the splash screen
