@@ -8,6 +8,7 @@ import msgspec
 import numpy as np
 import yaml
 
+from perpetua.yaml_file import load_yaml
 from perpetua_protocol.errors import InvalidTake
 from perpetua_protocol.take import Action, Collider, Mesh, Take, validate
 
@@ -19,23 +20,7 @@ def load_take(path: Path) -> tuple[Take, Path]:
 
     Raises ``InvalidTake`` naming the field that is wrong.
     """
-    try:
-        data = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise InvalidTake(f"There is no take at {path}; check the path.") from error
-    except OSError as error:
-        raise InvalidTake(
-            f"{path} cannot be read ({error.strerror}); give the path of a take.yaml."
-        ) from error
-    except (UnicodeDecodeError, yaml.YAMLError) as error:
-        raise InvalidTake(f"{path} is not readable YAML: {error}") from error
-    try:
-        # not strict: YAML 1.1 reads 2e5 as a text, which everyone who writes it means as a number
-        take = msgspec.convert(data, type=Take, strict=False)
-    except msgspec.ValidationError as error:
-        raise InvalidTake(
-            f"{path}: {error}. The fields are described in perpetua_protocol/take.py and actions.py."
-        ) from error
+    take = load_yaml(path, Take, InvalidTake, "perpetua_protocol/take.py and actions.py")
     take = _with_meshes(take, path.parent)
     validate(take)
     return take, (path.parent / Path(take.picture).expanduser()).resolve()

@@ -78,7 +78,7 @@ def test_a_bad_file_is_refused(tmp_path, text, sentence):
 
 
 def test_a_missing_file_is_named(tmp_path):
-    with pytest.raises(InvalidTake, match=r"no take at .*nowhere\.yaml"):
+    with pytest.raises(InvalidTake, match=r"no file .*nowhere\.yaml; check the path"):
         load_take(tmp_path / "nowhere.yaml")
 
 

@@ -259,3 +259,9 @@ def test_a_wrong_configuration_is_said_in_one_sentence(kind, text, sentence, tmp
     with pytest.raises(TrainingError) as said:
         load_config(path, kind)
     assert sentence in str(said.value)
+
+
+def test_numbers_may_be_written_with_an_exponent(tmp_path):
+    path = tmp_path / "stage.yaml"
+    path.write_text("{model: x, data: {folder: y}, learning_rate: 1e-4}")
+    assert load_config(path, HeadsConfig).learning_rate == 1e-4

@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import msgspec
-import yaml
 
 from perpetua.errors import DataError
 from perpetua.phys4d.data.spec import CATEGORIES, MOVING_PATHS, Category
+from perpetua.yaml_file import load_yaml
 
 LEAST_SIDE = 16
 """pixels"""
@@ -41,16 +41,7 @@ class DataConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 def load_config(path: Path) -> DataConfig:
     """The configuration in a YAML file. Raises ``DataError`` naming the field that is wrong."""
-    try:
-        data = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise DataError(f"{path} cannot be read ({error.strerror}); give the path of a data.yaml.") from error
-    except (UnicodeDecodeError, yaml.YAMLError) as error:
-        raise DataError(f"{path} is not readable YAML: {error}") from error
-    try:
-        config = msgspec.convert(data or {}, type=DataConfig, strict=False)
-    except msgspec.ValidationError as error:
-        raise DataError(f"{path}: {error}. docs/data.md describes the fields.") from error
+    config = load_yaml(path, DataConfig, DataError, "docs/data.md")
     check(config)
     return config
 

@@ -18,7 +18,7 @@ import msgspec
 import yaml
 
 from perpetua.errors import DataError
-from perpetua.phys4d.data.config import DataConfig, check, scene_name
+from perpetua.phys4d.data.config import DataConfig, check, load_config, scene_name
 from perpetua.phys4d.data.store import is_done, write_index
 from perpetua.progress import Progress
 
@@ -165,9 +165,7 @@ def _keep_config(config: DataConfig, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / CONFIG
     if path.is_file():
-        before = msgspec.convert(
-            yaml.safe_load(path.read_text(encoding="utf-8")), type=DataConfig, strict=False
-        )
+        before = load_config(path)
         if msgspec.structs.replace(before, scenes=config.scenes) != config:
             raise DataError(
                 f"{folder} holds data made with another configuration ({path}); choose another --out, or delete it."

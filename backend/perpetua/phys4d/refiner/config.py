@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import msgspec
-import yaml
 
 from perpetua.errors import TrainingError
+from perpetua.yaml_file import load_yaml
 
 
 class RefinerPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -37,18 +37,7 @@ class RefinerPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
 
 def load_plan(path: Path) -> RefinerPlan:
     """The plan in a YAML file. Raises ``TrainingError`` naming the field that is wrong."""
-    try:
-        data = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise TrainingError(
-            f"{path} cannot be read ({error.strerror}); give the path of a refiner.yaml."
-        ) from error
-    except (UnicodeDecodeError, yaml.YAMLError) as error:
-        raise TrainingError(f"{path} is not readable YAML: {error}") from error
-    try:
-        plan = msgspec.convert(data or {}, type=RefinerPlan, strict=False)
-    except msgspec.ValidationError as error:
-        raise TrainingError(f"{path}: {error}. docs/refiners.md describes the fields.") from error
+    plan = load_yaml(path, RefinerPlan, TrainingError, "docs/refiners.md")
     check(plan)
     return plan
 
@@ -59,7 +48,7 @@ def check(plan: RefinerPlan) -> None:
         ("steps", 1), ("batch", 1), ("frames", 2), ("width", 8), ("height", 8), ("blocks", 1), ("checkpoint_every", 1), ("threads", 1),
         ("warmup", 0), ("seed", 0), ("moving_weight", 0),
     ):  # fmt: skip
-        if getattr(plan, name) < least:
+        if not getattr(plan, name) >= least:
             raise TrainingError(f"{name} is {getattr(plan, name)}; it must be {least} or more.")
     if not plan.widths or any(width < 8 or width % 8 for width in plan.widths):
         raise TrainingError(f"widths are {list(plan.widths)}; they must be multiples of 8, one a level.")

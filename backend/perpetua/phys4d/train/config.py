@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Literal, TypeVar
 
 import msgspec
-import yaml
 
 from perpetua.errors import TrainingError
+from perpetua.yaml_file import load_yaml
 
 Precision = Literal["auto", "float32", "bfloat16"]
 
@@ -133,18 +133,7 @@ Config = TypeVar("Config", bound=StageConfig)
 
 def load_config(path: Path, kind: type[Config]) -> Config:
     """The configuration in a YAML file. Raises ``TrainingError`` naming the field that is wrong."""
-    try:
-        data = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise TrainingError(
-            f"{path} cannot be read ({error.strerror}); give the path of a YAML file."
-        ) from error
-    except (UnicodeDecodeError, yaml.YAMLError) as error:
-        raise TrainingError(f"{path} is not readable YAML: {error}") from error
-    try:
-        config = msgspec.convert(data or {}, type=kind)
-    except msgspec.ValidationError as error:
-        raise TrainingError(f"{path}: {error}. docs/training.md describes the fields.") from error
+    config = load_yaml(path, kind, TrainingError, "docs/training.md")
     check(config)
     return config
 
