@@ -25,7 +25,7 @@ EXAMPLE = Path(__file__).parents[2] / "examples" / "01_clay_ball.yaml"
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["run", "nowhere.yaml"], "no take at nowhere.yaml"),
+        (["run", "nowhere.yaml"], "no file nowhere.yaml"),
         (["run", str(EXAMPLE), "--rounds", "7"], "--rounds 7 is not among them"),
         (["export", "nowhere", "--verify"], "no cache at nowhere"),
         (["demo", "--picture", "nowhere.png"], "no picture at"),
