@@ -63,8 +63,10 @@ def tools_of(rounds: tuple[Round, ...], spacing: float) -> list[Tool]:
             if isinstance(action, Collider):
                 mesh = trimesh.Trimesh(np.asarray(action.mesh.vertices), np.asarray(action.mesh.faces))
                 count = int(mesh.area / spacing**2) + 1
-                points, face = trimesh.sample.sample_surface_even(mesh, 2 * count, 0.8 * spacing, seed=0)
-                normals = np.asarray(mesh.face_normals)[face]
+                # more than are wanted, then none nearer than that to another: sample_surface_even warns of just this
+                points, face = trimesh.sample.sample_surface(mesh, 6 * count, seed=0)
+                points, apart = trimesh.points.remove_close(points, 0.8 * spacing)
+                normals = np.asarray(mesh.face_normals)[face[apart]]
                 tools.append(Tool(action, first, first + turn.frames, np.asarray(points), normals))
         first += turn.frames
     return tools
