@@ -47,14 +47,6 @@ def test_its_height_and_its_reach_are_those_measured(collapse):
     assert height.max() == pytest.approx(0.74 * RADIUS, rel=0.15)
     outer = rings > np.quantile(rings, 0.6)
     slope, at_axis = np.polyfit(rings[outer], height[outer], 1)
-    print(
-        "top",
-        height.max() / RADIUS,
-        "foot",
-        -at_axis / slope / RADIUS,
-        "slope",
-        np.degrees(np.arctan(-slope)),
-    )
     assert -at_axis / slope == pytest.approx(2.24 * RADIUS, rel=0.15)
     assert 15.0 < np.degrees(np.arctan(-slope)) < 33.0, "no steeper than its friction angle"
 

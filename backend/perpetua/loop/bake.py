@@ -149,10 +149,9 @@ def _publish(
         current = studio.for_round(index)
         if isinstance(played, Trajectory):
             return animated_arrays(current.scene, played, 0, progress)
-        trajectory, scene = current.played(played.coarse, played.corrected)
         look = current.appearance(played.coarse, played.corrected)
         # frame 0 of a round is the last of the one before
-        return animated_arrays(scene, trajectory, 1, progress, look)
+        return animated_arrays(look.scene, look.trajectory, 1, progress, look)
 
     def films(folder: Path) -> None:
         if isinstance(played, PlayedRound) and studio.for_round(index).refines:

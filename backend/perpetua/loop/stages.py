@@ -133,9 +133,9 @@ class Studio:
         """A video of the round from ``camera``, corrected if there is a correction."""
 
         def make(folder: Path) -> None:
-            trajectory, scene = self.played(coarse, corrected)
             listen, look = self._listen(f"render {camera.name}"), self.appearance(coarse, corrected)
-            save_video(folder, film(scene, trajectory, camera, listen, self.refiner.needs, look))
+            needs = self.refiner.needs
+            save_video(folder, film(look.scene, look.trajectory, camera, listen, needs, look))
 
         inputs = {
             "coarse": coarse,
@@ -290,7 +290,7 @@ class Studio:
         return apply_correction(scene, trajectory, load_correction(corrected), self._obstacles())
 
     def appearance(self, coarse: Stage, corrected: Stage | None) -> Appearance:
-        """How light falls on the round as it moves; every camera sees the same."""
+        """How light falls on the round as it moves, with that motion and scene (``played``); every camera sees the same."""
         key = digest_of([coarse.key, None if corrected is None else corrected.key])
         if key not in self.appearances:
             trajectory, scene = self.played(coarse, corrected)

@@ -54,7 +54,7 @@ motion costs it."""
 WRONG_UPDATE = 0.3
 """Weight of the newest loss in the running mean that says how wrong the picture is."""
 OFFSET_STEP_PIXELS = 0.05
-"""The same of a splat on its particle."""
+"""How far a splat moves on its particle in one step at first, in pixels of the views."""
 FADING_STEP = 0.2
 """Rate of opacities halfway through the round, before the sigmoid."""
 FADING_FROM = 0.3
@@ -73,12 +73,12 @@ COLOR_WEIGHT = 0.02
 """Price of a mean squared change of one in the splats' colours."""
 FLOW_WEIGHT = 0.02
 """Price of a mean difference of one pixel (at a width of 160) between rendered flow and a video's."""
-STILL_COLOR = 0.02
-"""The same per unit of all splats' colour."""
 MOMENTA = (0.8, 0.95)
 """Of Adam: short memories, for a pass has few steps."""
 STILL = 0.0004
 """Gradient of the loss, per pixel of motion, that is noise: Adam's own steps would be as long for it as for any other."""
+STILL_COLOR = 0.02
+"""The same per unit of all splats' colour."""
 
 
 @dataclass(frozen=True)
