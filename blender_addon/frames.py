@@ -44,6 +44,11 @@ def write(cloud: bpy.types.Object, frame: dict[str, Floats], shown_as: str) -> N
     splat_viewport.mark_changed(cloud)
 
 
+def is_written(cloud: bpy.types.Object, frame: dict[str, Floats]) -> bool:
+    """Whether a cloud that stands still has been written from this frame's own arrays."""
+    return _coloured.get(cloud.data.session_uid) is frame["radiance_base"]
+
+
 def forget_colours() -> None:
     """Write all colours anew: the clouds are no longer as they were left."""
     _coloured.clear()

@@ -10,10 +10,8 @@ import bpy
 
 from . import playback
 from .errors import AddonError
+from .rendered_frames import MEDIA, set_format
 from .splat_engine import ENGINE
-
-MEDIA = "media_type"
-"""From Blender 5.0 on a file format can be chosen only among those of its kind."""
 
 
 def render_views(scene: bpy.types.Scene, folder: Path, frames: bool = False) -> list[Path]:
@@ -49,7 +47,7 @@ def render_views(scene: bpy.types.Scene, folder: Path, frames: bool = False) -> 
 
 def _render(scene: bpy.types.Scene, start: int, end: int, path: Path) -> None:
     render = scene.render
-    _set_format(render.image_settings, "FFMPEG")
+    set_format(scene, "FFMPEG")
     render.image_settings.color_mode = "RGB"
     render.ffmpeg.format, render.ffmpeg.codec = "MPEG4", "H264"
     render.ffmpeg.constant_rate_factor, render.ffmpeg.ffmpeg_preset = "HIGH", "GOOD"
@@ -63,18 +61,12 @@ def _render(scene: bpy.types.Scene, start: int, end: int, path: Path) -> None:
 
 def _write_frames(scene: bpy.types.Scene, start: int, count: int, take_start: int, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    _set_format(scene.render.image_settings, "PNG")
+    set_format(scene, "PNG")
     scene.render.image_settings.color_mode = "RGB"
     for number in range(count):
         scene.frame_set(start + number)
         scene.render.filepath = str(folder / f"{take_start + number:04d}.png")
         _run(scene, write_still=True)
-
-
-def _set_format(image: bpy.types.ImageFormatSettings, file_format: str) -> None:
-    if hasattr(image, MEDIA):
-        setattr(image, MEDIA, "VIDEO" if file_format == "FFMPEG" else "IMAGE")
-    image.file_format = file_format
 
 
 def _animate(scene: bpy.types.Scene, start: int, end: int) -> None:

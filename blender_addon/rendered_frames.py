@@ -21,7 +21,15 @@ from . import playback
 from .errors import AddonError
 
 FILE = "rendered.json"
-MOVIES = {"FFMPEG", "AVI_JPEG", "AVI_RAW"}
+MEDIA = "media_type"
+"""From Blender 5.0 on a file format can be chosen only among those of its kind."""
+KINDS = {
+    "FFMPEG": "VIDEO",
+    "AVI_JPEG": "VIDEO",
+    "AVI_RAW": "VIDEO",
+    "OPEN_EXR_MULTILAYER": "MULTI_LAYER_IMAGE",
+}
+"""What kind a file format is; the others are "IMAGE"."""
 PRINT_EVERY_S = 2.0
 
 
@@ -58,7 +66,7 @@ def render_frames(scene: bpy.types.Scene, folder: Path, frames: list[int], again
     before = (scene.frame_current, scene.render.filepath, scene.render.image_settings.file_format)
     printed = time.monotonic()
     try:
-        if before[2] in MOVIES:
+        if _kind(before[2]) == "VIDEO":
             set_format(scene, "PNG")
         common = _common(scene)
         for place, frame in enumerate(frames):
@@ -123,9 +131,13 @@ def _baked(scene: bpy.types.Scene, frame: int) -> str:
 def set_format(scene: bpy.types.Scene, file_format: str) -> None:
     """Choose what Blender writes: an identifier of its image settings."""
     image = scene.render.image_settings
-    if hasattr(image, "media_type"):  # from Blender 5.0 on stills and movies are kinds of their own
-        image.media_type = "VIDEO" if file_format in MOVIES else "IMAGE"
+    if hasattr(image, MEDIA):
+        setattr(image, MEDIA, _kind(file_format))
     image.file_format = file_format
+
+
+def _kind(file_format: str) -> str:
+    return KINDS.get(file_format, "IMAGE")
 
 
 def _read(folder: Path) -> Rendered:

@@ -151,4 +151,5 @@ def _write(scene: bpy.types.Scene, cloud: bpy.types.Object, folder: Path) -> Non
     number = scene.frame_current - scene.frame_start - int(cloud.get(OFFSET, 0))
     frame = cache.background() if still else cache.frame(number)
     resize(cloud, len(frame["position"]))
-    frames.write(cloud, frame, "SPLATS")
+    if not (still and frames.is_written(cloud, frame)):  # what stands still is written once
+        frames.write(cloud, frame, "SPLATS")

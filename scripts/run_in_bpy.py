@@ -41,7 +41,10 @@ def run(blend: str, expression: str) -> int:
             bpy.ops.wm.open_mainfile(filepath=blend)
         exec(expression, {"__name__": "__main__"})
     except SystemExit as error:
-        return int(error.code or 0)
+        if error.code is None or isinstance(error.code, int):
+            return error.code or 0
+        print(error.code, file=sys.stderr)  # a sentence, as Python itself takes it
+        return 1
     except BaseException:  # noqa: BLE001 - whatever it is, the run failed; KeyboardInterrupt too
         traceback.print_exc()
         return 1

@@ -205,6 +205,18 @@ def test_undo_leaves_what_was_baked(backend: Path, scene: bpy.types.Scene) -> No
         assert playback.meta(scene).frames == 8
 
 
+def test_a_picture_that_is_undone_takes_its_splats_along(backend: Path, scene: bpy.types.Scene) -> None:
+    picture, scene.perpetua.picture = scene.perpetua.picture, ""
+    bpy.ops.ed.undo_push(message="no picture")
+    scene.perpetua.picture = picture
+    bpy.ops.ed.undo_push(message="picture")
+    bpy.ops.perpetua.bake_and_wait()
+    bpy.ops.ed.undo()
+    assert bpy.context.scene.perpetua.cache_folder == ""
+    bpy.ops.ed.redo()
+    assert playback.meta(bpy.context.scene).frames == 8
+
+
 def test_undo_leaves_a_paused_bake_to_be_resumed(backend: Path, scene: bpy.types.Scene) -> None:
     scene.perpetua.take_name = "slow"
     bpy.ops.ed.undo_push(message="before")

@@ -57,6 +57,13 @@ def test_in_the_window_blender_goes_on_while_it_exports(cache: Path, tmp_path: P
     exports.stop()
 
 
+def test_an_export_ends_with_the_add_on(cache: Path, tmp_path: Path) -> None:
+    export = exports.start(bpy.context.scene, tmp_path / "out", {"PLY"}, False)
+    exports.stop()
+    assert exports.running() is None
+    assert export._process.returncode is not None
+
+
 def test_what_cannot_be_exported_is_one_sentence(
     cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -151,6 +151,18 @@ def test_edges_mix_what_is_on_both_sides_of_them(scene: bpy.types.Scene, tmp_pat
     share = 1 - linear[..., 1] / wall
     np.testing.assert_allclose(linear[..., 0], wall + share * (1 - wall), atol=0.03)
     assert ((share > 0.1) & (share < 0.9)).sum() > 10
+    seen_m = np.tan(np.radians(20)) * 2 * 1.1 / WIDTH  # a pixel's width, 1.1 m away
+    assert share.sum() == pytest.approx((0.3 / seen_m) ** 2, rel=0.01), "also where it covers less than half"
+
+
+def test_the_worlds_colour_lies_behind_both(scene: bpy.types.Scene, tmp_path: Path) -> None:
+    bpy.data.objects["Perpetua background"].hide_render = True
+    scene.world.color = (0.0, 0.0, 1.0)
+    plate(0.2, Matrix.Translation((0.3, 0.2, 0)))
+    pixels = picture(scene, tmp_path)
+    np.testing.assert_allclose(pixels[0, 0], (0, 0, 1), atol=0.01)
+    np.testing.assert_allclose(at(pixels, 0, 0, 1.0), GREEN, atol=0.03)
+    np.testing.assert_allclose(at(pixels, 0.3, 0, 1.2), RED, atol=0.01)
 
 
 def test_meshes_and_splats_move_together(scene: bpy.types.Scene, tmp_path: Path) -> None:

@@ -69,6 +69,16 @@ def test_a_linked_take_plays_where_it_is_put(shot: Path, instance: bool) -> None
     np.testing.assert_array_equal(shown, Cache(shot.parent / "cache").frame(2)["position"])
 
 
+def test_what_stands_still_in_a_linked_take_is_written_once(shot: Path) -> None:
+    link(shot, instance=True)
+    still, moving = visitor("background"), visitor("splats")
+    before = [splat_viewport._versions[cloud.session_uid] for cloud in (still, moving)]
+    for frame in (2, 4):
+        bpy.context.scene.frame_set(frame)
+    after = [splat_viewport._versions[cloud.session_uid] for cloud in (still, moving)]
+    assert [a - b for a, b in zip(after, before, strict=True)] == [0, 2]
+
+
 def test_an_overridden_take_plays_too(shot: Path) -> None:
     link(shot, instance=False)
     scene = bpy.context.scene

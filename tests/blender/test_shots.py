@@ -98,6 +98,14 @@ def test_a_movie_scene_gives_stills_that_show_their_frames(tmp_path: Path) -> No
     assert np.abs(one - three).max() > 0.05
 
 
+def test_a_scene_of_layered_pictures_gives_them_and_stays_so(tmp_path: Path) -> None:
+    scene = scene_of_the_toy(tmp_path)
+    rendered_frames.set_format(scene, "OPEN_EXR_MULTILAYER")
+    outcome = rendered_frames.render_frames(scene, tmp_path / "out", [1])
+    assert [path.name for path in outcome.rendered] == ["Scene_0001.exr"]
+    assert scene.render.image_settings.file_format == "OPEN_EXR_MULTILAYER"
+
+
 def test_a_frame_that_cannot_be_read_ends_the_render_and_keeps_the_rest(tmp_path: Path) -> None:
     scene = scene_of_the_toy(tmp_path)
     (tmp_path / "cache" / "round_002" / "scale.npy").write_bytes(b"cut")
@@ -204,8 +212,18 @@ def test_an_interrupted_batch_cancels_its_bake_and_ends_with_130(service: Path, 
         assert (newest.take, client.status(newest.job_id).state) == ("slow", "cancelled")
 
 
-def test_an_expression_that_fails_ends_blender_with_1() -> None:
+@pytest.mark.parametrize(
+    ("expression", "code", "said"),
+    [
+        ("import bpy; assert bpy.ops.perpetua", 0, ""),
+        ("raise RuntimeError('no')", 1, "RuntimeError: no"),
+        ("raise SystemExit('no')", 1, "no"),
+        ("raise SystemExit(3)", 3, ""),
+    ],
+)
+def test_blender_ends_as_its_expression_does(expression: str, code: int, said: str) -> None:
     driver = ROOT / "scripts" / "run_in_bpy.py"
-    for expression, code in (("import bpy; assert bpy.ops.perpetua", 0), ("raise RuntimeError('no')", 1)):
-        done = subprocess.run([sys.executable, str(driver), "", expression], capture_output=True, check=False)
-        assert done.returncode == code, done.stderr
+    command = [sys.executable, str(driver), "", expression]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == code, done.stderr
+    assert not said or done.stderr.splitlines()[-1] == said
