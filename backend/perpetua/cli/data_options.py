@@ -69,8 +69,8 @@ class Unpack:
     """Folder of the data set."""
     out: Path
     """Where the folders go."""
-    split: Literal["train", "test", "all"] = "test"
-    """Which clips."""
+    split: Literal["train", "test", "unseen", "all"] = "unseen"
+    """Which clips: trained on; held out; of these, only those of scenes that no other clip is trained on; every one."""
     weights: Path | None = None
     """Of a trained space_time refiner (docs/refiners.md): refine the coarse videos too."""
     steps: int = 2
@@ -78,15 +78,10 @@ class Unpack:
 
     def run(self) -> int:
         from perpetua.cli.console import Console
-        from perpetua.errors import DataError
-        from perpetua.phys4d.data.store import read_index
+        from perpetua.phys4d.data.store import read_split
         from perpetua.phys4d.data.unpack import unpack
 
-        chosen = [e for e in read_index(self.data) if self.split in ("all", e.about.split)]
-        if not chosen:
-            raise DataError(
-                f"{self.data} has no clips of the split '{self.split}'; choose another, or make more scenes."
-            )
+        chosen = read_split(self.data, self.split)
         console = Console()
         refine = None
         if self.weights is not None:

@@ -12,7 +12,7 @@ from perpetua.cli.data import inspect_data
 from perpetua.clips.clip import read_clip as read_folder
 from perpetua.errors import DataError
 from perpetua.phys4d.data.clip import ClipArrays, counts_of, depth_of
-from perpetua.phys4d.data.store import read_clip, read_index, write_index, write_shard
+from perpetua.phys4d.data.store import Split, read_clip, read_index, read_split, write_index, write_shard
 from perpetua.phys4d.data.unpack import unpack
 from perpetua.progress import Progress
 
@@ -68,6 +68,27 @@ def test_what_is_damaged_or_missing_is_named(tmp_path: Path, arrays: ClipArrays)
     with pytest.raises(DataError, match="masks of shape"):
         write_shard(tmp_path, "s", [(make_about("s", "c"), replace(arrays, masks=arrays.masks[:2]))])
     assert not list((tmp_path / "shards").glob("s*.tmp"))
+
+
+@pytest.mark.parametrize(
+    ("split", "clips"),
+    [("train", ["a_fixed"]), ("test", ["a_crane", "b_fixed"]), ("unseen", ["b_fixed"]), ("all", ["a_crane", "a_fixed", "b_fixed"])],
+)  # fmt: skip
+def test_a_held_out_camera_of_a_scene_that_is_trained_on_is_not_unseen(
+    tmp_path: Path, arrays: ClipArrays, split: Split, clips: list[str]
+) -> None:
+    write_shard(
+        tmp_path, "a", [(make_about("a", "fixed", "train"), arrays), (make_about("a", "crane"), arrays)]
+    )
+    write_shard(tmp_path, "b", [(make_about("b", "fixed"), arrays)])
+    write_index(tmp_path)
+    assert [e.about.clip for e in read_split(tmp_path, split)] == clips
+
+
+def test_a_split_without_clips_is_refused(tmp_path: Path) -> None:
+    make_data(tmp_path)
+    with pytest.raises(DataError, match="no clips of the split 'train'"):
+        read_split(tmp_path, "train")
 
 
 def test_the_evaluation_reads_unpacked_clips(tmp_path: Path, arrays: ClipArrays) -> None:

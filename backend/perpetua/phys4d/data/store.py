@@ -14,7 +14,7 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 import numpy as np
@@ -24,6 +24,9 @@ from perpetua.phys4d.data.clip import DTYPES, ClipArrays, check
 
 FORMAT, VERSION = "perpetua-data", 1
 INDEX = "index.parquet"
+Split = Literal["train", "test", "unseen", "all"]
+"""Clips to train on; those held out; of these, the ones of scenes that no clip of is trained on, since a held-out camera may film a
+scene that others show in training; every clip."""
 
 
 class About(msgspec.Struct, frozen=True):
@@ -133,6 +136,22 @@ def read_index(folder: Path) -> list[Entry]:
             )
         entries.append(Entry(msgspec.convert(row, About), shard, number))
     return sorted(entries, key=lambda entry: entry.about.clip)
+
+
+def read_split(folder: Path, split: Split) -> list[Entry]:
+    """The clips of a split, as ``read_index``. Raises ``DataError`` if there are none."""
+    entries = read_index(folder)
+    trained_on = {e.about.scene for e in entries if e.about.split == "train"}
+    chosen = [
+        e
+        for e in entries
+        if split in ("all", e.about.split) or (split == "unseen" and e.about.scene not in trained_on)
+    ]
+    if not chosen:
+        raise DataError(
+            f"{folder} has no clips of the split '{split}'; choose another, or generate more scenes."
+        )
+    return chosen
 
 
 def read_clip(entry: Entry) -> ClipArrays:

@@ -41,8 +41,6 @@ class Pairs:
     """Batches by the number of the step: the same numbers, the same batches."""
 
     def __init__(self, entries: Sequence[Entry], plan: RefinerPlan) -> None:
-        if not entries:
-            raise TrainingError("The data set has no clips to train on; make more scenes, or hold fewer out.")
         for entry in entries:
             about = entry.about
             if about.frames < plan.frames or about.width < plan.width or about.height < plan.height:

@@ -23,7 +23,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from perpetua.errors import TrainingError
-from perpetua.phys4d.data.store import read_index
+from perpetua.phys4d.data.store import read_split
 from perpetua.phys4d.refiner.config import RefinerPlan, check
 from perpetua.phys4d.refiner.pairs import Pair, Pairs
 from perpetua.progress import Progress
@@ -58,12 +58,12 @@ def losses(
 
 
 def train(plan: RefinerPlan, out: Path, progress: Progress) -> Path:
-    """Train, or go on where ``out`` was left; returns the weights' file. Raises ``TrainingError``."""
+    """Train, or go on where ``out`` was left; returns the weights' file. Raises ``TrainingError`` or ``DataError``."""
     from accelerate import Accelerator
 
     check(plan)
     torch.set_num_threads(plan.threads)
-    entries = [e for e in read_index(Path(plan.data).expanduser()) if e.about.split == "train"]
+    entries = read_split(Path(plan.data).expanduser(), "train")
     pairs = Pairs(entries, plan)
     torch.manual_seed(plan.seed)
     network = SpaceTimeUNet(Shape(plan.widths, plan.blocks))

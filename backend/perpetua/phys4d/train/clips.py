@@ -15,7 +15,7 @@ from torch import Tensor
 from perpetua.clips.clip import is_clip, read_clip
 from perpetua.clips.motion import rise_of_depth
 from perpetua.errors import TrainingError
-from perpetua.phys4d.data.store import INDEX, read_index
+from perpetua.phys4d.data.store import INDEX, Split, read_split
 from perpetua.phys4d.data.store import read_clip as read_generated
 from perpetua.phys4d.train.config import DataPlan
 
@@ -75,12 +75,8 @@ class ClipFolders(ClipSource):
 class GeneratedClips(ClipSource):
     """What `perpetua data generate` wrote: the true videos of a split."""
 
-    def __init__(self, folder: Path, split: str) -> None:
-        self._entries = [e for e in read_index(folder) if split in ("all", e.about.split)]
-        if not self._entries:
-            raise TrainingError(
-                f"{folder} has no clips of the split '{split}'; choose another, or generate more scenes."
-            )
+    def __init__(self, folder: Path, split: Split) -> None:
+        self._entries = read_split(folder, split)
         self.names = [e.about.clip for e in self._entries]
 
     def read(self, number: int) -> TrainingClip:

@@ -75,6 +75,9 @@ class Studio:
         if name == "picture":
             scene.cycles.samples, scene.cycles.max_bounces = self.job["samples"], BOUNCES
             scene.cycles.use_denoising, scene.cycles.denoiser = True, "OPENIMAGEDENOISE"
+            scene.cycles.denoising_prefilter = (
+                "FAST"  # of normals and colours: two thirds of the time otherwise
+            )
             scene.render.image_settings.file_format = "PNG"
             scene.render.image_settings.color_mode = "RGB"
         else:
