@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import tyro
 
@@ -122,10 +122,38 @@ class EvaluateReconstruct:
         )
 
 
+@dataclass(frozen=True)
+class EvaluateRefiner:
+    """Measure space_time refiners on simulated clips, against the coarse video, a kept background and a filter over time."""
+
+    data: Path
+    """Folder of a data set (`perpetua data generate`)."""
+    weights: tuple[Path, ...] = ()
+    """Of refiners, each named by its file, or by its folder if the file is weights.safetensors. The first is judged."""
+    split: Literal["train", "test", "unseen", "all"] = "unseen"
+    """Which clips; unseen: of scenes that no clip of is trained on."""
+    clips: int = 0
+    """At most so many, spread over the scenes; 0 for all."""
+    steps: int = 2
+    """Of the refiners."""
+    html: Path | None = None
+    """Write a page with tables, and the worst clips side by side, here."""
+    json: bool = False
+    """Print the figures as JSON."""
+
+    def run(self) -> int:
+        from perpetua.cli.evaluate_refiner import evaluate_refiner
+
+        return evaluate_refiner(
+            self.data, self.weights, self.split, self.clips, self.steps, self.html, self.json
+        )
+
+
 Evaluation = Annotated[
     Annotated[EvaluateLoop, tyro.conf.subcommand("loop")]
     | Annotated[EvaluateVideo, tyro.conf.subcommand("video")]
     | Annotated[EvaluateTake, tyro.conf.subcommand("take")]
+    | Annotated[EvaluateRefiner, tyro.conf.subcommand("refiner")]
     | Annotated[EvaluateReconstruct, tyro.conf.subcommand("reconstruct")],
     tyro.conf.arg(name=""),
 ]

@@ -20,7 +20,7 @@ VIDEO_ZOOM, VIDEO_COLUMNS, CAPTION = 2, 3, 18
 STYLE = """body{font:15px/1.5 system-ui,sans-serif;max-width:1080px;margin:2em auto;padding:0 1em;color:#222}
 table{border-collapse:collapse;margin:1em 0}td,th{padding:.25em .8em;border-bottom:1px solid #ddd;text-align:right}
 td:first-child,th:first-child{text-align:left;white-space:nowrap}figure{display:inline-block;margin:.5em}figcaption{font-size:13px;color:#555}
-.best{font-weight:600}.ours td{background:#eef4fb}video{max-width:100%}"""
+.best{font-weight:600}.ours td{background:#eef4fb}video,img{max-width:100%}"""
 
 
 def line_chart(
@@ -86,6 +86,12 @@ def video_element(frames: NDArray[np.uint8], fps: float) -> str:
         write_video(path, frames, fps, (width, height))
         data = base64.b64encode(path.read_bytes()).decode()
     return f"<p><video controls loop muted autoplay src='data:video/mp4;base64,{data}'></video></p>"
+
+
+def picture_element(picture: NDArray[np.uint8]) -> str:
+    """A picture [H, W, 3] that lies in the page itself."""
+    encoded = cv2.imencode(".png", np.ascontiguousarray(picture[..., ::-1]))[1]
+    return f"<img src='data:image/png;base64,{base64.b64encode(encoded.tobytes()).decode()}'>"
 
 
 def _held(video: NDArray, count: int) -> NDArray:

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import base64
 import html
 from dataclasses import asdict
 
-import cv2
 import msgspec
-import numpy as np
-from numpy.typing import NDArray
 
-from perpetua.evaluate.page import STYLE
+from perpetua.evaluate.page import STYLE, picture_element
 from perpetua.evaluate.reconstruct.measures import Figures
 from perpetua.evaluate.reconstruct.suite import SceneResult
 
@@ -63,15 +59,10 @@ def as_html(results: list[SceneResult]) -> str:
     table = f"<table><tr>{''.join(f'<th>{html.escape(h)}</th>' for h in head)}</tr>{cells}</table>"
     figures = "".join(
         f"<h2>{html.escape(result.name)}</h2><p>From above: {', '.join(['the truth', *result.figures])}. Left to right: two views held out, "
-        f"20 degrees left, 20 degrees right.</p>{_image(result.pictures)}"
+        f"20 degrees left, 20 degrees right.</p>{picture_element(result.pictures)}"
         for result in results
     )
     return (
-        f"<!doctype html><meta charset='utf-8'><title>Reconstruction</title><style>{STYLE}img{{max-width:100%}}</style>"
+        f"<!doctype html><meta charset='utf-8'><title>Reconstruction</title><style>{STYLE}</style>"
         f"<h1>Reconstruction against scenes whose truth is known</h1>{table}{figures}"
     )
-
-
-def _image(pictures: NDArray[np.uint8]) -> str:
-    encoded = cv2.imencode(".png", np.ascontiguousarray(pictures[..., ::-1]))[1]
-    return f"<img src='data:image/png;base64,{base64.b64encode(encoded.tobytes()).decode()}'>"

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
+from perpetua.clips.clip import Clip, Flow
 from perpetua.phys4d.data.clip import ClipArrays
-from perpetua.phys4d.data.unpack import Refine
+from perpetua.phys4d.data.store import About
+from perpetua.phys4d.data.unpack import Refine, coarse_clip
 from perpetua.progress import Progress
 from perpetua.refine.space_time import weights
 from perpetua.refine.space_time.refiner import refine_video
@@ -20,7 +22,7 @@ def clip_refiner(path: Path, steps: int) -> Refine:
     """Plays the refiner whose weights are in ``path``. It begins with the true first frame, as a bake begins with the picture."""
     network, _ = weights.load(path)
 
-    def refine(clip: ClipArrays) -> tuple[NDArray[np.uint8], dict[str, dict[str, NDArray]]]:
+    def refine(about: About, clip: ClipArrays) -> Clip:
         found = refine_video(
             network,
             clip.coarse_rgb / np.float32(255),
@@ -32,11 +34,7 @@ def clip_refiner(path: Path, steps: int) -> Refine:
             SEED,
             Progress(),
         )
-        layers: dict[str, dict[str, NDArray]] = {
-            "depth": {"depth": found.depth},
-            "flow": {"forward": found.flow},
-            "cameras": {"K": clip.K, "world_to_camera": clip.world_to_camera},
-        }
-        return (found.rgb * 255 + 0.5).astype(np.uint8), layers
+        rgb = (found.rgb * 255 + 0.5).astype(np.uint8)
+        return replace(coarse_clip(about, clip), rgb=rgb, depth=found.depth, flow=Flow(found.flow))
 
     return refine

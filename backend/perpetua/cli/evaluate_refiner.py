@@ -1,0 +1,64 @@
+"""``perpetua evaluate refiner``: trained refiners against the coarse video and against filters."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from perpetua.cli.console import Console, table
+from perpetua.errors import RefinerError
+from perpetua.evaluate.refiner.report import as_html, as_json, as_rows, paired_rows
+from perpetua.evaluate.refiner.suite import BASELINES, TRUTH, evaluate_refiners
+from perpetua.phys4d.data.store import Entry, Split, read_split
+from perpetua.phys4d.data.unpack import Refine
+from perpetua.phys4d.refiner.play import clip_refiner
+
+
+def evaluate_refiner(
+    data: Path,
+    weights: Sequence[Path],
+    split: Split,
+    clips: int,
+    steps: int,
+    page: Path | None,
+    json: bool,
+) -> int:
+    """Measure, print tables (to stderr) and JSON if asked, write the page; see the command's help."""
+    refiners = named(weights, steps)
+    chosen = spread(read_split(data, split), clips)
+    console = Console()
+    result = evaluate_refiners(chosen, refiners, console.progress.of("clips"))
+    console.close()
+    for rows in (as_rows(result), paired_rows(result)):
+        print(table(*rows), file=sys.stderr)
+    if page is not None:
+        page.parent.mkdir(parents=True, exist_ok=True)
+        page.write_text(as_html(result), encoding="utf-8")
+    if json:
+        print(as_json(result).decode())
+    return 0
+
+
+def named(weights: Sequence[Path], steps: int) -> dict[str, Refine]:
+    """Refiners by name: that of the file, or of its folder if the file is called weights."""
+    if not weights:
+        raise RefinerError(
+            "No weights were given; name the weights of a trained space_time refiner with --weights."
+        )
+    found: dict[str, Refine] = {}
+    for path in weights:
+        name = path.resolve().parent.name if path.stem == "weights" else path.stem
+        if name in found or name in BASELINES or name == TRUTH:
+            raise RefinerError(f"Two refiners would be called '{name}'; rename {path} or its folder.")
+        found[name] = clip_refiner(path, steps)
+    return found
+
+
+def spread(entries: Sequence[Entry], most: int) -> list[Entry]:
+    """At most ``most`` of ``entries`` (0: all), evenly spread, so that they are of many scenes."""
+    if not most or most >= len(entries):
+        return list(entries)
+    return [entries[int(at)] for at in np.linspace(0, len(entries) - 1, most)]
