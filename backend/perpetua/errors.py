@@ -2,7 +2,8 @@
 
 PerpetuaError
 ├── PictureError           the picture cannot be read or used
-│   └── CaptureError       pictures from several places, or their depth and cameras, are missing something or disagree
+│   ├── CaptureError       pictures from several places, or their depth and cameras, are missing something or disagree
+│   └── SplatError         a file of splats is damaged, or holds something else
 ├── ExrError               an OpenEXR file cannot be read
 ├── SegmentationError      no object was found where the artist clicked
 ├── ReconstructionError    the picture's scene could not be built
@@ -33,6 +34,10 @@ class PictureError(PerpetuaError):
 
 class CaptureError(PictureError):
     code = "capture"
+
+
+class SplatError(PictureError):
+    code = "splats"
 
 
 class ExrError(PerpetuaError):

@@ -15,15 +15,34 @@ from perpetua_protocol.take import Action, Collider, Mesh, Take, validate
 MESH_FILES = (".obj", ".ply", ".stl")
 
 
-def load_take(path: Path) -> tuple[Take, Path]:
+def load_take(path: Path, look: bool = False) -> tuple[Take, Path]:
     """The take in a YAML file, and the path of its picture (relative paths start at the file's folder, those of mesh files too).
+    look: it needs no objects yet.
 
     Raises ``InvalidTake`` naming the field that is wrong.
     """
     take = load_yaml(path, Take, InvalidTake, "perpetua_protocol/take.py and actions.py")
     take = _with_meshes(take, path.parent)
-    validate(take)
-    return take, (path.parent / Path(take.picture).expanduser()).resolve()
+    picture = (path.parent / Path(take.picture).expanduser()).resolve()
+    take = _with_views(take, picture)
+    validate(take, look)
+    return take, picture
+
+
+def _with_views(take: Take, picture: Path) -> Take:
+    """The take with the patterns among its further pictures replaced by the names of the files beside the picture that match."""
+    names: list[str] = []
+    for name in take.scene.views:
+        if "*" not in name and "?" not in name:
+            names.append(name)
+            continue
+        found = sorted(p.relative_to(picture.parent).as_posix() for p in picture.parent.glob(name))
+        found = [each for each in found if each != picture.name]
+        if not found:
+            raise InvalidTake(f"No picture beside {picture.name} is called {name}; correct the pattern.")
+        names += found
+    scene = msgspec.structs.replace(take.scene, views=tuple(dict.fromkeys(names)))
+    return msgspec.structs.replace(take, scene=scene)
 
 
 def _with_meshes(take: Take, folder: Path) -> Take:

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeVar
@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 from perpetua_protocol import __version__, limits
 from perpetua_protocol.errors import BackendUnreachable, JobFailed
 from perpetua_protocol.framing import bytes_array
+from perpetua_protocol.inputs import InputFile
 from perpetua_protocol.keys import HOW_TO_START, Connection, default_connection_file, read_connection
 from perpetua_protocol.link import Link, Pending, is_loopback, nobody_listens
 from perpetua_protocol.messages import (
@@ -36,6 +37,7 @@ from perpetua_protocol.messages import (
     Closing,
     Event,
     Events,
+    FileEntry,
     Files,
     GetJob,
     Hello,
@@ -54,6 +56,7 @@ from perpetua_protocol.messages import (
 )
 from perpetua_protocol.subscription import Subscription
 from perpetua_protocol.transfer import Manifest, Transfer, Verified
+from perpetua_protocol.upload import Upload
 
 Answer = TypeVar("Answer", bound=Reply)
 
@@ -119,12 +122,14 @@ class Client:
         """Agree on a version. Raises ``VersionMismatch``, ``AccessRefused`` or ``BackendUnreachable``."""
         return self._call(Hello(SUPPORTED_VERSIONS, client), Welcome)
 
-    def submit(self, job_id: str, request: JobRequest, picture: bytes | memoryview) -> Job:
+    def submit(self, job_id: str, request: JobRequest, picture: bytes | memoryview | None = None) -> Job:
         """Queue a job under an id from ``new_job_id`` and watch it; safe to repeat.
 
-        ``picture`` is the picture file's bytes. Raises ``JobConflict``, ``InvalidTake`` or ``InvalidMessage``.
+        ``picture`` is the picture file's bytes; None if the take's files were uploaded (``upload``). Raises ``JobConflict``,
+        ``InvalidTake``, ``MissingFiles`` or ``InvalidMessage``.
         """
-        job = self._call(Submit(job_id, request), Job, {"picture": bytes_array(picture)})
+        arrays = None if picture is None else {"picture": bytes_array(picture)}
+        job = self._call(Submit(job_id, request), Job, arrays)
         if not self._subscription.watches(job_id):
             self.watch(job_id)
         return job
@@ -178,6 +183,22 @@ class Client:
         finally:
             transfer.close()
         progress(transfer.bytes_done, transfer.bytes_total)
+
+    def upload_files(
+        self, inputs: Sequence[InputFile], progress: Callable[[int, int], None] = lambda done, total: None
+    ) -> tuple[FileEntry, ...]:
+        """Send a take's files (``inputs.input_files``), those that the backend lacks. Returns what a request names: the first entry's
+        digest and the others. Raises ``TransferFailed`` or ``InvalidMessage``."""
+        upload = self.upload(inputs)
+        try:
+            while not upload.step(_SLICE_S):
+                progress(upload.bytes_done, upload.bytes_total)
+                if upload.waiting:
+                    self._data.wait(_SLICE_S)
+        finally:
+            upload.close()
+        progress(upload.bytes_done, upload.bytes_total)
+        return upload.files
 
     def shutdown(self) -> None:
         """End the backend."""
@@ -254,6 +275,10 @@ class Client:
     def transfer(self, job_id: str, manifest: Manifest, dest: Path) -> Transfer:
         """As ``fetch_files``, to be moved on with ``Transfer.step``."""
         return Transfer(self._data, job_id, manifest, dest, self._verified)
+
+    def upload(self, inputs: Sequence[InputFile]) -> Upload:
+        """As ``upload_files``, to be moved on with ``Upload.step``."""
+        return Upload(self._data, inputs)
 
     def _call(
         self, request: Request, kind: type[Answer], arrays: Mapping[str, NDArray[Any]] | None = None

@@ -9,6 +9,7 @@
     ├── AccessRefused          the backend does not know this client's key
     ├── UnknownJob             the backend has no job of that id
     ├── TransferFailed         a file arrived damaged or not at all
+    ├── MissingFiles           files that a job's request names were not uploaded
     ├── JobConflict            the same job id was sent with other parameters
     ├── JobFailed              the job ended in an error; carries the backend's sentence
     └── BackendFailed          the backend refused or failed for a reason of its own; carries its code and sentence
@@ -52,6 +53,12 @@ class TransferFailed(ProtocolError):
     """A file did not arrive whole."""
 
     code = "transfer_failed"
+
+
+class MissingFiles(ProtocolError):
+    """The backend lacks files of a request."""
+
+    code = "missing_files"
 
 
 class JobConflict(ProtocolError):

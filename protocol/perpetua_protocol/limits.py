@@ -17,7 +17,13 @@ DIMENSIONS = 4
 CHUNK_BYTES = MIB
 """Most bytes of a file in one reply."""
 CREDITS = 8
-"""Chunks a client may have asked for and not yet received: the receiver paces the sender."""
+"""Chunks a client may have asked for and not yet received, or sent and not yet heard of: the receiver paces the sender."""
+FILE_BYTES = 1024 * MIB
+"""Largest file of an input that can be uploaded."""
+INPUT_FILES = 1000
+"""Most files of an input."""
+INPUT_BYTES = 4096 * MIB
+"""Most bytes of all files of an input."""
 EVENTS_PER_REPLY = 500
 """Most events in one ``events`` reply; ``more`` says that there are others."""
 SEND_QUEUE_MESSAGES = 64

@@ -1,8 +1,8 @@
 """Every message that crosses the wire, as a typed struct. PROTOCOL.md explains them; a test holds the two together.
 
     Request  client -> backend, control socket:  hello submit job_status list_jobs cancel list_events list_files shutdown
-             client -> backend, data socket:     fetch_chunk
-    Reply    backend -> client, same socket:     welcome job jobs events files closing chunk error
+             client -> backend, data socket:     fetch_chunk offer_files put_chunk
+    Reply    backend -> client, same socket:     welcome job jobs events files closing chunk wanted stored error
     Event    backend -> clients, event socket:   state_changed progress round_ready
 
 A header is an ``Envelope`` around one of them. Times are seconds; moments are Unix time; fractions lie in [0, 1].
@@ -30,17 +30,31 @@ class Message(msgspec.Struct, frozen=True, tag_field="type", forbid_unknown_fiel
     """Base of every message."""
 
 
+class FileEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One complete file of a cache folder, or of a take's input."""
+
+    path: str
+    """Relative to the cache folder, or to the folder of the take's main file; ``/`` between parts."""
+    bytes: int
+    sha256: str
+
+
 # -- what a job is asked to do -----------------------------------------------------------------------------------
 
 
 class BakeRequest(Message, frozen=True, tag="bake"):
-    """Bake a take up to and including a round. Its picture travels as the array frame ``picture`` (u1, 1-D)."""
+    """Bake a take up to and including a round. Its files were uploaded before; a lone picture may travel along as the array frame
+    ``picture`` (u1, 1-D) instead."""
 
     take: Take
     through_round: int
     """Number of rounds to bake; 0 only reconstructs frame 0."""
     picture_sha256: str
-    """SHA-256 of the picture file's bytes."""
+    """SHA-256 of the bytes of the take's main file, its ``picture``."""
+    files: tuple[FileEntry, ...] = ()
+    """The other files of the take's input, by their names beside the main file (``inputs.input_files``)."""
+    look: bool = False
+    """Only make the picture that objects are clicked in, as ``front.png`` in a cache without rounds; the take needs no object then."""
 
 
 JobRequest = BakeRequest
@@ -111,7 +125,35 @@ class FetchChunk(Message, frozen=True, tag="fetch_chunk"):
     length: int
 
 
-Request = Hello | Submit | GetJob | ListJobs | Cancel | ListEvents | ListFiles | Shutdown | FetchChunk
+class OfferFiles(Message, frozen=True, tag="offer_files"):
+    """Ask how much of some files the backend has already, before they are uploaded."""
+
+    files: tuple[FileEntry, ...]
+
+
+class PutChunk(Message, frozen=True, tag="put_chunk"):
+    """Bytes of one file, as the array frame ``bytes`` (u1, 1-D), that go on where the backend's end."""
+
+    sha256: str
+    """Digest of the whole file."""
+    bytes: int
+    """Size of the whole file."""
+    offset: int
+
+
+Request = (
+    Hello
+    | Submit
+    | GetJob
+    | ListJobs
+    | Cancel
+    | ListEvents
+    | ListFiles
+    | Shutdown
+    | FetchChunk
+    | OfferFiles
+    | PutChunk
+)
 
 
 # -- events ------------------------------------------------------------------------------------------------------
@@ -232,15 +274,6 @@ class Events(Message, frozen=True, tag="events"):
     """Ask again after the last of these."""
 
 
-class FileEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One complete file of a cache folder."""
-
-    path: str
-    """Relative to the cache folder, ``/`` between parts."""
-    bytes: int
-    sha256: str
-
-
 class Files(Message, frozen=True, tag="files"):
     """Answer to ``list_files``. The cache's ``meta.json`` itself comes as the array frame ``meta`` (u1, 1-D).
 
@@ -262,6 +295,21 @@ class Chunk(Message, frozen=True, tag="chunk"):
     """Size of the whole file."""
 
 
+class Wanted(Message, frozen=True, tag="wanted"):
+    """Answer to ``offer_files``."""
+
+    have: tuple[int, ...]
+    """Bytes of each file that are there; its upload goes on from here."""
+
+
+class Stored(Message, frozen=True, tag="stored"):
+    """Answer to ``put_chunk``."""
+
+    sha256: str
+    have: int
+    """Bytes of the file that are there now. Another number than was sent so far: go on from here."""
+
+
 class Closing(Message, frozen=True, tag="closing"):
     """Answer to ``shutdown``: the backend ends now."""
 
@@ -273,7 +321,7 @@ class Error(Message, frozen=True, tag="error"):
     sentence: str
 
 
-Reply = Welcome | Job | Jobs | Events | Files | Closing | Chunk | Error
+Reply = Welcome | Job | Jobs | Events | Files | Closing | Chunk | Wanted | Stored | Error
 
 AnyMessage = Request | Reply | Event
 

@@ -34,6 +34,7 @@ from perpetua_protocol.actions import (
 )
 from perpetua_protocol.errors import InvalidTake
 from perpetua_protocol.material import MaterialSpec
+from perpetua_protocol.scene_checks import scene_problems
 from perpetua_protocol.tracks import (
     Quaternion,
     Rotation,
@@ -72,6 +73,7 @@ __all__ = [
     "Scalar",
     "ScalarTrack",
     "SceneSettings",
+    "SplatView",
     "Take",
     "Turbulence",
     "Vec3",
@@ -149,6 +151,18 @@ class CameraSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """None takes the picture's."""
 
 
+class SplatView(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The camera in whose picture the objects of a set of splats are clicked."""
+
+    matrix_world: Matrix16
+    """Blender's camera matrix, row by row (camera looks along its -Z, +Y up), in the file's own axes and unit."""
+    horizontal_fov_degrees: float = 40.0
+    width: int = 640
+    """Pixels."""
+    height: int = 480
+    """Pixels."""
+
+
 class SceneSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What the artist knows of how the picture was taken. None lets the program guess."""
 
@@ -164,6 +178,17 @@ class SceneSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Distance between particles, m; None aims at the quality's particle count."""
     depth: str = ""
     """Name of the picture's depth map, which lies beside it: EXR (m along the optical axis) or 16-bit PNG (mm). None if empty."""
+    views: tuple[str, ...] = ()
+    """Names of further pictures of the same still scene, which lie beside the picture; ``take.yaml`` may write patterns such as
+    ``*.jpg``. The places they were taken from are found."""
+    video_frames: int = 32
+    """Frames of a video that are used, at most."""
+    metres_per_unit: float | None = None
+    """Scale of splats, of a capture, or of pictures whose cameras are found; None goes by an object's height or its material."""
+    up: Vec3 | None = None
+    """Direction up in a set of splats, in the file's own axes; None finds the largest plane below the camera."""
+    view: SplatView | None = None
+    """Where a set of splats is looked at from; None looks at its middle."""
 
 
 class RefinerSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -213,7 +238,8 @@ class Take(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     name: str
     picture: str
     """Path of the picture; in ``take.yaml`` relative to that file. A path to ``transforms.json`` is that of a capture: pictures from
-    several places, with cameras and with masks that show each object under its name, which then needs neither clicks nor a box."""
+    several places, with cameras and with masks that show each object under its name, which then needs neither clicks nor a box. A
+    video (``.mp4``) goes around a still scene; its first frame is clicked in. Splats (``.ply``, ``.splat``) are clicked in ``scene.view``."""
     objects: tuple[ObjectSpec, ...]
     rounds: tuple[Round, ...] = ()
     cameras: tuple[CameraSpec, ...] = (
@@ -261,13 +287,16 @@ class Take(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return sum(r.frames for r in self.rounds[:index])
 
 
-def validate(take: Take) -> None:
-    """Check what the types cannot say. Raises ``InvalidTake`` with a sentence that names the value and the remedy."""
-    for problem in _problems(take):
+def validate(take: Take, look: bool = False) -> None:
+    """Check what the types cannot say; ``look``: nothing is asked for but the picture that objects are clicked in.
+
+    Raises ``InvalidTake`` with a sentence that names the value and the remedy.
+    """
+    for problem in _problems(take, look):
         raise InvalidTake(problem)
 
 
-def _problems(take: Take) -> Iterator[str]:
+def _problems(take: Take, look: bool) -> Iterator[str]:
     for place, value in _numbers(take, "take"):
         if not math.isfinite(value):
             yield f"{place} is {value}; it must be a finite number."
@@ -282,7 +311,7 @@ def _problems(take: Take) -> Iterator[str]:
         )
     if not take.picture:
         yield "The take names no picture; set `picture` to the path of an image."
-    if not take.objects:
+    if not take.objects and not look:
         yield "The take has no object; click or box at least one object in the picture."
     names = [o.name for o in take.objects]
     if len(set(names)) != len(names):
@@ -304,12 +333,11 @@ def _problems(take: Take) -> Iterator[str]:
         yield f"The frame rate is {take.fps}; it must be above zero."
     if take.quality.width < 32 or take.quality.particles < 50 or take.quality.splat_width < 64:
         yield "The quality is too low to bake; use a width of 32, 50 particles and a splat width of 64 at least."
-    if take.scene.particle_spacing is not None and not _positive(take.scene.particle_spacing):
-        yield f"The particle spacing is {take.scene.particle_spacing} m; it must be above zero."
     if take.quality.sub_gaussians < 0 or take.quality.optimise_renders < 0:
         yield "sub_gaussians and optimise_renders cannot be negative; use zero or more."
     if take.quality.max_substeps is not None and take.quality.max_substeps < 1:
         yield f"max_substeps is {take.quality.max_substeps}; allow at least one, or leave it out."
+    yield from scene_problems(take)
     yield from track_problems(take.gravity, "The take's gravity")
     yield from emitter_problems([turn.actions for turn in take.rounds], names)
     for index, turn in enumerate(take.rounds, 1):

@@ -49,10 +49,9 @@ def test_the_picture_is_stored_once_by_its_digest(drive: Drive, tmp_path: Path) 
     driven.submit("a")
     driven.submit("b")
     driven.submit("c", picture=b"another")
-    names = {path.name for path in (tmp_path / "pictures").iterdir()}
-    assert names == {
-        hashlib.sha256(data).hexdigest() + ".png" for data in (b"the bytes of a picture", b"another")
-    }
+    names = {path.name for path in (tmp_path / "inputs").iterdir()}
+    assert names == {hashlib.sha256(data).hexdigest() for data in (b"the bytes of a picture", b"another")}
+    assert (tmp_path / "jobs/c/input/picture.PNG").read_bytes() == b"another"
     assert driven.finish("c").summary["picture"] == hashlib.sha256(b"another").hexdigest()
 
 
@@ -112,7 +111,7 @@ def test_what_is_wrong_leaves_no_trace(drive: Drive, tmp_path: Path) -> None:
     with pytest.raises(UnknownJob):
         driven.queue.events("a", 0)
     assert list((tmp_path / "jobs").iterdir()) == []
-    assert list((tmp_path / "pictures").iterdir()) == []
+    assert list((tmp_path / "inputs").iterdir()) == []
 
 
 def test_progress_carries_time_and_an_estimate_that_never_falls(drive: Drive) -> None:

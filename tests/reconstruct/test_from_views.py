@@ -11,7 +11,7 @@ from drawn_captures import Ball, Box, capture_of
 
 from perpetua.errors import CaptureError, SegmentationError
 from perpetua.progress import Progress
-from perpetua.reconstruct.capture.capture import Capture
+from perpetua.reconstruct.capture.capture import Capture, CapturedView
 from perpetua.reconstruct.fit.train import FitSettings
 from perpetua.reconstruct.from_views import ViewsReconstructor
 from perpetua.reconstruct.surface.clusters import with_masks
@@ -149,6 +149,48 @@ def test_without_masks_objects_are_what_stands_where_it_is_clicked(capture: Capt
         for index, name in enumerate(found.objects):
             ours, true = view.objects == index, truth.objects == capture.objects.index(name)
             assert (ours & true).sum() / (ours | true).sum() > 0.82  # their foot is too near the table
+
+
+def test_without_masks_an_object_may_be_boxed(capture: Capture) -> None:
+    bare = without_masks(capture)
+    rows, columns = np.nonzero(capture.front_view.objects == 0)
+    box = (float(columns.min()), float(rows.min()), float(columns.max()), float(rows.max()))
+    found = with_masks(bare, find_plane(list(bare.views), 0), (ObjectSpec("ball", box=box),), 1.0)
+    ours, true = found.front_view.objects == 0, capture.front_view.objects == 0
+    assert (ours & true).sum() / (ours | true).sum() > 0.82
+
+
+STACKED: dict = {
+    "ball": [Ball((0, 0, 0.11), 0.05)],
+    "box": [Box((-0.05, -0.05, 0), (0.05, 0.05, 0.07))],
+}
+
+
+def test_objects_that_touch_are_told_apart_by_their_colours() -> None:
+    truth = capture_of(STACKED, 8, (120, 90), at=(0, 0, 0.08))
+    bare = without_masks(truth)
+    things = (clicked(truth, "ball"), clicked(truth, "box"))
+    found = with_masks(bare, find_plane(list(bare.views), 0), things, 1.0)
+    for index in range(2):
+        ours = np.concatenate([v.objects.ravel() == index for v in found.views])
+        true = np.concatenate([v.objects.ravel() == index for v in truth.views])
+        assert (ours & true).sum() / (ours | true).sum() > 0.8
+
+
+def test_objects_that_touch_and_look_alike_are_refused() -> None:
+    twins: dict = {
+        "left": [Box((-0.06, -0.05, 0), (0.0, 0.05, 0.07))],
+        "right": [Box((0.0, -0.05, 0), (0.06, 0.05, 0.07))],
+    }
+
+    def grey(view: CapturedView) -> CapturedView:
+        return replace(view, rgb=np.where((view.objects >= 0)[..., None], 120, view.rgb).astype(np.uint8))
+
+    truth = capture_of(twins, 8, (120, 90), change=grey)
+    bare = without_masks(truth)
+    things = (clicked(truth, "left"), clicked(truth, "right"))
+    with pytest.raises(CaptureError, match="'left' and 'right' touch and look alike"):
+        with_masks(bare, find_plane(list(bare.views), 0), things, 1.0)
 
 
 def test_a_scene_without_masks(capture: Capture) -> None:

@@ -225,7 +225,6 @@ def test_a_picture_must_come_as_plain_bytes(
 ) -> None:
     array = np.frombuffer(picture, np.uint8)
     for arrays in (
-        {},
         {"other": array},
         {"picture": array.reshape(-1, 1)},
         {"picture": array, "more": array},

@@ -78,6 +78,18 @@ def run(
     return run_take(take, out, rounds, store or default_store(), videos, usd)
 
 
+def look(take: Annotated[Path, tyro.conf.Positional], out: Path = Path("front.png")) -> int:
+    """Write the picture that a take's objects are clicked in: of splats, a video or a capture. The take may lack objects.
+
+    Args:
+        take: A take.yaml.
+        out: The picture to write.
+    """
+    from perpetua.cli.run import look_at_take
+
+    return look_at_take(take, out)
+
+
 def batch(
     shots: Annotated[list[Path], tyro.conf.Positional],
     out: Path | None = None,
@@ -217,6 +229,7 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "demo": demo,
     "serve": serve,
     "run": run,
+    "look": look,
     "batch": batch,
     "export": export,
     "doctor": doctor,

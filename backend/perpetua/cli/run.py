@@ -5,12 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 
 import msgspec
+from PIL import Image
 
 from perpetua.cache.export_usd import export_usd
 from perpetua.cache.export_video import export_videos
+from perpetua.cache.whole_file import whole_file
 from perpetua.cli.console import Console, table
 from perpetua.identify.identify import sentence
 from perpetua.loop.bake import BakeSummary, bake
+from perpetua.reconstruct.source import front_picture
 from perpetua.take_file import load_take
 from perpetua_protocol.errors import InvalidTake
 
@@ -36,6 +39,16 @@ def run_take(path: Path, out: Path | None, rounds: int | None, store: Path, vide
     print(summary_table(summary))
     for made_file in made_files:
         print(made_file)
+    return 0
+
+
+def look_at_take(path: Path, out: Path) -> int:
+    """Write the picture that the objects of the take file at ``path`` are clicked in."""
+    take, picture = load_take(path, look=True)
+    rgb, _ = front_picture(picture, take)
+    with whole_file(out) as work:
+        Image.fromarray(rgb).save(work)
+    print(f"{out}: {rgb.shape[1]} x {rgb.shape[0]} pixels")
     return 0
 
 

@@ -17,10 +17,11 @@ import msgspec
 from numpy.typing import NDArray
 
 from perpetua.jobs.cachefiles import CacheFiles, CacheWatch
+from perpetua.jobs.intake import Intake
 from perpetua.jobs.ledger import Ledger
 from perpetua.jobs.overall import Overall
 from perpetua.jobs.process import WorkerProcess
-from perpetua.jobs.store import Store, write_whole
+from perpetua.jobs.store import Store, main_file, write_whole
 from perpetua.jobs.worker_messages import (
     Advanced,
     Answer,
@@ -38,6 +39,7 @@ from perpetua_protocol.errors import InvalidMessage, JobConflict
 from perpetua_protocol.messages import (
     Event,
     Events,
+    FileEntry,
     Job,
     JobRequest,
     State,
@@ -77,6 +79,8 @@ class JobQueue:
     ) -> None:
         store.prepare()
         self.store = store
+        self.intake = Intake(store.inputs)
+        self.intake.sweep()
         self._function = job_function
         self._wake = wake
         self._cancel_grace_s = cancel_grace_s
@@ -94,18 +98,19 @@ class JobQueue:
     # -- what a client asks ----------------------------------------------------------------------------------------
 
     def submit(self, job_id: str, request: JobRequest, arrays: Mapping[str, NDArray[Any]]) -> Job:
-        """Queue a job, or return the one of that id. Raises ``InvalidMessage``, ``InvalidTake`` or ``JobConflict``."""
+        """Queue a job, or return the one of that id. Raises ``InvalidMessage``, ``InvalidTake``,
+        ``JobConflict``, or ``MissingFiles`` where the request names files that are neither here nor come along."""
         if not limits.is_job_id(job_id):
             raise InvalidMessage(
                 f"The job id '{job_id[:80]}' is not 1 to 64 of a-z, 0-9, _ and -; mint another."
             )
-        validate(request.take)
+        validate(request.take, request.look)
         rounds = len(request.take.rounds)
         if not 0 <= request.through_round <= rounds:
             raise InvalidMessage(
                 f"The take has {rounds} rounds and round {request.through_round} was asked for; ask for 0 to {rounds}."
             )
-        picture = _picture(request, arrays)
+        files = self._files(request, arrays)
         digest = hashlib.sha256(msgspec.json.encode(request, order="deterministic")).hexdigest()
         record = self._ledger.journal.get(job_id)
         if record is not None and record.digest != digest:
@@ -113,7 +118,7 @@ class JobQueue:
                 f"Job {job_id} was submitted before with other parameters; submit the changed take under a new id."
             )
         if record is None or record.state == "interrupted":
-            self.store.keep_picture(picture, request.take.picture)
+            self.intake.lay_out(files, self.store.input(job_id))
             write_whole(self.store.request_file(job_id), msgspec.json.encode(request))
             if record is None:
                 self._ledger.journal.add(job_id, digest, request)
@@ -222,7 +227,7 @@ class JobQueue:
         )
         self._drop_old_caches()
         self._ledger.change(job_id, "running")
-        picture = self.store.picture(request.picture_sha256, request.take.picture)
+        picture = self.store.input(job_id) / main_file(request.take.picture)
         self._ensure_worker().send(
             Run(job_id, str(self.store.request_file(job_id)), str(picture), str(self.store.root), str(output))
         )
@@ -301,6 +306,28 @@ class JobQueue:
         assert running is not None
         self._ledger.change(running.job_id, state, sentence, code)
 
+    def _files(self, request: JobRequest, arrays: Mapping[str, NDArray[Any]]) -> tuple[FileEntry, ...]:
+        """The take's files, the main one first; a picture that came along is kept."""
+        main, size = main_file(request.take.picture), 0
+        if arrays:
+            picture = arrays.get("picture")
+            if picture is None or picture.ndim != 1 or picture.dtype.str != "|u1" or len(arrays) > 1:
+                raise InvalidMessage(
+                    "With a bake comes at most its picture's bytes as one array frame 'picture' (u1, 1-D)."
+                )
+            if hashlib.sha256(picture.data).hexdigest() != request.picture_sha256:
+                raise InvalidMessage(
+                    "The picture's bytes do not have the digest the request names; read the file again."
+                )
+            self.intake.keep(picture.data)
+            size = len(picture)
+        names = [main, *(entry.path for entry in request.files)]
+        if len(names) > limits.INPUT_FILES or len(set(names)) < len(names):
+            raise InvalidMessage(
+                f"A take has at most {limits.INPUT_FILES} files, each under its own name; {len(names)} were named."
+            )
+        return (FileEntry(main, size, request.picture_sha256), *request.files)
+
     def _drop_old_caches(self) -> None:
         """Make room: stages are kept, so a bake whose cache is gone is quickly made again."""
         for job_id in self._ledger.journal.ended_before_newest(self._keep_caches):
@@ -311,14 +338,3 @@ class JobQueue:
                 OSError
             ) as error:  # on Windows while a client on this machine plays it; the next job tries again
                 LOG.warning("the old cache of job %s cannot be removed: %s", job_id, error)
-
-
-def _picture(request: JobRequest, arrays: Mapping[str, NDArray[Any]]) -> memoryview:
-    picture = arrays.get("picture")
-    if picture is None or picture.ndim != 1 or picture.dtype.str != "|u1" or set(arrays) != {"picture"}:
-        raise InvalidMessage("A bake needs its picture's bytes as one array frame 'picture' (u1, 1-D).")
-    if hashlib.sha256(picture.data).hexdigest() != request.picture_sha256:
-        raise InvalidMessage(
-            "The picture's bytes do not have the digest the request names; read the file again."
-        )
-    return picture.data

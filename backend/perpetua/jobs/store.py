@@ -1,23 +1,21 @@
 """Where things lie in a store, the folder a backend owns.
 
 store/journal.sqlite       jobs and events
-store/pictures/            pictures by the SHA-256 of their bytes
-store/jobs/<id>/           request.json and the job's cache/ folder
+store/inputs/              pictures and other files of takes by the SHA-256 of their bytes
+store/jobs/<id>/           request.json, the take's files under their names in input/, and the job's cache/ folder
 store/logs/                backend.log, worker.log
 store/...                  stages the loop keeps for itself
 """
 
 from __future__ import annotations
 
-import hashlib
 import os
 import shutil
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-PICTURE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp", ".exr"})
-"""Suffixes a stored picture may keep; some readers choose their decoder by it."""
+from perpetua_protocol.limits import is_cache_path
 
 
 @dataclass(frozen=True)
@@ -31,6 +29,10 @@ class Store:
         return self.root / "journal.sqlite"
 
     @property
+    def inputs(self) -> Path:
+        return self.root / "inputs"
+
+    @property
     def backend_log(self) -> Path:
         return self.root / "logs" / "backend.log"
 
@@ -40,7 +42,7 @@ class Store:
 
     def prepare(self) -> None:
         """Make the folders."""
-        for name in ("pictures", "jobs", "logs"):
+        for name in ("inputs", "jobs", "logs"):
             (self.root / name).mkdir(parents=True, exist_ok=True)
 
     def request_file(self, job_id: str) -> Path:
@@ -50,23 +52,23 @@ class Store:
         """Folder the job writes its 4D cache to."""
         return self.root / "jobs" / job_id / "cache"
 
+    def input(self, job_id: str) -> Path:
+        """Folder of the take's files."""
+        return self.root / "jobs" / job_id / "input"
+
     def drop_cache(self, job_id: str) -> None:
-        """Remove a job's cache folder, if it is there."""
-        folder = self.cache(job_id)
-        if folder.is_dir():
-            shutil.rmtree(folder)
+        """Remove a job's cache and its take's files, if they are there."""
+        for folder in (self.cache(job_id), self.input(job_id)):
+            if folder.is_dir():
+                shutil.rmtree(folder)
 
-    def picture(self, sha256: str, name: str) -> Path:
-        """Path of a picture of that digest; ``name`` is what the artist calls it and gives the suffix."""
-        suffix = PurePosixPath(name.replace("\\", "/")).suffix.lower()
-        return self.root / "pictures" / (sha256 + (suffix if suffix in PICTURE_SUFFIXES else ""))
 
-    def keep_picture(self, data: bytes | memoryview, name: str) -> Path:
-        """Store a picture's bytes under their digest."""
-        path = self.picture(hashlib.sha256(data).hexdigest(), name)
-        if not path.is_file():
-            write_whole(path, data)
-        return path
+def main_file(picture: str) -> str:
+    """Name under which a take's main file lies in its folder: the artist's own, or one with its suffix if that is none here."""
+    name = PurePosixPath(picture.replace("\\", "/"))
+    if is_cache_path(name.name):
+        return name.name
+    return "picture" + (name.suffix if is_cache_path(f"a{name.suffix}") else "")
 
 
 def write_whole(path: Path, data: bytes | memoryview) -> None:

@@ -107,7 +107,7 @@ def _outcome(function: JobFunction, run: Run, progress: Progress) -> Answer:
             picture=Path(run.picture),
             store=Path(run.store),
             output=Path(run.output),
-            through_round=request.through_round,
+            through_round=None if request.look else request.through_round,
             progress=progress,
         )
         finished = Finished(run.job_id, msgspec.to_builtins(result, str_keys=True) or {})

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ import numpy as np
 from perpetua import __version__, registry
 from perpetua.cache.arrays import animated_arrays, splat_arrays
 from perpetua.cache.writer import CacheWriter
+from perpetua.loop.look import camera_record, look
 from perpetua.loop.resume import Stage, StageStore, digest_of, file_digest
 from perpetua.loop.round import PlayedRound, play_round
 from perpetua.loop.stage_files import load_bounds, load_idle, load_suggestion
@@ -24,7 +24,7 @@ from perpetua.progress import Progress
 from perpetua.reconstruct.source import open_source
 from perpetua.scene import Camera, Scene, Trajectory
 from perpetua.scene.materials import resolve
-from perpetua_protocol.cache import REFINED, BodyRecord, CacheMeta, CameraRecord, RoundRecord, Suggestion
+from perpetua_protocol.cache import REFINED, BodyRecord, CacheMeta, RoundRecord, Suggestion
 from perpetua_protocol.take import Take, validate
 
 
@@ -56,14 +56,17 @@ class BakeSummary(msgspec.Struct, frozen=True):
 
 
 def bake(
-    take: Take, picture: Path, store: Path, output: Path, through_round: int, progress: Progress
+    take: Take, picture: Path, store: Path, output: Path, through_round: int | None, progress: Progress
 ) -> dict[str, Any]:
-    """Play ``take`` through its first ``through_round`` rounds (0 reconstructs only) into the cache folder ``output``.
+    """Play ``take`` through its first ``through_round`` rounds (0 reconstructs only; None only makes the picture that objects are
+    clicked in) into the cache folder ``output``.
 
     Stages live under ``store``; those that an earlier bake left are used again. Returns a ``BakeSummary`` as a dict.
     Raises ``ProtocolError`` or ``PerpetuaError`` with a sentence for the artist; what was in ``output`` before stays playable.
     """
-    validate(take)
+    validate(take, look=through_round is None)
+    if through_round is None:
+        return look(take, picture, output)
     check_targets(take.rounds, {thing.name: resolve(thing.material) for thing in take.objects})
     refiners = refiners_of(take, through_round)
     engine = registry.load("engine", "genesis")()
@@ -188,7 +191,7 @@ def _meta(take: Take, scene: Scene, whole: Scene, cameras: list[Camera]) -> Cach
         name=take.name,
         fps=take.fps,
         rounds=[],
-        cameras=[_camera_record(replace(c, name=c.name)) for c in cameras],
+        cameras=[camera_record(camera) for camera in cameras],
         bodies=[
             BodyRecord(
                 body.name,
@@ -208,18 +211,6 @@ def _meta(take: Take, scene: Scene, whole: Scene, cameras: list[Camera]) -> Cach
         files={},
         take=take,
         backend=__version__,
-    )
-
-
-def _camera_record(camera: Camera) -> CameraRecord:
-    matrix = tuple(float(v) for v in camera.matrix_world.ravel())
-    return CameraRecord(
-        camera.name,
-        camera.role,
-        matrix,  # type: ignore[arg-type]
-        camera.horizontal_fov_degrees,
-        camera.width,
-        camera.height,
     )
 
 

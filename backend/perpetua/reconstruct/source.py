@@ -1,4 +1,4 @@
-"""What a take starts from, and who makes a scene of it: a picture, a picture with its depth map, or a capture."""
+"""What a take starts from, and who makes a scene of it: a picture, a picture with its depth map, a capture, or splats."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from perpetua import registry
 from perpetua.errors import CaptureError
@@ -15,10 +16,15 @@ from perpetua.reconstruct.api import Picture
 from perpetua.reconstruct.capture.capture import Capture
 from perpetua.reconstruct.capture.depth_file import read_depth
 from perpetua.reconstruct.capture.folder import files_of, read_capture
+from perpetua.reconstruct.existing.reconstructor import SplatFile, front_view
 from perpetua.reconstruct.picture import load_picture
+from perpetua.scene.cameras import Camera
 from perpetua.scene.scene import Scene
+from perpetua_protocol.inputs import kind_of
 from perpetua_protocol.take import Take
 
+LARGEST_WIDTH = 1 << 16
+"""Pixels: clicks are counted in the file's own."""
 SHAPE_TOLERANCE = 0.01
 """Relative difference of the shapes of a picture and its depth map."""
 
@@ -27,7 +33,7 @@ SHAPE_TOLERANCE = 0.01
 class Source:
     """given: what was read; reconstructor: the registered name of who makes a scene of it; files: all that was read."""
 
-    given: Picture | Capture
+    given: Picture | Capture | SplatFile
     reconstructor: str
     files: tuple[Path, ...]
 
@@ -40,9 +46,16 @@ class Source:
 
 
 def open_source(path: Path, take: Take) -> Source:
-    """Read what ``take`` starts from, whose picture lies at ``path``. Raises ``PictureError``, ``CaptureError`` or ``ExrError``."""
-    if take.is_capture:
+    """Read what ``take`` starts from, whose main file lies at ``path``. Raises ``PictureError``, ``CaptureError`` or ``ExrError``."""
+    kind = kind_of(take.picture)
+    if kind == "capture":
         return Source(read_capture(path.parent), "views", files_of(path.parent))
+    if kind == "splats":
+        return Source(SplatFile(path), "splats", (path,))
+    if kind == "video" or take.scene.views:
+        raise CaptureError(
+            "The places that a video or several pictures were taken from are not found here yet; give a capture with transforms.json."
+        )
     picture = load_picture(path, name=Path(take.picture).name)
     if not take.scene.depth:
         return Source(picture, "embedded", (path,))
@@ -52,6 +65,18 @@ def open_source(path: Path, take: Take) -> Source:
             f"The depth map '{take.scene.depth}' must lie beside the picture; put it there and write its name only."
         )
     return Source(_with_depth(picture, beside), "depth", (path, beside))
+
+
+def front_picture(path: Path, take: Take) -> tuple[NDArray[np.uint8], Camera | None]:
+    """[H, W, 3] what objects are clicked in, and its camera where that is known. Raises as ``open_source``, or ``SplatError``."""
+    kind = kind_of(take.picture)
+    if kind == "splats":
+        view = front_view(path, take)
+        return view.rgb, view.camera
+    if kind == "capture":
+        view = read_capture(path.parent).front_view
+        return view.rgb, view.camera
+    return load_picture(path, LARGEST_WIDTH, Path(take.picture).name).rgb, None
 
 
 def _with_depth(picture: Picture, path: Path) -> Picture:

@@ -30,10 +30,14 @@ from perpetua_protocol.messages import (
     ListEvents,
     ListFiles,
     ListJobs,
+    OfferFiles,
+    PutChunk,
     Reply,
     Request,
     Shutdown,
+    Stored,
     Submit,
+    Wanted,
     Welcome,
 )
 
@@ -76,9 +80,14 @@ class Replies:
 
     def data(self, request: Request, arrays: Arrays) -> Answer:
         """Answer on the data socket."""
-        if not isinstance(request, FetchChunk):
-            raise InvalidMessage(f"A {type(request).__name__} is no request for the data socket.")
-        return self._chunk(request)
+        match request:
+            case FetchChunk():
+                return self._chunk(request)
+            case OfferFiles():
+                return self._wanted(request), {}
+            case PutChunk():
+                return self._put(request, arrays), {}
+        raise InvalidMessage(f"A {type(request).__name__} is no request for the data socket.")
 
     def refusal(self, error: Exception) -> Error:
         """The ``error`` reply for an exception, which is logged if nobody meant it."""
@@ -98,6 +107,21 @@ class Replies:
         return Files(job_id, tuple(files.entries.values()), files.meta_sha256), {
             "meta": bytes_array(files.meta)
         }
+
+    def _wanted(self, offer: OfferFiles) -> Wanted:
+        total = sum(entry.bytes for entry in offer.files)
+        if len(offer.files) > limits.INPUT_FILES or total > limits.INPUT_BYTES:
+            raise InvalidMessage(
+                f"{len(offer.files)} files of {total / limits.MIB:.0f} MiB were offered; at most {limits.INPUT_FILES} files of "
+                f"{limits.INPUT_BYTES // limits.MIB} MiB in all can be sent. Leave some out."
+            )
+        return Wanted(tuple(self._jobs.intake.have(entry) for entry in offer.files))
+
+    def _put(self, put: PutChunk, arrays: Arrays) -> Stored:
+        data = arrays.get("bytes")
+        if data is None or data.ndim != 1 or data.dtype.str != "|u1" or len(arrays) > 1:
+            raise InvalidMessage("A chunk of a file comes as one array frame 'bytes' (u1, 1-D).")
+        return Stored(put.sha256, self._jobs.intake.put(put.sha256, put.bytes, put.offset, data.data))
 
     def _chunk(self, ask: FetchChunk) -> Answer:
         if not 0 < ask.length <= limits.CHUNK_BYTES or ask.offset < 0:

@@ -1,17 +1,26 @@
-"""Objects of a capture without masks: what stands on the table and hangs together in space with what the artist clicked."""
+"""Objects of a capture without masks: what stands on the table and hangs together in space with what the artist clicked or boxed.
+
+Where objects touch, what hangs together is shared out: each part of it goes to the object whose outline in the front picture, found by
+its colours, shows a part nearest to it.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from itertools import combinations
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import binary_closing, label
+from scipy.spatial import cKDTree
 
+from perpetua import registry
 from perpetua.errors import CaptureError, SegmentationError
+from perpetua.reconstruct.api import Picture, Segmenter
 from perpetua.reconstruct.capture.capture import Capture, CapturedView, unprojected
-from perpetua.reconstruct.surface.plane import Plane
+from perpetua.reconstruct.surface.plane import ROUGH_TOLERANCE, Plane
 from perpetua_protocol.take import ObjectSpec
 
 Array = NDArray[np.float64]
@@ -20,22 +29,29 @@ VOXELS = 96
 """Along the longest side of what stands on the table."""
 RAISED = 0.01
 """Above the table, in distances of the cameras from it, that a point stands rather than lies."""
+NOISE = 4.0
+"""Roughness of the table above which a point stands."""
 LEAST_PIXELS = 1.5
 """Pixels that a voxel is wide at least: between the points of a coarser picture voxels would stay empty."""
+ROUGHNESS_STRIDE = 7
 LEAST_POINTS = 3
 """Of all views, in a voxel that holds something."""
 STRAY = 0.002
 """Share of the standing points, at either end of each axis, that may be stray."""
+MOST_SHARED = 0.5
+"""Of the smaller of two outlines: share that the other may cover before they count as one."""
+INSIDE = 0.5
+"""Coverage from which a pixel is of an outline."""
 WALL = 1.0
 """Distances of the nearest camera from the middle of what stands, beyond which a point is of the room."""
 
 
 def check_clicked(things: tuple[ObjectSpec, ...]) -> None:
-    """Raise ``CaptureError`` for an object that no click shows."""
+    """Raise ``CaptureError`` for an object that neither a click nor a box shows."""
     for thing in things:
-        if not any(click.inside for click in thing.clicks):
+        if thing.box is None and not any(click.inside for click in thing.clicks):
             raise CaptureError(
-                f"The capture has no masks of objects, and '{thing.name}' no click: click it in the front picture, or write "
+                f"The capture has no masks of objects, and '{thing.name}' no click: click it in the front picture, box it, or write "
                 "object_mask_path for every picture and the objects' names into transforms.json."
             )
 
@@ -47,7 +63,9 @@ def with_masks(capture: Capture, plane: Plane, things: tuple[ObjectSpec, ...], s
     Raises ``SegmentationError`` for a click that is on nothing that stands, and ``CaptureError`` where two objects hang together.
     """
     heights = np.array([view.camera.position @ plane.normal - plane.offset for view in capture.views])
-    least = RAISED * float(np.median(heights))
+    least = max(
+        RAISED * float(np.median(heights)), NOISE * _roughness(capture, plane, float(np.median(heights)))
+    )
     places = np.array([view.camera.position for view in capture.views])
     seen = [_standing(view, plane, least, places) for view in capture.views]
     points = np.concatenate([found for _, found in seen])
@@ -65,23 +83,73 @@ def with_masks(capture: Capture, plane: Plane, things: tuple[ObjectSpec, ...], s
     counts = np.zeros(shape, np.int64)
     np.add.at(counts, tuple(cells(points).T), 1)
     pieces, _ = label(binary_closing(counts >= LEAST_POINTS, np.ones((3, 3, 3))), np.ones((3, 3, 3)))
-    wanted = [_clicked(capture.front_view, thing, scale, cells, pieces) for thing in things]
-    for index, piece in enumerate(wanted):
-        if piece in wanted[:index]:
-            other = things[wanted.index(piece)].name
-            raise CaptureError(
-                f"'{other}' and '{things[index].name}' touch, so depth cannot tell them apart; give masks of the objects."
-            )
-    number = np.full(int(pieces.max()) + 1, -1, np.int32)
-    number[wanted] = np.arange(len(things))
+    front = _Front(capture.front_view, scale, cells, *seen[capture.front])
+    wanted = [_marked(front, thing, pieces) for thing in things]
+    whose = np.full(shape, -1, np.int32)
+    for piece in set(wanted):
+        own = [index for index, other in enumerate(wanted) if other == piece]
+        voxels = np.argwhere(pieces == piece)
+        shares = np.zeros(len(voxels), np.int64)
+        if len(own) > 1:
+            shares = _shared_out(voxels, front, [things[index] for index in own])
+        whose[tuple(voxels.T)] = np.array(own)[shares]
 
     def masked(view: CapturedView, found: tuple[NDArray[np.int64], Array]) -> CapturedView:
         objects = np.full((view.camera.height, view.camera.width), -1, np.int32)
-        objects[tuple(found[0].T)] = number[pieces[tuple(cells(found[1]).T)]]
+        objects[tuple(found[0].T)] = whose[tuple(cells(found[1]).T)]
         return replace(view, objects=objects)
 
     views = tuple(masked(view, found) for view, found in zip(capture.views, seen, strict=True))
     return replace(capture, views=views, objects=tuple(thing.name for thing in things))
+
+
+@dataclass(frozen=True)
+class _Front:
+    """The view that is clicked in; scale: its pixels for one of the clicks'; cells: of points.  pixels (row, column) [N, 2] and points
+    [N, 3]: what stands in it."""
+
+    view: CapturedView
+    scale: float
+    cells: Callable[[Array], NDArray[np.int64]]
+    pixels: NDArray[np.int64]
+    points: Array
+
+    def outline(self, thing: ObjectSpec) -> NDArray[np.bool_]:
+        """[H, W] the object by its colours. Raises ``SegmentationError``."""
+        segmenter: Segmenter = registry.load("segmenter", "grabcut")()
+        return (
+            segmenter.segment(Picture(self.view.rgb, self.scale, None, Path(self.view.name)), thing) > INSIDE
+        )
+
+
+def _shared_out(voxels: NDArray[np.int64], front: _Front, things: list[ObjectSpec]) -> NDArray[np.int64]:
+    """[N] whose of ``things``, which touch, each of the voxels [N, 3] is. Raises ``CaptureError`` if their outlines are one."""
+    outlines = [front.outline(thing) for thing in things]
+    for (one, first), (other, second) in combinations(zip(things, outlines, strict=True), 2):
+        if (first & second).sum() > MOST_SHARED * min(first.sum(), second.sum()):
+            raise CaptureError(
+                f"'{one.name}' and '{other.name}' touch and look alike, so they cannot be told apart; box each of them, or give "
+                "masks of the objects."
+            )
+    away = []
+    for index, thing in enumerate(things):
+        others = np.any(outlines[:index] + outlines[index + 1 :], axis=0)
+        only = (outlines[index] & ~others)[tuple(front.pixels.T)]
+        seeds = np.unique(front.cells(front.points[only]), axis=0)
+        if not len(seeds):
+            raise CaptureError(
+                f"No part of '{thing.name}' was found in the front picture; click on the object itself."
+            )
+        away.append(cKDTree(seeds).query(voxels)[0])
+    return np.argmin(away, axis=0)
+
+
+def _roughness(capture: Capture, plane: Plane, height: float) -> float:
+    """m, the median distance from the plane of what is seen of it; ``height``: of the cameras."""
+    points = np.concatenate([unprojected(view)[::ROUGHNESS_STRIDE] for view in capture.views])
+    away = np.abs(points @ plane.normal - plane.offset)
+    near = away[away < ROUGH_TOLERANCE * height]
+    return float(np.median(near)) if len(near) else 0.0
 
 
 def _pixel(capture: Capture) -> float:
@@ -106,22 +174,28 @@ def _standing(
     return pixels[kept], points[kept]
 
 
-def _clicked(
-    view: CapturedView,
-    thing: ObjectSpec,
-    scale: float,
-    cells: Callable[[Array], NDArray[np.int64]],
-    pieces: NDArray[np.int32],
-) -> int:
-    """The piece that the clicks inside ``thing`` are on most often."""
-    assert view.depth is not None
-    pixels = np.array([[int(c.y * scale), int(c.x * scale)] for c in thing.clicks if c.inside])
-    pixels = pixels[(pixels >= 0).all(1) & (pixels < view.depth.shape).all(1)]
-    pixels = pixels[np.isfinite(view.depth[pixels[:, 0], pixels[:, 1]])]
-    found = pieces[tuple(cells(unprojected(view, pixels)).T)]
+def _marked(front: _Front, thing: ObjectSpec, pieces: NDArray[np.int32]) -> int:
+    """The piece that the clicks inside ``thing`` are on most often; without clicks, the one that fills most of its box."""
+    depth = front.view.depth
+    assert depth is not None
+    clicks = [click for click in thing.clicks if click.inside]
+    if clicks:
+        pixels = np.array([[int(c.y * front.scale), int(c.x * front.scale)] for c in clicks])
+        pixels = pixels[(pixels >= 0).all(1) & (pixels < depth.shape).all(1)]
+        points = unprojected(front.view, pixels[np.isfinite(depth[pixels[:, 0], pixels[:, 1]])])
+    else:
+        assert thing.box is not None
+        x0, y0, x1, y1 = (front.scale * edge for edge in thing.box)
+        points = front.points[
+            ((front.pixels >= [min(y0, y1), min(x0, x1)]) & (front.pixels <= [max(y0, y1), max(x0, x1)])).all(
+                1
+            )
+        ]
+    found = pieces[tuple(front.cells(points).T)]
     found = found[found > 0]
     if not len(found):
+        how = "clicked" if clicks else "boxed"
         raise SegmentationError(
-            f"Nothing stands on the table where '{thing.name}' is clicked in the front picture ({view.name}); click on the object itself."
+            f"Nothing stands on the table where '{thing.name}' is {how} in the front picture ({front.view.name}); mark the object itself."
         )
     return int(np.bincount(found).argmax())
