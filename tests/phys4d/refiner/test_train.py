@@ -18,7 +18,7 @@ from perpetua.phys4d.data.store import About, read_index, write_index, write_sha
 from perpetua.phys4d.data.unpack import unpack
 from perpetua.phys4d.refiner import train as training
 from perpetua.phys4d.refiner.config import RefinerPlan, load_plan
-from perpetua.phys4d.refiner.pairs import Pairs, pair_of
+from perpetua.phys4d.refiner.pairs import Cut, Pairs, pair_of
 from perpetua.phys4d.refiner.play import clip_refiner
 from perpetua.phys4d.refiner.train import train
 from perpetua.progress import Progress
@@ -147,19 +147,19 @@ def test_moving_pixels_count_more_and_unknown_ones_nothing(data: Path, plan: Ref
     network = torch.nn.Module()
     network.forward = lambda x, condition, s: torch.zeros_like(x)  # type: ignore[method-assign, assignment]
     generator = torch.Generator().manual_seed(0)
-    found = training.losses(network, pair, generator, 3.0)
+    found = training.losses(network, pair, generator, plan)
     assert found["picture"].item() == pytest.approx((2 * 25 / 255) ** 2, rel=1e-3)
     half = replace(pair, moving=torch.zeros_like(pair.moving), coarse=pair.coarse.clone())
     half.moving[:, :, :8] = 1
     half.coarse[:, :3, :, :8] = half.fine[:, :3, :, :8]
-    found = training.losses(network, half, generator, 3.0)
+    found = training.losses(network, half, generator, plan)
     assert found["picture"].item() == pytest.approx((2 * 25 / 255) ** 2 / 4, rel=1e-3)
 
 
 def test_a_mirrored_cut_is_the_mirror_image() -> None:
     clip = brightened(5)
     whole = slice(0, 3), slice(0, 16), slice(2, 18)
-    plain, turned = pair_of(clip, *whole), pair_of(clip, *whole, mirrored=True)
+    plain, turned = pair_of(Cut.of(clip, *whole)), pair_of(Cut.of(clip, *whole, mirrored=True))
     assert torch.equal(turned.fine[:, :4], plain.fine[:, :4].flip(-1))
     assert torch.allclose(turned.fine[:, 4], -plain.fine[:, 4].flip(-1))
     assert torch.equal(turned.condition[:, :4], plain.condition[:, :4].flip(-1))
@@ -172,6 +172,7 @@ def test_a_wrong_plan_is_refused_by_name(tmp_path: Path, plan: RefinerPlan) -> N
         ("data: d\nsteps: 0", "steps"),
         ("data: d\nwidths: [12]", "multiples of 8"),
         ("data: d\nlr: 1", "lr"),
+        ("data: d\ndisguise: {carried: 2}", "carried"),
     ):
         path.write_text(text)
         with pytest.raises(TrainingError, match=says):

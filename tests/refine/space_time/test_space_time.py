@@ -124,7 +124,6 @@ def test_weights_come_back_and_what_is_wrong_is_named(tmp_path: Path) -> None:
     with pytest.raises(RefinerError, match=r"weights\.safetensors"):
         weights.load(path)
     for options, says in (
-        ({}, "needs the option weights"),
         ({"weights": str(tmp_path / "none")}, "no file"),
         ({"weights": str(path), "steps": 0}, "steps"),
         ({"weights": str(path), "strength": 1.0}, "no option 'strength'"),

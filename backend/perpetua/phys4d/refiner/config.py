@@ -3,11 +3,23 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 
 from perpetua.errors import TrainingError
 from perpetua.yaml_file import load_yaml
+
+
+class Disguise(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """How the clips are changed each time they are seen; 0 leaves them as they are."""
+
+    carried: float = 0.0
+    """Share of cuts by standing cameras whose coarse video is the fine first frame carried along (``carried.py``)."""
+    colour: float = 0.0
+    """Of the natural logarithm of gains and gamma, at most; channels are exchanged too."""
+    shimmer: float = 0.0
+    """Of brightness, at most, that things flicker by."""
 
 
 class RefinerPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -28,6 +40,11 @@ class RefinerPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     """Decay of the running mean of the weights, which is what is kept (Polyak)."""
     moving_weight: float = 3.0
     """Of pixels that move, against 1 of the others."""
+    picture_weight: float = 1.0
+    """Of the picture's loss, against 1 of nearness and of flow."""
+    precision: Literal["float32", "bfloat16"] = "float32"
+    """Of the network's passes; the weights are trained in 32 bits. bfloat16 takes a third of the time on processors that have it."""
+    disguise: Disguise = Disguise()
     clip_gradient: float = 1.0
     widths: tuple[int, ...] = (64, 128, 256)
     blocks: int = 2
@@ -46,7 +63,7 @@ def check(plan: RefinerPlan) -> None:
     """Raise ``TrainingError`` for numbers that nothing can be trained with."""
     for name, least in (
         ("steps", 1), ("batch", 1), ("frames", 2), ("width", 8), ("height", 8), ("blocks", 1), ("checkpoint_every", 1), ("threads", 1),
-        ("warmup", 0), ("seed", 0), ("moving_weight", 0),
+        ("warmup", 0), ("seed", 0), ("moving_weight", 0), ("picture_weight", 0),
     ):  # fmt: skip
         if not getattr(plan, name) >= least:
             raise TrainingError(f"{name} is {getattr(plan, name)}; it must be {least} or more.")
@@ -54,3 +71,7 @@ def check(plan: RefinerPlan) -> None:
         raise TrainingError(f"widths are {list(plan.widths)}; they must be multiples of 8, one a level.")
     if not 0 <= plan.average < 1 or not plan.learning_rate > 0 or not plan.clip_gradient > 0:
         raise TrainingError("average must be from 0 to below 1, learning_rate and clip_gradient above 0.")
+    if not 0 <= plan.disguise.carried <= 1 or not plan.disguise.colour >= 0 or not plan.disguise.shimmer >= 0:
+        raise TrainingError(
+            "disguise.carried must be from 0 to 1, disguise.colour and disguise.shimmer 0 or more."
+        )

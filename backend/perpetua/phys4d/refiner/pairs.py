@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
@@ -14,9 +14,12 @@ from torch import Tensor
 from perpetua.errors import TrainingError
 from perpetua.phys4d.data.clip import ClipArrays
 from perpetua.phys4d.data.store import Entry, read_clip
-from perpetua.phys4d.refiner.config import RefinerPlan
+from perpetua.phys4d.refiner.carried import can_carry, carry
+from perpetua.phys4d.refiner.config import Disguise, RefinerPlan
+from perpetua.phys4d.refiner.disguise import between, recoloured, shimmering
 from perpetua.refine.space_time.signal import condition_of, nearness_unit, signal_of
 
+Array = NDArray[np.float32]
 MOVING_PIXELS = 0.3
 KEPT_CLIPS = 256
 """Clips held in memory; one of 17 frames of 128 x 80 pixels takes 4 MB."""
@@ -49,7 +52,7 @@ class Pairs:
                     "those at most."
                 )
         self.entries, self.plan = list(entries), plan
-        self._read = lru_cache(KEPT_CLIPS)(lambda number: read_clip(self.entries[number]))
+        self._read = lru_cache(KEPT_CLIPS)(self._load)
 
     def batch(self, step: int) -> Pair:
         random = np.random.default_rng([self.plan.seed, step])
@@ -57,7 +60,7 @@ class Pairs:
         return Pair(*(torch.cat([getattr(part, name) for part in parts]) for name in parts[0].named()))
 
     def _cut(self, random: np.random.Generator) -> Pair:
-        clip = self._read(int(random.integers(len(self.entries))))
+        clip, carried = self._read(int(random.integers(len(self.entries))))
         plan = self.plan
         frames, height, width = clip.masks.shape
         first = int(random.integers(frames - plan.frames + 1))
@@ -65,34 +68,86 @@ class Pairs:
             int(random.integers(height - plan.height + 1)),
             int(random.integers(width - plan.width + 1)),
         )
-        return pair_of(
+        cut = Cut.of(
             clip,
             slice(first, first + plan.frames),
             slice(top, top + plan.height),
             slice(left, left + plan.width),
             mirrored=bool(random.integers(2)),
+            carried=carried if random.uniform() < plan.disguise.carried else None,
         )
+        return pair_of(disguised(cut, plan.disguise, random))
+
+    def _load(self, number: int) -> tuple[ClipArrays, NDArray[np.uint8] | None]:
+        """A clip and, where it can be made, its first frame carried along."""
+        entry = self.entries[number]
+        clip = read_clip(entry)
+        wanted = self.plan.disguise.carried > 0 and can_carry(clip, entry.about.category)
+        return clip, carry(clip) if wanted else None
 
 
-def pair_of(clip: ClipArrays, frames: slice, rows: slice, columns: slice, mirrored: bool = False) -> Pair:
-    """A cut of one clip, left and right exchanged if ``mirrored``."""
-    between = slice(frames.start, frames.stop - 1)
+@dataclass(frozen=True)
+class Cut:
+    """Frames and pixels of one clip. fine_rgb, coarse_rgb: [T, H, W, 3] in [0, 1].  fine_depth, coarse_depth: [T, H, W] m.  fine_flow,
+    coarse_flow: [T - 1, H, W, 2] pixels.  cover: [T, H, W].  true_shape: whether the coarse video shows things where they truly are."""
 
-    def taken(array: NDArray, when: slice) -> NDArray[np.float32]:
-        cut = array[when, rows, columns].astype(np.float32)
-        return np.ascontiguousarray(cut[:, :, ::-1] if mirrored else cut)
+    fine_rgb: Array
+    fine_depth: Array
+    fine_flow: Array
+    coarse_rgb: Array
+    coarse_depth: Array
+    coarse_flow: Array
+    cover: Array
+    true_shape: bool
 
-    def moved(flow: NDArray) -> NDArray[np.float32]:
-        cut = taken(flow, between)
-        return cut * np.array([-1, 1], np.float32) if mirrored else cut
+    @classmethod
+    def of(
+        cls,
+        clip: ClipArrays,
+        frames: slice,
+        rows: slice,
+        columns: slice,
+        mirrored: bool = False,
+        carried: NDArray[np.uint8] | None = None,
+    ) -> Cut:
+        """A cut of ``clip``, left and right exchanged if ``mirrored``. carried: what takes the place of the coarse film, with the true motion."""
+        between_frames = slice(frames.start, frames.stop - 1)
 
-    coarse_depth, fine_depth = _tensor(taken(clip.coarse_depth, frames)), _tensor(taken(clip.depth, frames))
-    coarse_flow, fine_flow = _tensor(moved(clip.coarse_flow)), _tensor(moved(clip.flow))
-    coarse_rgb, fine_rgb = (_tensor(taken(video, frames) / 255) for video in (clip.coarse_rgb, clip.rgb))
+        def taken(array: NDArray, when: slice = frames) -> Array:
+            cut = array[when, rows, columns].astype(np.float32)
+            return np.ascontiguousarray(cut[:, :, ::-1] if mirrored else cut)
+
+        def moved(flow: NDArray) -> Array:
+            cut = taken(flow, between_frames)
+            return cut * np.array([-1, 1], np.float32) if mirrored else cut
+
+        rgb, depth, flow = _unit(taken(clip.rgb)), taken(clip.depth), moved(clip.flow)
+        if carried is not None:
+            cover = taken(clip.masks > 0)
+            return cls(rgb, depth, flow, _unit(taken(carried)), depth, flow, cover, True)
+        return cls(
+            rgb, depth, flow, _unit(taken(clip.coarse_rgb)), taken(clip.coarse_depth), moved(clip.coarse_flow),
+            _unit(taken(clip.coarse_alpha)), False,
+        )  # fmt: skip
+
+
+def disguised(cut: Cut, plan: Disguise, random: np.random.Generator) -> Cut:
+    """The cut with the changes that ``plan`` asks for."""
+    fine, coarse = recoloured(random, plan, [cut.fine_rgb, cut.coarse_rgb])
+    if cut.true_shape:
+        coarse = between(random, coarse, fine)
+    return replace(cut, fine_rgb=fine, coarse_rgb=shimmering(random, plan, coarse, cut.cover))
+
+
+def pair_of(cut: Cut) -> Pair:
+    """The cut as the network sees it, a batch of one."""
+    coarse_depth, fine_depth = _tensor(cut.coarse_depth), _tensor(cut.fine_depth)
+    coarse_flow, fine_flow = _tensor(cut.coarse_flow), _tensor(cut.fine_flow)
+    fine_rgb = _tensor(cut.fine_rgb)
     unit = nearness_unit(coarse_depth)
-    coarse = signal_of(coarse_rgb, coarse_depth, coarse_flow, unit)
+    coarse = signal_of(_tensor(cut.coarse_rgb), coarse_depth, coarse_flow, unit)
     fine = signal_of(fine_rgb, fine_depth, fine_flow, unit)
-    condition = condition_of(coarse, _tensor(taken(clip.coarse_alpha, frames) / 255), fine_rgb[:, 0])
+    condition = condition_of(coarse, _tensor(cut.cover), fine_rgb[:, 0])
     known = torch.ones_like(fine)
     known[:, 3] = (fine_depth > 0).float()
     known[:, 4:, -1] = 0  # the last frame's flow leads out of the cut
@@ -103,3 +158,8 @@ def pair_of(clip: ClipArrays, frames: slice, rows: slice, columns: slice, mirror
 
 def _tensor(values: NDArray) -> Tensor:
     return torch.from_numpy(np.ascontiguousarray(values, np.float32))[None]
+
+
+def _unit(counts: Array) -> Array:
+    """Of 8 bits, in [0, 1]."""
+    return counts * np.float32(1 / 255)

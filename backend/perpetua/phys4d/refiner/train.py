@@ -39,7 +39,7 @@ MAY_CHANGE = ("checkpoint_every", "threads")
 
 
 def losses(
-    network: torch.nn.Module, pair: Pair, generator: torch.Generator, moving_weight: float
+    network: torch.nn.Module, pair: Pair, generator: torch.Generator, plan: RefinerPlan
 ) -> dict[str, Tensor]:
     """The objective of one batch and its parts: mean square of the picture, mean absolute difference of nearness and flow."""
     count = len(pair.fine)
@@ -47,14 +47,16 @@ def losses(
     level = torch.where(torch.rand(count, generator=generator) < AT_SOURCE, 1.0, level).to(pair.fine)
     noise = torch.randn(pair.fine.shape, generator=generator).to(pair.fine)
     x = between(pair.fine, pair.coarse, noise, level)
-    error = predict(network, x, pair.coarse, pair.condition, level) - pair.fine  # type: ignore[arg-type]
-    weight = pair.known * (1 + (moving_weight - 1) * pair.moving[:, None])
+    with torch.autocast(x.device.type, torch.bfloat16, enabled=plan.precision == "bfloat16"):
+        found = predict(network, x, pair.coarse, pair.condition, level)  # type: ignore[arg-type]
+    error = found.float() - pair.fine
+    weight = pair.known * (1 + (plan.moving_weight - 1) * pair.moving[:, None])
     parts = {
         "picture": _mean(error[:, PICTURE] ** 2, weight[:, PICTURE]),
         "nearness": _mean(error[:, NEARNESS].abs(), weight[:, NEARNESS]),
         "flow": _mean(error[:, FLOW].abs(), weight[:, FLOW]),
     }
-    return {"loss": torch.stack(list(parts.values())).sum(), **parts}
+    return {"loss": plan.picture_weight * parts["picture"] + parts["nearness"] + parts["flow"], **parts}
 
 
 def train(plan: RefinerPlan, out: Path, progress: Progress) -> Path:
@@ -66,7 +68,8 @@ def train(plan: RefinerPlan, out: Path, progress: Progress) -> Path:
     entries = read_split(Path(plan.data).expanduser(), "train")
     pairs = Pairs(entries, plan)
     torch.manual_seed(plan.seed)
-    network = SpaceTimeUNet(Shape(plan.widths, plan.blocks))
+    pixels = max(e.about.width * e.about.height for e in entries)
+    network = SpaceTimeUNet(Shape(plan.widths, plan.blocks, pixels))
     mean = copy.deepcopy(network)
     accelerator = Accelerator(cpu=not torch.cuda.is_available())
     optimizer = torch.optim.AdamW(network.parameters(), plan.learning_rate, weight_decay=0.01)
@@ -78,9 +81,7 @@ def train(plan: RefinerPlan, out: Path, progress: Progress) -> Path:
         for group in optimizer.param_groups:
             group["lr"] = plan.learning_rate * learning_rate_share(step, plan)
         pair = Pair(*(t.to(accelerator.device) for t in pairs.batch(step).named().values()))
-        found = losses(
-            model, pair, torch.Generator().manual_seed(plan.seed * 1_000_003 + step), plan.moving_weight
-        )
+        found = losses(model, pair, torch.Generator().manual_seed(plan.seed * 1_000_003 + step), plan)
         if not bool(torch.isfinite(found["loss"])):
             _stop_at_nan(out, step, pair, found)
         optimizer.zero_grad()

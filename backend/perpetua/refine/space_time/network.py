@@ -22,10 +22,12 @@ TIME_WAVES = 32
 
 @dataclass(frozen=True)
 class Shape:
-    """widths: channels of each level.  blocks: of each level on the way down, and on the way up."""
+    """widths: channels of each level.  blocks: of each level on the way down, and on the way up.  pixels: of the frames that it learned
+    from; larger ones are refined at that size."""
 
     widths: tuple[int, ...] = (64, 128, 256)
     blocks: int = 2
+    pixels: int = 160 * 96
 
     @property
     def multiple(self) -> int:

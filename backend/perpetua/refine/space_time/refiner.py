@@ -36,6 +36,14 @@ from perpetua.refine.space_time.signal import (
     picture_of,
     signal_of,
 )
+from perpetua.refine.space_time.working_size import (
+    Coarse,
+    raised_depth,
+    raised_flow,
+    raised_picture,
+    shrunk,
+    working_size,
+)
 
 WINDOW, OVERLAP = 17, 4
 """Frames refined at once, and shared with the window before."""
@@ -45,17 +53,15 @@ OPTIONS = ("weights", "steps", "seed")
 
 
 class SpaceTimeRefiner(Refiner):
-    """Options: ``weights``, a file that ``perpetua train refiner`` has written; ``steps``, 2 unless given; ``seed``."""
+    """Options: ``weights``, a file that ``perpetua train refiner`` has written, unless those that come with Perpetua; ``steps``, 1
+    unless given; ``seed``."""
 
     def __init__(self, **options: Any) -> None:
         if problem := options_error("space_time", options, OPTIONS):
             raise RefinerError(problem)
-        if "weights" not in options:
-            raise RefinerError(
-                "Refiner 'space_time' needs the option weights: the weights.safetensors that `perpetua train refiner` has written."
-            )
-        self.path = Path(str(options["weights"])).expanduser()
-        self.steps, self.seed = options.get("steps", 2), options.get("seed", 0)
+        self.shipped = "weights" not in options
+        self.path = weights.SHIPPED if self.shipped else Path(str(options["weights"])).expanduser()
+        self.steps, self.seed = options.get("steps", 1), options.get("seed", 0)
         if not isinstance(self.steps, int) or self.steps < 1 or not isinstance(self.seed, int):
             raise RefinerError("Refiner 'space_time': steps must be 1 or more and seed an integer.")
         if not self.path.is_file():
@@ -69,6 +75,8 @@ class SpaceTimeRefiner(Refiner):
         return frozenset({"flow"})
 
     def inputs(self, video: VideoName) -> dict[str, Any]:
+        if self.shipped:
+            return {"weights": weights.digest(self.path)}
         seen = self.path.stat()
         return {"weights": [str(self.path), seen.st_size, seen.st_mtime_ns]}
 
@@ -116,17 +124,36 @@ def refine_video(
     seed: int,
     progress: Progress,
 ) -> Refined:
-    """A video of any length: in windows, each beginning with a frame that the one before it made, and faded into it."""
-    whole = Refined(alpha.shape)
-    unit = nearness_unit(_tensor(depth[:1]))
-    windows = windows_of(len(rgb), WINDOW, OVERLAP, 1)
+    """A video of any length and size, at the size that the network learned from if it is larger (``working_size.py``)."""
+    parts = (np.ascontiguousarray(part, np.float32) for part in (rgb, depth, flow, alpha, first))
+    video = Coarse(*parts)
+    height, width = video.alpha.shape[1:]
+    size = working_size(height, width, network.shape.pixels)
+    if size == (height, width):
+        return _in_windows(network, video, steps, seed, progress)
+    small = shrunk(video, size)
+    found = _in_windows(network, small, steps, seed, progress)
+    whole = Refined(video.alpha.shape)
+    whole.rgb = raised_picture(found.rgb, small.rgb, video.rgb)
+    whole.depth = raised_depth(found.depth, small.depth, video.depth)
+    whole.flow = raised_flow(found.flow, small.flow, video.flow)
+    return whole
+
+
+def _in_windows(network: SpaceTimeUNet, video: Coarse, steps: int, seed: int, progress: Progress) -> Refined:
+    """In windows, each beginning with a frame that the one before it made, and faded into it."""
+    whole = Refined(video.alpha.shape)
+    unit = nearness_unit(_tensor(video.depth[:1]))
+    windows = windows_of(len(video.rgb), WINDOW, OVERLAP, 1)
     covered = covered_flow = 0
     for number, window in enumerate(windows):
         progress(number / len(windows), f"window {number + 1} of {len(windows)}")
         span, between = slice(window.start, window.stop), slice(window.start, window.stop - 1)
-        coarse = signal_of(_tensor(rgb[span]), _tensor(depth[span]), _tensor(flow[between]), unit)
-        begins = first if number == 0 else whole.rgb[window.start]
-        condition = condition_of(coarse, _tensor(alpha[span]), _tensor(begins))
+        coarse = signal_of(
+            _tensor(video.rgb[span]), _tensor(video.depth[span]), _tensor(video.flow[between]), unit
+        )
+        begins = video.first if number == 0 else whole.rgb[window.start]
+        condition = condition_of(coarse, _tensor(video.alpha[span]), _tensor(begins))
         drawn = torch.Generator().manual_seed((seed + number) % (1 << 63))
         fine = refine(network, coarse, condition, steps, drawn)
         lay_over(whole.depth, covered, depth_of(fine, unit)[0].numpy(), window)

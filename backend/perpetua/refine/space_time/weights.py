@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
+from functools import lru_cache
 from pathlib import Path
 
 import msgspec
@@ -14,6 +16,14 @@ from perpetua.errors import RefinerError
 from perpetua.refine.space_time.network import Shape, SpaceTimeUNet
 
 FORMAT, VERSION = "perpetua-space-time", 1
+SHIPPED = Path(__file__).with_name("weights.safetensors")
+"""The weights that come with Perpetua (docs/model_card.md)."""
+
+
+@lru_cache(maxsize=4)
+def digest(path: Path) -> str:
+    """SHA-256 of a file that does not change while the program runs."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def save(path: Path, network: SpaceTimeUNet, about: str, half: bool) -> None:
