@@ -96,9 +96,9 @@ IDENTIFY = (
     (
         "offer",
         "Offer",
-        "What is found stands in the round, to be used or not; the round is simulated ten times more",
+        "What is found stands in the round, to be used or not",
     ),
-    ("accept", "Accept", "What is found is used from the next round on"),
+    ("accept", "Accept", "What is found is used from the round on in which it was found"),
 )
 ROLES = (
     ("front", "Front", "The picture's own view"),
@@ -249,6 +249,7 @@ class PerpetuaSettings(bpy.types.PropertyGroup):
         name="Ask the Videos",
         description="Whether the refined videos are asked what stiffness, friction, viscosity or wind they speak for",
         items=IDENTIFY,
+        default="accept",
     )
     refiner_options: CollectionProperty(type=PerpetuaOption)
     seed: IntProperty(name="Seed", description="Another number draws other random choices", min=0)

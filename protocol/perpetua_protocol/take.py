@@ -253,9 +253,9 @@ class Take(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     scene: SceneSettings = SceneSettings()
     refiner: RefinerSpec = RefinerSpec()
     quality: Quality = Quality()
-    identify: Identify = "off"
-    """Whether rounds are asked what stiffness, friction, viscosity or wind their videos speak for. A round is then simulated about
-    ten times more, unless its videos changed nothing."""
+    identify: Identify = "accept"
+    """Whether rounds are asked what stiffness, friction, viscosity or wind their videos speak for, and whether that is used from then on
+    or only said. A round whose videos changed something is then simulated about ten times more, with few particles where it has many."""
     seed: int = 0
     version: int = TAKE_VERSION
 

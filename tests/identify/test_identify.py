@@ -15,7 +15,7 @@ from perpetua.identify.quantities import WIND_NAME, Known, quantities_of, round_
 from perpetua.physics.api import RoundPlan
 from perpetua.physics.genesis_engine import GenesisEngine
 from perpetua.progress import Progress
-from perpetua.scene import Scene, Trajectory
+from perpetua.scene import Scene, State, Trajectory
 from perpetua.scene.materials import resolve
 from perpetua_protocol.cache import Finding
 from perpetua_protocol.take import MaterialSpec, Round, Wind
@@ -31,21 +31,21 @@ def scene() -> Scene:
     return make_scene([jelly], SPACING, 64, 48)
 
 
-def play(scene: Scene, known: Known, progress: Progress) -> Trajectory:
+def play(scene: Scene, start: State, known: Known, progress: Progress) -> Trajectory:
     plan = RoundPlan(round_with(ROUND, known), 0, 24.0, (0.0, 0.0, -9.81))
-    return GenesisEngine().simulate(scene_with(scene, known), scene.rest_state(), plan, progress).trajectory
+    return GenesisEngine().simulate(scene_with(scene, known), start, plan, progress).trajectory
 
 
 def found_from(scene: Scene, truth: Known, noise: float) -> Identified:
     """What is found where the truth was seen with errors that are smooth in space, ``noise`` m large."""
-    seen = play(scene, truth, Progress())
+    start = scene.rest_state()
+    simulated, seen = (play(scene, start, k, Progress()) for k in (Known(), truth))
     rng = np.random.default_rng(0)
     waves = np.sin(scene.particles.positions @ rng.normal(0, 60, (3, 3)) + rng.uniform(0, 6, 3))
     off = noise * np.linspace(0, 1, seen.frames)[:, None, None] * waves
     corrected = replace(seen, positions=(seen.positions + off).astype(np.float32))
-    return identify(
-        scene, Known(), corrected, np.ones(seen.frames), lambda k, p: play(scene, k, p), Progress()
-    )
+    belief = np.ones(seen.frames)
+    return identify(scene, start, Known(), simulated, corrected, belief, play, Progress())
 
 
 def test_a_jelly_four_times_as_stiff_is_found_within_a_fifth(scene: Scene):
@@ -74,16 +74,11 @@ def test_where_the_take_is_right_nothing_is_suggested(scene: Scene):
 
 
 def test_it_stops_when_it_is_told_to(scene: Scene):
-    rest = play(scene, Known(), Progress())
+    start = scene.rest_state()
+    rest = play(scene, start, Known(), Progress())
+    stop = Progress(cancelled=lambda: True)
     with pytest.raises(Cancelled):
-        identify(
-            scene,
-            Known(),
-            rest,
-            np.ones(0),
-            lambda k, p: play(scene, k, p),
-            Progress(cancelled=lambda: True),
-        )
+        identify(scene, start, Known(), rest, rest, np.ones(0), play, stop)
 
 
 def test_what_is_known_changes_materials_and_adds_the_wind(scene: Scene):

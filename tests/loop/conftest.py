@@ -76,4 +76,5 @@ def take() -> Take:
         scene=SceneSettings(table_edge_y=80.0),
         quality=Quality(width=160, particles=500, splat_width=160, optimise_renders=150),
         refiner=RefinerSpec("none"),
+        identify="off",
     )

@@ -3,8 +3,8 @@
 simulator         the simulator alone: no video is looked at
 no_write_back     videos correct what is shown, and the next round goes on from the simulator (WonderPlay's way)
 positions_only    videos correct positions, which go back without velocity, deformation or memory (PerpetualWonder's way)
-full              the loop as it ships
-identified        the same, and what its videos say of the physics is accepted (``identify: accept``)
+full              the loop as it ships: what its videos say of the physics is accepted (``identify: accept``)
+as_taken          the same, with the physics left as the take has it (``identify: off``)
 front_only        the same, with the front view only
 no_nuisance       the same, with every view believed as it is
 no_smooth_knots   the same, with corrections free to differ from frame to frame
@@ -115,14 +115,14 @@ def with_fading(bench: Bench, index: int, start: Stage, memory: Stage) -> Played
     return full(_with_settings(bench, Settings(fading=True)), index, start, memory)
 
 
-def identified(bench: Bench, index: int, start: Stage, memory: Stage) -> Played:
-    """The loop, with the physics that its videos speak for accepted after every round."""
-    take = msgspec.structs.replace(bench.studio.take, identify="accept")
-    return full(replace(bench, studio=replace(bench.studio, take=take)), index, start, memory)
+def as_taken(bench: Bench, index: int, start: Stage, memory: Stage) -> Played:
+    """The loop, which moves matter and leaves the physics as the take has it."""
+    return full(_with_physics_as_taken(bench), index, start, memory)
 
 
 def no_write_back(bench: Bench, index: int, start: Stage, memory: Stage) -> Played:
-    """The loop, but the next round goes on from the simulator's end with the first round's colours."""
+    """The loop, but the next round goes on from the simulator's end with the first round's colours, and of the physics nothing is learnt."""
+    bench = _with_physics_as_taken(bench)
     played, memory = play_round(bench.studio, index, start, memory)
     studio = bench.studio.for_round(index)
     kept = _kept(bench, played.coarse)
@@ -178,6 +178,11 @@ def _with_settings(bench: Bench, settings: Settings) -> Bench:
     return replace(bench, studio=replace(bench.studio, settings=settings))
 
 
+def _with_physics_as_taken(bench: Bench) -> Bench:
+    take = msgspec.structs.replace(bench.studio.take, identify="off")
+    return replace(bench, studio=replace(bench.studio, take=take))
+
+
 def _as_simulated(bench: Bench, index: int, coarse: Stage, end: Stage, memory: Stage) -> Played:
     return Played(coarse, lambda: (load_trajectory(coarse), bench.studio.scene), end, memory)
 
@@ -197,7 +202,7 @@ VARIANTS: dict[str, Variant] = {
     "no_write_back": no_write_back,
     "positions_only": positions_only,
     "full": full,
-    "identified": identified,
+    "as_taken": as_taken,
     "front_only": front_only,
     "no_nuisance": no_nuisance,
     "no_smooth_knots": no_smooth_knots,
@@ -211,7 +216,7 @@ LABELS = {
     "no_write_back": "shown only (WonderPlay)",
     "positions_only": "positions only (PerpetualWonder)",
     "full": "the loop",
-    "identified": "the loop, physics accepted",
+    "as_taken": "the loop, physics as taken",
     "front_only": "the loop, front view only",
     "no_nuisance": "the loop, views believed as they are",
     "no_smooth_knots": "the loop, no smoothness in time",

@@ -1,8 +1,9 @@
 """From a round's corrected motion to the physics that would have made the correction unnecessary.
 
 The round is simulated again from its own start with other values, and what is compared is where particles are from frame to frame:
-with the corrected motion, weighed by how far its videos were believed. Nothing is compiled anew for other numbers (but for
-rigid bodies), so a round costs about its own simulation times the number of quantities and a few.
+with the corrected motion, weighed by how far its videos were believed. Where there are many particles a thinned round (``thinned.py``) says how
+motion changes with the values, the round itself where it is, and in the end whether what was found holds. Nothing is compiled
+anew for other numbers (but for rigid bodies).
 """
 
 from __future__ import annotations
@@ -25,14 +26,15 @@ from perpetua.identify.quantities import (
     start_of,
     value_of,
 )
+from perpetua.identify.thinned import thinned
 from perpetua.progress import Progress
-from perpetua.scene.particles import present
+from perpetua.scene.particles import State, present
 from perpetua.scene.scene import Scene
 from perpetua.scene.trajectory import Trajectory
 from perpetua_protocol.cache import Finding, Suggestion
 
-Simulate = Callable[[Known, Progress], Trajectory]
-"""The round from its own start with what is assumed known; raises ``SimulationError``."""
+Simulate = Callable[[Scene, State, Known, Progress], Trajectory]
+"""The round in a scene from a state with what is assumed known; raises ``SimulationError``."""
 
 MORE_CALLS = 14
 """Simulations beyond one a quantity, at most."""
@@ -62,43 +64,23 @@ class Identified:
 
 def identify(
     scene: Scene,
+    start: State,
     known: Known,
+    simulated: Trajectory,
     corrected: Trajectory,
     belief: NDArray,
     simulate: Simulate,
     progress: Progress,
 ) -> Identified:
-    """Values of the scene's physics with which ``simulate`` comes nearest to ``corrected``.
+    """Values of the scene's physics with which the round from ``start`` comes nearest to ``corrected``.
 
-    known: what earlier rounds found, where this one begins.  belief: [T + 1] in (0, 1], how far the videos were believed in each frame, or of size 0.  Raises ``Cancelled``.
+    known: what earlier rounds found, where this one begins; with it the round was ``simulated``.  belief: [T + 1] in (0, 1], how far the
+    videos were believed in each frame, or of size 0.  Raises ``Cancelled``.
     """
     quantities = quantities_of(scene)
     nothing = Identified(Suggestion(), known)
-    if not quantities:
+    if not quantities or not present(corrected.F[0]).any():
         return nothing
-    there = np.flatnonzero(present(corrected.F[0]))  # what comes out of emitters is not corrected
-    if not len(there):
-        return nothing
-    chosen = there[np.unique(np.linspace(0, len(there) - 1, PARTICLES).round().astype(int))]
-    wanted = corrected.positions[1:, chosen].astype(np.float64)
-    trusted = np.ones(corrected.frames) if belief.size == 0 else np.asarray(belief, np.float64)
-    weights = np.repeat(trusted[1:], len(chosen))
-    most = len(quantities) + MORE_CALLS
-    calls = 0
-
-    def residual(x: NDArray[np.float64]) -> NDArray[np.float64] | None:
-        nonlocal calls
-        number, calls = calls, calls + 1
-
-        def report(_: str, fraction: float, text: str) -> None:
-            progress((number + fraction) / (most + 1), f"simulation {number + 1} of at most {most + 1}")
-
-        try:
-            trajectory = simulate(_known(quantities, x), Progress(report, progress.cancelled))
-        except SimulationError:
-            return None  # these values are impossible, which is an answer
-        return (trajectory.positions[1:, chosen] - wanted).reshape(-1, 3)
-
     mean, spread = start_of(quantities, known)
     prior = Prior(
         mean,
@@ -108,11 +90,83 @@ def identify(
         np.array([q.step for q in quantities]),
         np.array([-1 if q.name in WIND else index for index, q in enumerate(quantities)]),
     )
+    most = len(quantities) + MORE_CALLS
+    trial = _Trial(quantities, scene, start, simulated, corrected, simulate, progress, most)
+    base = trial.simulated if trial.few.is_whole else trial.play(mean)
+    if base is None:
+        return nothing
+
+    def residual(x: NDArray[np.float64]) -> NDArray[np.float64] | None:
+        there = base if np.array_equal(x, mean) else trial.play(x)
+        return None if there is None else (there - base + trial.simulated - trial.wanted).reshape(-1, 3)
+
+    trusted = np.ones(corrected.frames) if belief.size == 0 else np.asarray(belief, np.float64)
+    weights = np.repeat(trusted[1:], len(trial.chosen))
     independent = float(sum(INDEPENDENT_RIGID if b.material.is_rigid else INDEPENDENT for b in scene.bodies))
     found = fit(residual, prior, weights, independent, (NOISE * scene.spacing) ** 2, most)
     if found is None:
         return nothing
-    return Identified(_suggestion(scene, quantities, mean, found), _learnt(quantities, found))
+    explains = 1 - found.after / found.before if found.before > 0 else 0.0
+    if found.moved.any() and not trial.few.is_whole:
+        explains = trial.explained(found.x)
+    suggestion = _suggestion(scene, quantities, found, explains, trial.calls)
+    return Identified(suggestion, _learnt(quantities, found))
+
+
+class _Trial:
+    """The round's particles that are compared (``chosen`` [c]), in frames 1 to T [T, c, 3] m: as ``simulated``, as ``wanted``, and as they
+    would be with other values."""
+
+    def __init__(
+        self,
+        quantities: list[Quantity],
+        scene: Scene,
+        start: State,
+        simulated: Trajectory,
+        corrected: Trajectory,
+        simulate: Simulate,
+        progress: Progress,
+        most: int,
+    ) -> None:
+        self._quantities, self._scene, self._start, self._simulate = quantities, scene, start, simulate
+        self.few = few = thinned(scene, start)
+        self._progress, self._most, self.calls = progress, most, 0
+        there = np.flatnonzero(
+            present(corrected.F[0, few.kept])
+        )  # what comes out of emitters is not corrected
+        self._among = there[np.unique(np.linspace(0, len(there) - 1, PARTICLES).round().astype(int))]
+        self.chosen = few.kept[self._among]
+        self.wanted, self.simulated = (
+            t.positions[1:, self.chosen].astype(np.float64) for t in (corrected, simulated)
+        )
+
+    def play(self, x: NDArray[np.float64]) -> NDArray[np.float64] | None:
+        """The thinned round with values ``x``; None where they are impossible, which is an answer."""
+        positions = self._played(x, self.few.scene, self.few.state)
+        return None if positions is None else positions[1:, self._among]
+
+    def explained(self, x: NDArray[np.float64]) -> float:
+        """The share of the correction that values ``x`` make unnecessary in the whole round."""
+        positions = self._played(x, self._scene, self._start)
+        if positions is None:
+            return 0.0
+        before, after = self.simulated - self.wanted, positions[1:, self.chosen] - self.wanted
+        return 1 - float((after**2).sum() / max(float((before**2).sum()), 1e-300))
+
+    def _played(self, x: NDArray[np.float64], scene: Scene, start: State) -> NDArray[np.float64] | None:
+        number, most = self.calls, self._most
+        self.calls += 1
+
+        def report(_: str, fraction: float, text: str) -> None:
+            share = min(1.0, (number + fraction) / (most + 1))
+            self._progress(share, f"simulation {number + 1} of at most {most + 1}")
+
+        listen = Progress(report, self._progress.cancelled)
+        try:
+            played = self._simulate(scene, start, _known(self._quantities, x), listen)
+        except SimulationError:
+            return None
+        return played.positions.astype(np.float64)
 
 
 def _known(quantities: list[Quantity], x: NDArray) -> Known:
@@ -121,19 +175,26 @@ def _known(quantities: list[Quantity], x: NDArray) -> Known:
 
 def _learnt(quantities: list[Quantity], found: Fit) -> Known:
     """What the next round begins with."""
-    spread = {
-        q.key: math.hypot(float(s), DOUBT * q.spread) for q, s in zip(quantities, found.spread, strict=True)
-    }
-    return Known(_known(quantities, found.x).x, spread)
+    return Known(
+        _known(quantities, found.x).x,
+        dict(zip((q.key for q in quantities), _uncertain(quantities, found), strict=True)),
+    )
 
 
-def _suggestion(scene: Scene, quantities: list[Quantity], mean: NDArray, found: Fit) -> Suggestion:
-    explains = 1 - found.after / found.before if found.before > 0 else 0.0
+def _uncertain(quantities: list[Quantity], found: Fit) -> list[float]:
+    """[Q]: standard deviations, with the share of each that no fit takes away."""
+    return [math.hypot(float(s), DOUBT * q.spread) for q, s in zip(quantities, found.spread, strict=True)]
+
+
+def _suggestion(
+    scene: Scene, quantities: list[Quantity], found: Fit, explains: float, simulations: int
+) -> Suggestion:
     if explains < LEAST_EXPLAINED:
-        return Suggestion(explains=max(0.0, explains), simulations=found.calls)
+        return Suggestion(explains=max(0.0, explains), simulations=simulations)
     findings = []
     fitted = {
-        q.key: (q, float(x), float(s)) for q, x, s in zip(quantities, found.x, found.spread, strict=True)
+        q.key: (q, float(x), s)
+        for q, x, s in zip(quantities, found.x, _uncertain(quantities, found), strict=True)
     }
     for quantity, x, spread in fitted.values():
         if x == 0 or quantity.name in WIND:
@@ -153,7 +214,7 @@ def _suggestion(scene: Scene, quantities: list[Quantity], mean: NDArray, found: 
         )
     if "wind_x" in fitted:
         findings += _wind(fitted["wind_x"][1:], fitted["wind_y"][1:])
-    return Suggestion(findings, explains, found.calls)
+    return Suggestion(findings, explains, simulations)
 
 
 def _wind(along: tuple[float, float], across: tuple[float, float]) -> list[Finding]:

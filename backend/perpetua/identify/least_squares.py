@@ -55,7 +55,7 @@ class Prior:
 
 @dataclass(frozen=True)
 class Fit:
-    """x: [Q].  spread: [Q], standard deviations; the prior's for what stayed.  moved: [Q] bool.  before, after: weighted mean squares of
+    """x: [Q].  spread: [Q], standard deviations, where what stayed may be as far off as the prior says; the prior's for that itself.  moved: [Q] bool.  before, after: weighted mean squares of
     the residuals at the prior's mean and at x, with the same weights.  calls: how often the residual was asked for."""
 
     x: NDArray[np.float64]
@@ -100,8 +100,7 @@ class _Search:
         matrix, _, _ = self._normal()
         free = self.x != self.prior.mean
         spread = self.prior.spread.copy()
-        if free.any():
-            spread[free] = np.sqrt(np.diag(np.linalg.inv(matrix[np.ix_(free, free)])))
+        spread[free] = np.sqrt(np.diag(np.linalg.inv(matrix)))[free]
         w = self._weights()
         return Fit(self.x, spread, free, _mean_square(first, w), _mean_square(self.r, w), self.calls)
 

@@ -15,7 +15,7 @@ _WEIGHTS = {
     "simulate": 30.0, "prepare": 0.2, "render": 1.0, "refine": 0.2, "optimise": 0.5, "identify": 0.1, "write": 0.5, "cache": 1.0,
 }  # fmt: skip
 """Rough seconds of a round on two cores by the first word of the stage; a bar's smoothness and the first minute's estimate hang on it."""
-_REFINED_WEIGHTS = {"prepare": 30.0, "refine": 10.0, "optimise": 40.0, "identify": 360.0}
+_REFINED_WEIGHTS = {"prepare": 30.0, "refine": 10.0, "optimise": 40.0, "identify": 60.0}
 """Where a refiner changes the videos: then there is something to correct."""
 _RECONSTRUCT_WEIGHT = 10.0
 FIRST_WORDS_S = 2.0
@@ -115,6 +115,8 @@ def _plan(take: Take, through_round: int) -> dict[tuple[int, str], float]:
 def _stages(take: Take, index: int) -> list[str]:
     front = [camera.name for camera in take.cameras if camera.role == "front"]
     sides = [camera.name for camera in take.cameras if camera.role != "front"]
+    asked = take.round_identify(index)
+    again = asked == "accept" and take.round_refiner(index).name != "none"
     return [
         "simulate",
         "prepare refiner",
@@ -124,8 +126,8 @@ def _stages(take: Take, index: int) -> list[str]:
         *(f"render {name}" for name in sides),
         *(f"refine {name}" for name in sides),
         f"optimise {1 + len(sides)} views",
-        *(["identify"] if take.round_identify(index) != "off" else []),
-        *(["simulate again"] if take.round_identify(index) == "accept" else []),
+        *(["identify"] if asked != "off" else []),
+        *(["simulate again"] if again else []),
         "write back",
         "cache",
     ]

@@ -244,11 +244,12 @@ class Studio:
                 moved, _ = self.played(coarse, corrected)
                 state, listen = load_state(start), self._listen("identify")
 
-                def simulate(assumed: Known, progress: Progress) -> Trajectory:
-                    return self._simulate(self.scene, state, 1.0, progress, assumed).trajectory
+                def simulate(scene: Scene, begin: State, assumed: Known, progress: Progress) -> Trajectory:
+                    return self._simulate(scene, begin, 1.0, progress, assumed).trajectory
 
                 belief = correction.trust.mean(0) if correction.trust.size else correction.trust
-                found = identify(self.scene, known, moved, belief, simulate, listen)
+                simulated = load_trajectory(coarse)
+                found = identify(self.scene, state, known, simulated, moved, belief, simulate, listen)
                 accepted = asked == "accept" and bool(found.suggestion.findings)
                 suggestion = msgspec.structs.replace(found.suggestion, accepted=accepted)
                 known = found.known if accepted else known
