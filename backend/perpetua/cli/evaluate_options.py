@@ -129,7 +129,7 @@ class EvaluateRefiner:
     data: Path
     """Folder of a data set (`perpetua data generate`)."""
     weights: tuple[Path, ...] = ()
-    """Of refiners, each named by its file, or by its folder if the file is weights.safetensors. The first is judged."""
+    """Of refiners, each named by its folder. The first is judged."""
     split: Literal["train", "test", "unseen", "all"] = "unseen"
     """Which clips; unseen: of scenes that no clip of is trained on."""
     clips: int = 0

@@ -43,16 +43,18 @@ def evaluate_refiner(
 
 
 def named(weights: Sequence[Path], steps: int) -> dict[str, Refine]:
-    """Refiners by name: that of the file, or of its folder if the file is called weights."""
+    """Refiners by the names of the folders that their weights are in."""
     if not weights:
         raise RefinerError(
             "No weights were given; name the weights of a trained space_time refiner with --weights."
         )
     found: dict[str, Refine] = {}
     for path in weights:
-        name = path.resolve().parent.name if path.stem == "weights" else path.stem
+        name = path.resolve().parent.name
         if name in found or name in BASELINES or name == TRUTH:
-            raise RefinerError(f"Two refiners would be called '{name}'; rename {path} or its folder.")
+            raise RefinerError(
+                f"Two refiners would be called '{name}'; move {path} to a folder of another name."
+            )
         found[name] = clip_refiner(path, steps)
     return found
 

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import msgspec
@@ -14,6 +12,8 @@ import pytest
 import torch
 from PIL import Image
 
+from perpetua.phys4d.data.clip import ClipArrays, counts_of
+from perpetua.phys4d.data.store import About, write_index, write_shard
 from perpetua.phys4d.train.checkpoint import read_tensors, save_weights
 from perpetua.phys4d.train.config import DataPlan, HeadPlan
 from perpetua.progress import Progress
@@ -23,16 +23,6 @@ WALL_M, DISC_M, RADIUS_PX = 4.0, 2.0, 7
 K = np.array([[60.0, 0, WIDTH / 2], [0, 60.0, HEIGHT / 2], [0, 0, 1]])
 
 
-def _tiny_models() -> ModuleType:
-    path = Path(__file__).parents[2] / "refine" / "tiny_models.py"
-    spec = importlib.util.spec_from_file_location("tiny_models_for_training", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 @pytest.fixture(autouse=True)
 def one_thread() -> Iterator[None]:
     """Models this small lose time, not win it, by a second thread."""
@@ -40,29 +30,6 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
-
-
-@pytest.fixture(scope="session")
-def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("models")
-
-
-@pytest.fixture
-def checkpoint(models: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], str]:
-    """The name of a family's tiny checkpoint in the models folder: cogvideox, cogvideox15 or wan."""
-    monkeypatch.setenv("PERPETUA_MODELS", str(models))
-    tiny = _tiny_models()
-    makers = {
-        "cogvideox": tiny.cogvideox, "cogvideox15": lambda folder: tiny.cogvideox(folder, 1.5), "wan": tiny.wan_ti2v,
-        "wan_text": tiny.wan_text_to_video, "ltx": tiny.ltx,
-    }  # fmt: skip
-
-    def made(name: str) -> str:
-        if not (models / name).exists():
-            tiny.seeded(makers[name], models / name)
-        return name
-
-    return made
 
 
 def disc_clip(step_px: tuple[int, int], frames: int) -> dict[str, Any]:
@@ -135,3 +102,28 @@ def see_motion() -> Callable[[Path], None]:
         save_weights(path, weights, about["stage"], about["config"])
 
     return change
+
+
+@pytest.fixture(scope="session")
+def pairs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A generated data set of two clips: the coarse disc is darker, a twentieth nearer, and half as fast to the right."""
+    folder = tmp_path_factory.mktemp("pairs")
+    for number, step in enumerate(((2, 0), (2, 1))):
+        fine, coarse = disc_clip(step, FRAMES), disc_clip((1, step[1]), FRAMES)
+        dark = np.where(coarse["depth"][..., None] == DISC_M, coarse["rgb"] // 2, coarse["rgb"])
+        counts, per_count = counts_of(fine["depth"])
+        rough, per_rough = counts_of(coarse["depth"] / 1.05)
+        arrays = ClipArrays(
+            fine["rgb"], counts, fine["flow"].astype(np.float16), fine["scene_flow"].astype(np.float16), fine["occluded"],
+            (fine["depth"] == DISC_M).astype(np.uint8), np.zeros((FRAMES, 1, 3), np.float32), np.ones((FRAMES, 1), bool),
+            np.tile(K, (FRAMES, 1, 1)), np.tile(np.eye(4), (FRAMES, 1, 1)), dark, rough, coarse["flow"].astype(np.float16),
+            (255 * (coarse["depth"] == DISC_M)).astype(np.uint8), np.array([per_count, per_rough], np.float32),
+        )  # fmt: skip
+        about = About(
+            clip=f"rigid_{number}_fixed", scene=f"rigid_{number}", category="rigid", template="slide", camera="fixed", path="fixed",
+            seed=number, split="train", held_out="", frames=FRAMES, width=WIDTH, height=HEIGHT, fps=12.0, things=1, spec="{}",
+            versions="{}", seconds="{}",
+        )  # fmt: skip
+        write_shard(folder, about.scene, [(about, arrays)])
+    write_index(folder)
+    return folder

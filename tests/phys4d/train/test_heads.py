@@ -101,8 +101,8 @@ def test_the_depth_head_reads_blocks_evenly_spread(blocks, chosen):
 
 @pytest.mark.parametrize("family", ["cogvideox15", "wan"])
 def test_a_frozen_backbone_gets_no_gradient_and_a_lora_gets_one_through_the_heads(family, checkpoint):
-    from perpetua.phys4d.train.backbones.api import Conditions
     from perpetua.phys4d.train.backbones.loading import load_backbone
+    from perpetua.phys4d.train.backbones.of_diffusers import Conditions
 
     backbone = load_backbone(checkpoint(family), torch.float32)
     model = WorldModel(backbone, HeadPlan(channels=8))
@@ -143,8 +143,8 @@ def test_a_frozen_backbone_gets_no_gradient_and_a_lora_gets_one_through_the_head
 
 def test_our_prediction_is_the_pipelines(checkpoint, monkeypatch):
     """One denoising step of diffusers' own pipelines with the same latents asks the transformer the same."""
-    from perpetua.phys4d.train.backbones.api import Conditions
     from perpetua.phys4d.train.backbones.loading import load_backbone
+    from perpetua.phys4d.train.backbones.of_diffusers import Conditions
 
     for family in ("cogvideox", "wan"):
         backbone = load_backbone(checkpoint(family), torch.float32)

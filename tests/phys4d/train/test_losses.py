@@ -127,16 +127,16 @@ def test_rgb_warp_is_charbonniers_of_the_pictures():
 
 
 def test_only_what_the_model_makes_counts_in_flow_matching():
-    output, target = torch.zeros(B, 4, 3, 2, 2), torch.ones(B, 4, 3, 2, 2)
-    target[:, :, 0] = 100
-    assert float(flow_matching(output, target, torch.tensor([False, True, True]))) == 1
+    error = torch.full((B, 4, 3, 2, 2), -1.0)
+    error[:, :, 0] = 100
+    assert float(flow_matching(error, torch.tensor([False, True, True]))) == 1
 
 
 def test_the_second_stage_weighs_its_terms():
     weights = Weights(flow_matching=2.0, depth=0.5, motion=0.0, warp=3.0, rgb_warp=0.25)
-    latents = torch.zeros(B, 4, 3, 2, 2)
+    error = torch.ones(B, 4, 3, 2, 2)
     parts = physics_losses(
-        latents, latents + 1, torch.ones(3, dtype=torch.bool), readings(2.5, (1.0, 0.0)), batch_of(), weights
+        error, torch.ones(3, dtype=torch.bool), readings(2.5, (1.0, 0.0)), batch_of(), weights
     )
     expected = sum(getattr(weights, name) * float(value) for name, value in parts.items() if name != "loss")
     assert float(parts["loss"]) == pytest.approx(expected)

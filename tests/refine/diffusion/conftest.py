@@ -1,18 +1,12 @@
-"""Tiny checkpoints, and a round with a small video for a refiner that needs one."""
+"""A round with a small video for a refiner that needs one."""
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parents[1]))
-
-import tiny_models
 
 from perpetua.refine.api import RenderedVideo, RoundContext
 from perpetua.refine.diffusion import loading
@@ -20,24 +14,6 @@ from perpetua.scene import Camera, Scene
 
 FRAMES, HEIGHT, WIDTH = 7, 12, 20
 """Of the video; a length that no model counts in, and too small to be recognised, as random models make no pictures."""
-
-
-@pytest.fixture(scope="session")
-def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("models")
-
-
-@pytest.fixture
-def checkpoint(models: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], str]:
-    """The name of a family's tiny checkpoint in the models folder."""
-    monkeypatch.setenv("PERPETUA_MODELS", str(models))
-
-    def made(name: str) -> str:
-        if not (models / name).exists():
-            tiny_models.seeded(tiny_models.MAKERS[name], models / name)
-        return name
-
-    return made
 
 
 @pytest.fixture(autouse=True)

@@ -1,4 +1,4 @@
-"""Phys4D's three stages on a video diffusion transformer of diffusers (docs/training.md).
+"""Phys4D's three stages on a video diffusion transformer of diffusers, or on the space_time network (docs/training.md).
 
 heads_stage.py -> sft_stage.py -> rl_stage.py     each reads as the paper's algorithm does
 

@@ -7,13 +7,11 @@ from pathlib import Path
 
 import msgspec
 import torch
-from torch import Tensor
 
 from perpetua.errors import TrainingError
 from perpetua.phys4d.train import checkpoint
-from perpetua.phys4d.train.backbones.api import Conditions, VideoTransformer
+from perpetua.phys4d.train.backbones.api import VideoTransformer
 from perpetua.phys4d.train.backbones.loading import load_backbone
-from perpetua.phys4d.train.batches import Batch
 from perpetua.phys4d.train.clips import ClipSource, check_plan, source_of
 from perpetua.phys4d.train.config import LoraPlan, RlConfig, SftConfig, StageConfig
 from perpetua.phys4d.train.model import WorldModel
@@ -25,25 +23,17 @@ INIT_WORD = 0x1217
 
 @dataclass
 class Assembly:
-    """text: [1, L, D], of the configuration's prompt.  validation: None if no clips are set aside."""
+    """validation: None if no clips are set aside."""
 
     backbone: VideoTransformer
     model: WorldModel
     clips: ClipSource
     validation: ClipSource | None
-    text: Tensor
-
-    def latents(self, batch: Batch) -> tuple[Tensor, Conditions]:
-        """Clean latents of a batch's videos [B, C, t, h, w], and what the model is shown of them: the first picture and the text."""
-        video = batch["rgb"]
-        first = self.backbone.encode(video[:, :, :1])
-        text = self.text.expand(len(video), -1, -1)
-        return self.backbone.encode(video), Conditions(first, text)
 
     @property
     def weights_bytes(self) -> int:
         """Of everything that is held in memory."""
-        parts = (self.model, self.backbone.vae)
+        parts = (self.model, *self.backbone.parts)
         return sum(p.numel() * p.element_size() for part in parts for p in part.parameters())
 
 
@@ -57,8 +47,7 @@ def assemble(config: StageConfig) -> Assembly:
     check_plan(config.data, backbone.frames_step, backbone.multiple)
     if config.validation is not None:
         check_plan(config.validation, backbone.frames_step, backbone.multiple, "validation")
-    text = backbone.text([config.prompt], accelerator.device)
-    backbone.pipeline.text_encoder = None  # of no more use, and large
+    backbone.prepare(config.prompt, accelerator.device)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(generator(config.seed, INIT_WORD).initial_seed())
         model = WorldModel(backbone, config.head)
@@ -70,10 +59,9 @@ def assemble(config: StageConfig) -> Assembly:
     if isinstance(config, SftConfig | RlConfig):
         start_from(model, Path(config.start), needs_lora=isinstance(config, RlConfig))
     if config.gradient_checkpointing and isinstance(config, SftConfig | RlConfig):
-        backbone.pipeline.transformer.enable_gradient_checkpointing()
+        backbone.spare_memory()
     model.to(accelerator.device)
-    backbone.vae.to(accelerator.device)
-    return Assembly(backbone, model, clips, validation, text.float())
+    return Assembly(backbone, model, clips, validation)
 
 
 def start_from(model: WorldModel, folder: Path, needs_lora: bool) -> None:

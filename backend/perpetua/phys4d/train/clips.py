@@ -21,6 +21,16 @@ from perpetua.phys4d.train.config import DataPlan
 
 
 @dataclass(frozen=True)
+class CoarseVideo:
+    """What a coarse simulation of the same scene shows to the same camera; as in ``perpetua.phys4d.data.clip``."""
+
+    rgb: NDArray[np.uint8]
+    depth: NDArray[np.float32]
+    flow: NDArray[np.floating]
+    alpha: NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
 class TrainingClip:
     """What training takes of a clip; shapes and units as in ``perpetua.clips.clip``. What is None is not learned from it."""
 
@@ -32,6 +42,7 @@ class TrainingClip:
     scene_flow: NDArray[np.floating] | None = None
     K: NDArray[np.float64] | None = None
     world_to_camera: NDArray[np.float64] | None = None
+    coarse: CoarseVideo | None = None
 
 
 class ClipSource(ABC):
@@ -90,6 +101,7 @@ class GeneratedClips(ClipSource):
             clip.scene_flow,
             clip.K,
             clip.world_to_camera,
+            CoarseVideo(clip.coarse_rgb, clip.coarse_depth, clip.coarse_flow, clip.coarse_alpha),
         )
 
 
@@ -103,7 +115,8 @@ def source_of(plan: DataPlan) -> ClipSource:
 
 def cut(clip: TrainingClip, plan: DataPlan, draw: np.random.Generator) -> dict[str, Tensor]:
     """``plan.frames`` consecutive frames of a clip at the plan's size, from a frame that ``draw`` chooses; see ``losses.Batch``, and
-    also K [T, 3, 3] px and world_to_camera [T, 4, 4], with ``posed`` [] false and both identity where they are not known."""
+    also K [T, 3, 3] px and world_to_camera [T, 4, 4], with ``posed`` [] false and both identity where they are not known; and of clips that
+    have a coarse video, coarse_rgb, coarse_depth and coarse_flow like the others and coarse_alpha [T, H, W] in [0, 1]."""
     T = len(clip.rgb)
     if plan.frames > T:
         raise TrainingError(
@@ -112,9 +125,8 @@ def cut(clip: TrainingClip, plan: DataPlan, draw: np.random.Generator) -> dict[s
     start = int(draw.integers(T - plan.frames + 1))
     now, on = slice(start, start + plan.frames), slice(start, start + plan.frames - 1)
     fit = Fit.covering(clip.rgb.shape[2], clip.rgb.shape[1], plan.width, plan.height)
-    rgb = fit.smooth(clip.rgb[now])
-    t, h, w = rgb.shape[:3]
-    out = {"rgb": torch.from_numpy(rgb.astype(np.float32) / 127.5 - 1).permute(3, 0, 1, 2).contiguous()}
+    out = {"rgb": _colours(fit, clip.rgb[now])}
+    t, h, w = out["rgb"].shape[1:]
     depth = np.zeros((t, h, w), np.float32) if clip.depth is None else fit.nearest(clip.depth[now])
     out["depth"] = torch.from_numpy(depth)
     known = clip.flow is not None
@@ -122,6 +134,12 @@ def cut(clip: TrainingClip, plan: DataPlan, draw: np.random.Generator) -> dict[s
     if clip.flow is not None:
         flow = fit.nearest(clip.flow[on].astype(np.float32)) * np.float32(fit.scale)
     out["flow"] = torch.from_numpy(flow).permute(0, 3, 1, 2).contiguous()
+    if clip.coarse is not None:
+        moved = fit.nearest(clip.coarse.flow[on].astype(np.float32)) * np.float32(fit.scale)
+        out["coarse_rgb"] = _colours(fit, clip.coarse.rgb[now])
+        out["coarse_depth"] = torch.from_numpy(fit.nearest(clip.coarse.depth[now]))
+        out["coarse_flow"] = torch.from_numpy(moved).permute(0, 3, 1, 2).contiguous()
+        out["coarse_alpha"] = torch.from_numpy(fit.nearest(clip.coarse.alpha[now]) / np.float32(255))
     out["flow_known"] = torch.full((t - 1, h, w), known)
     hidden = np.zeros((t - 1, h, w), bool) if clip.occluded is None else fit.nearest(clip.occluded[on])
     out["occluded"] = torch.from_numpy(hidden.astype(np.float32))
@@ -136,6 +154,12 @@ def cut(clip: TrainingClip, plan: DataPlan, draw: np.random.Generator) -> dict[s
     out["world_to_camera"] = torch.from_numpy(np.array(np.broadcast_to(poses, (t, 4, 4)), np.float32))
     out["posed"] = torch.tensor(posed)
     return out
+
+
+def _colours(fit: Fit, video: NDArray[np.uint8]) -> Tensor:
+    """[3, T, height, width] in [-1, 1]."""
+    scaled = fit.smooth(video).astype(np.float32) / 127.5 - 1
+    return torch.from_numpy(scaled).permute(3, 0, 1, 2).contiguous()
 
 
 def _rise(clip: TrainingClip, now: slice, on: slice) -> NDArray[np.float32] | None:

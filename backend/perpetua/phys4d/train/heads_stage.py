@@ -24,7 +24,7 @@ def train_heads(config: HeadsConfig, out: Path, progress: Progress) -> Path:
     with explained(config, stage.backbone.frames_step, stage.weights_bytes):
         for _ in run.steps():
             for number, batch in enumerate(run.batches(stage.clips)):
-                clean, shown = stage.latents(batch)
+                clean, shown = stage.backbone.latents(batch)
                 mix = noised(stage.backbone.schedule, clean, (0.0, 1.0), run.draw("noise", number))
                 seen = run.model(mix.noisy, mix.t, shown, size_of(batch), frozen=True).readings
                 run.backward(heads_losses(seen, batch), batch)
@@ -45,7 +45,7 @@ def validate(stage: Assembly, config: HeadsConfig) -> dict[str, float]:
     count = 0
     for number, item in enumerate(in_order(stage.validation, config.validation, config.validation_clips)):
         batch: Batch = {key: value.to(device) for key, value in item.items()}
-        clean, shown = stage.latents(batch)
+        clean, shown = stage.backbone.latents(batch)
         mix = noised(stage.backbone.schedule, clean, (0.0, 1.0), generator(config.seed, number))
         losses = heads_losses(stage.model(mix.noisy, mix.t, shown, size_of(batch)).readings, batch)
         sums = {name: sums.get(name, 0.0) + float(value) for name, value in losses.items()}

@@ -36,12 +36,11 @@ def l1_l2(predicted: Tensor, true: Tensor, where: Tensor) -> Tensor:
     return mean_where(error.abs() + error.square(), where)
 
 
-def flow_matching(output: Tensor, target: Tensor, generated: Tensor) -> Tensor:
-    """Mean squared error of the model's prediction over the latents that it generates (paper, eq. 2).
+def flow_matching(error: Tensor, generated: Tensor) -> Tensor:
+    """Mean square, over the latents that the model generates, of what it predicts less what it should (paper, eq. 2).
 
-    output, target: [B, C, t, h, w].  generated: [t], false for latents that are given to the model."""
-    error = (output.float() - target.float()).square()
-    return error[:, :, generated.to(error.device)].mean()
+    error: [B, C, t, h, w].  generated: [t], false for latents that are given to the model."""
+    return error.float().square()[:, :, generated.to(error.device)].mean()
 
 
 def depth_loss(seen: Readings, batch: Batch) -> Tensor:
@@ -86,11 +85,11 @@ def heads_losses(seen: Readings, batch: Batch) -> dict[str, Tensor]:
 
 
 def physics_losses(
-    output: Tensor, target: Tensor, generated: Tensor, seen: Readings, batch: Batch, weights: Weights
+    error: Tensor, generated: Tensor, seen: Readings, batch: Batch, weights: Weights
 ) -> dict[str, Tensor]:
     """Eq. 5: the second stage's. 'loss' is the weighted sum of the others."""
     parts = {
-        "flow_matching": flow_matching(output, target, generated),
+        "flow_matching": flow_matching(error, generated),
         "depth": depth_loss(seen, batch),
         "motion": motion_loss(seen, batch),
         "warp": warp_loss(seen, batch),

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from perpetua.phys4d.train.backbones.api import Conditions, VideoTransformer
+from perpetua.phys4d.train.backbones.api import Shown, VideoTransformer
 from perpetua.phys4d.train.config import HeadPlan, LoraPlan
 from perpetua.phys4d.train.heads.depth import SCALES, DepthHead
 from perpetua.phys4d.train.heads.motion import MotionHead
@@ -35,7 +35,7 @@ class WorldModel(nn.Module):
         self.transformer = backbone.transformer
         self._backbone = backbone
         frames = backbone.stride * backbone.times_in_token
-        cells = max(1, backbone.multiple // head.cell)
+        cells = max(1, backbone.token_side // head.cell)
         self.motion = MotionHead(backbone.width, frames, cells)
         self.depth = DepthHead(backbone.width, head.channels, frames, cells)
         self._taps: list[Tensor] = []
@@ -48,14 +48,14 @@ class WorldModel(nn.Module):
         self,
         noisy: Tensor,
         t: Tensor,
-        conditions: Conditions,
+        shown: Shown,
         size: tuple[int, int, int],
         frozen: bool = False,
     ) -> Prediction:
         """noisy: [B, C, t, h, w] at times t [B]; size: (T, H, W) of the video. ``frozen`` keeps no gradient of the transformer."""
         self._taps, self._last = [], None
         with torch.set_grad_enabled(torch.is_grad_enabled() and not frozen):
-            output = self._backbone.predict(noisy, self._backbone.schedule.model_time(t), conditions)
+            output = self._backbone.predict(noisy, self._backbone.schedule.model_time(t), shown)
         grid = self._backbone.grid(noisy)
         assert self._last is not None
         taps = [self._taps[k] for k in _spread(len(self._taps))]
@@ -65,8 +65,8 @@ class WorldModel(nn.Module):
         return Prediction(output, Readings(depth, flow, rise, occluded))
 
     def add_lora(self, plan: LoraPlan, name: str = POLICY) -> None:
-        """Add a LoRA to the transformer's attention that changes nothing yet, kept in float32."""
-        from peft import LoraConfig
+        """Add a LoRA to the network that changes nothing yet, kept in float32."""
+        from peft import LoraConfig, inject_adapter_in_model
 
         config = LoraConfig(
             r=plan.rank,
@@ -74,22 +74,15 @@ class WorldModel(nn.Module):
             target_modules=list(self._backbone.lora_targets),
             init_lora_weights=True,
         )
-        transformer: Any = self.transformer
         with warnings.catch_warnings():
             warnings.filterwarnings(
                 "ignore", "Already found a `peft_config`"
             )  # the reference is meant to be a second one
-            transformer.add_adapter(config, adapter_name=name)
+            inject_adapter_in_model(config, self.transformer, adapter_name=name)
+        self._use(name)
         for key, parameter in self.transformer.named_parameters():
             if f".{name}." in key:
                 parameter.data = parameter.data.float()
-
-    def lora_state(self, name: str = POLICY) -> dict[str, Tensor]:
-        """The LoRA's weights as diffusers' pipelines load them."""
-        from peft import get_peft_model_state_dict
-
-        found = get_peft_model_state_dict(self.transformer, adapter_name=name)
-        return {f"transformer.{key}": value.detach().cpu().contiguous() for key, value in found.items()}
 
     def add_reference(self, plan: LoraPlan) -> None:
         """Keep a copy of the policy's LoRA, as it is now, for comparison."""
@@ -111,14 +104,17 @@ class WorldModel(nn.Module):
 
     def _use(self, name: str) -> None:
         """peft also takes the gradient from the LoRAs that are not in use."""
-        transformer: Any = self.transformer
-        transformer.set_adapter(name)
+        from peft.tuners.tuners_utils import BaseTunerLayer
+
+        for module in self.transformer.modules():
+            if isinstance(module, BaseTunerLayer):
+                module.set_adapter(name)
 
     def _tap(self, module: nn.Module, inputs: Any, output: Any) -> None:
-        self._taps.append(output[0] if isinstance(output, tuple) else output)
+        self._taps.append(self._backbone.tokens(output[0] if isinstance(output, tuple) else output))
 
     def _tap_last(self, module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-        self._last = inputs[0]
+        self._last = self._backbone.tokens(inputs[0])
 
 
 def tapped(blocks: int) -> list[int]:

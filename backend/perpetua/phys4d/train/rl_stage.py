@@ -17,17 +17,16 @@ from torch import Tensor
 
 from perpetua.errors import TrainingError
 from perpetua.phys4d.train.assembly import Assembly, assemble, lora_of
-from perpetua.phys4d.train.backbones.api import Conditions
+from perpetua.phys4d.train.backbones.api import Shown, changed
 from perpetua.phys4d.train.batches import Batch
 from perpetua.phys4d.train.config import RlConfig
 from perpetua.phys4d.train.memory import explained
-from perpetua.phys4d.train.model import REFERENCE
+from perpetua.phys4d.train.model import POLICY, REFERENCE
 from perpetua.phys4d.train.noising import size_of
 from perpetua.phys4d.train.ppo import advantages, clipped_objective, divergence
 from perpetua.phys4d.train.reward import TrueWorld
 from perpetua.phys4d.train.run import Run
 from perpetua.phys4d.train.sampling import Rollout, joined, log_probability, roll_out
-from perpetua.phys4d.train.sft_stage import save_lora
 from perpetua.phys4d.train.validation import CHOSEN, figures_of_samples
 from perpetua.progress import Progress
 
@@ -37,7 +36,7 @@ class Judged:
     """A clip's videos, their rewards [G] m, and how much better than each other they were. batch: the clip."""
 
     batch: Batch
-    shown: Conditions
+    shown: Shown
     rollout: Rollout
     rewards: NDArray[np.float64]
     advantage: Tensor
@@ -60,18 +59,19 @@ def train_rl(config: RlConfig, out: Path, progress: Progress) -> Path:
             if run.due_for_validation() and stage.validation is not None:
                 run.validated(figures_of_samples(stage, config), CHOSEN)
     path = run.finish()
-    save_lora(stage.model, out)
+    stage.backbone.export(out, POLICY)
     return path
 
 
 def judge(run: Run, stage: Assembly, config: RlConfig, number: int, batch: Batch) -> Judged:
     """Make a group of videos of a clip with the policy, and reward them. Where nothing moves in the clip none is better than another."""
     world = TrueWorld(batch, stage.clips.names[int(batch["clip"])])
-    _, shown = stage.latents(batch)
-    group = Conditions(*(value.expand(config.group, *value.shape[1:]) for value in shown))
+    _, shown = stage.backbone.latents(batch)
+    group = changed(shown, lambda value: value.expand(config.group, *value.shape[1:]))
     draw, parts = run.draw("rollout", number), []
     for first in range(0, config.group, config.batch):
-        members = Conditions(*(value[first : first + config.batch] for value in group))
+        chosen = slice(first, first + config.batch)
+        members = changed(group, lambda value, chosen=chosen: value[chosen])  # type: ignore[misc]
         parts.append(
             roll_out(
                 stage.model,
@@ -125,7 +125,7 @@ def policy_losses(
     """PPO's objective and the divergence from stage 2 of denoising step ``k`` of some ``members`` [M] of a group."""
     rollout, schedule = found.rollout, stage.backbone.schedule
     x, x_next = (rollout.states[i][members].to(run.device) for i in (k, k + 1))
-    shown = Conditions(*(value[members.to(value.device)] for value in found.shown))
+    shown = changed(found.shown, lambda value: value[members.to(value.device)])
     t, t_next = rollout.times[k : k + 2]
     now = torch.full((len(members),), t, device=run.device)
     size = size_of(found.batch)

@@ -10,7 +10,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
-from perpetua.phys4d.train.backbones.api import Conditions, VideoTransformer
+from perpetua.phys4d.train.backbones.api import Shown, VideoTransformer
 from perpetua.phys4d.train.model import WorldModel
 from perpetua.phys4d.train.readings import Readings
 from perpetua.phys4d.train.schedules import Step
@@ -34,15 +34,14 @@ class Rollout:
 
 @torch.no_grad()
 def roll_out(
-    model: WorldModel, backbone: VideoTransformer, shown: Conditions, size: tuple[int, int, int], steps: int, exploration: float,
+    model: WorldModel, backbone: VideoTransformer, shown: Shown, size: tuple[int, int, int], steps: int, exploration: float,
     draw: torch.Generator,
 ) -> Rollout:  # fmt: skip
     """Sample a video for each of the conditions [G, ...], from noise of its own. exploration 0 follows the flow without noise."""
-    device = shown.first.device
-    G, C, _, h, w = shown.first.shape
+    device = shown[0].device
     times = backbone.schedule.times(steps)
-    latent_frames = (size[0] - 1) // backbone.stride + 1
-    x = torch.randn((G, C, latent_frames, h, w), generator=draw).to(device)
+    x = torch.randn(backbone.latent_shape(shown, size), generator=draw).to(device)
+    G = len(x)
     generated = backbone.generated(x)
     states, log_probs = [x.cpu()], []
     readings: Readings | None = None
@@ -56,8 +55,7 @@ def roll_out(
         states.append(x.cpu())
         readings = seen.readings
     assert readings is not None
-    first = (~generated)[:, None, None].to(device)
-    states[-1] = torch.where(first, shown.first, x).cpu()
+    states[-1] = backbone.finished(x, shown).cpu()
     return Rollout(times, states, torch.stack(log_probs) if log_probs else torch.zeros(0, G), readings)
 
 

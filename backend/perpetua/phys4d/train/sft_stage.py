@@ -5,22 +5,17 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from safetensors.torch import save_file
-
 from perpetua.errors import TrainingError
 from perpetua.phys4d.train import checkpoint
 from perpetua.phys4d.train.assembly import assemble
 from perpetua.phys4d.train.config import SftConfig
 from perpetua.phys4d.train.losses import physics_losses
 from perpetua.phys4d.train.memory import explained
-from perpetua.phys4d.train.model import WorldModel
+from perpetua.phys4d.train.model import POLICY
 from perpetua.phys4d.train.noising import noised, size_of
 from perpetua.phys4d.train.run import Run
 from perpetua.phys4d.train.validation import CHOSEN, figures_of_samples
 from perpetua.progress import Progress
-
-LORA = "lora.safetensors"
-"""What the refiner's option `lora` takes."""
 
 
 def train_sft(config: SftConfig, out: Path, progress: Progress) -> Path:
@@ -30,20 +25,19 @@ def train_sft(config: SftConfig, out: Path, progress: Progress) -> Path:
     with explained(config, stage.backbone.frames_step, stage.weights_bytes):
         for _ in run.steps(steps_of(config)):
             for number, batch in enumerate(run.batches(stage.clips)):
-                clean, shown = stage.latents(batch)
+                clean, shown = stage.backbone.latents(batch)
                 mix = noised(stage.backbone.schedule, clean, config.noise, run.draw("noise", number))
                 seen = run.model(mix.noisy, mix.t, shown, size_of(batch))
                 generated = stage.backbone.generated(clean)
-                losses = physics_losses(
-                    seen.output, mix.target, generated, seen.readings, batch, config.weights
-                )
+                error = (seen.output - mix.target) * stage.backbone.error_scale
+                losses = physics_losses(error, generated, seen.readings, batch, config.weights)
                 run.backward(losses, batch)
                 run.spend(forward=len(clean), backward=len(clean))
             run.update()
             if run.due_for_validation() and stage.validation is not None:
                 run.validated(figures_of_samples(stage, config), CHOSEN)
     path = run.finish()
-    save_lora(stage.model, out)
+    stage.backbone.export(out, POLICY)
     return path
 
 
@@ -62,8 +56,3 @@ def steps_of(config: SftConfig) -> int:
     spent = checkpoint.read_state(there[-1])
     clips = config.batch * config.accumulate
     return max(1, -(-(spent.forward + 2 * spent.backward) // (3 * clips)))
-
-
-def save_lora(model: WorldModel, out: Path) -> None:
-    """Write the LoRA as diffusers' pipelines, and so the refiners, load it."""
-    save_file(model.lora_state(), out / LORA)

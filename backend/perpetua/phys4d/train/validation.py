@@ -6,6 +6,7 @@ import numpy as np
 import torch
 
 from perpetua.phys4d.train.assembly import Assembly
+from perpetua.phys4d.train.backbones.api import Shown
 from perpetua.phys4d.train.batches import Batch, in_order
 from perpetua.phys4d.train.config import StageConfig
 from perpetua.phys4d.train.noising import size_of
@@ -29,12 +30,14 @@ def figures_of_samples(stage: Assembly, config: StageConfig) -> dict[str, float]
     rows = []
     for number, item in enumerate(in_order(stage.validation, config.validation, config.validation_clips)):
         batch: Batch = {key: value.to(device) for key, value in item.items()}
-        _, shown = stage.latents(batch)
+        _, shown = stage.backbone.latents(batch)
         made = roll_out(
             stage.model, stage.backbone, shown, size_of(batch), config.sampling_steps, 0.0, generator(config.seed, number)
         )  # fmt: skip
         world = TrueWorld(batch, stage.validation.names[number])
-        rows.append(_figures(made.readings, batch, world) | {"psnr": _psnr(stage, made.latents, batch)})
+        rows.append(
+            _figures(made.readings, batch, world) | {"psnr": _psnr(stage, made.latents, shown, batch)}
+        )
     names = sorted({name for row in rows for name in row})
     return {name: float(np.mean([row[name] for row in rows if name in row])) for name in names}
 
@@ -48,7 +51,7 @@ def _figures(seen: Readings, batch: Batch, world: TrueWorld) -> dict[str, float]
     return found | ({CHOSEN: -float(rewards[0])} if world.moves else {})
 
 
-def _psnr(stage: Assembly, latents: torch.Tensor, batch: Batch) -> float:
-    video = stage.backbone.decode(latents.to(batch["rgb"].device)).clamp(-1, 1)
+def _psnr(stage: Assembly, latents: torch.Tensor, shown: Shown, batch: Batch) -> float:
+    video = stage.backbone.decode(latents.to(batch["rgb"].device), shown).clamp(-1, 1)
     mse = float((video - batch["rgb"]).square().mean()) / 4  # of colours in [0, 1]
     return -10 * float(np.log10(max(mse, 1e-10)))

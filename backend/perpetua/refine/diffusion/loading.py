@@ -10,12 +10,15 @@ import gc
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from perpetua.errors import RefinerError
 from perpetua.paths import models_home
-from perpetua.refine.diffusion.backbones.api import Backbone
+from perpetua.refine.diffusion.backbones.api import Backbone, Card
 from perpetua.refine.diffusion.options import Options
+
+if TYPE_CHECKING:
+    import torch
 
 INDEX = "model_index.json"
 LIBRARIES = ("diffusers", "transformers", None)
@@ -87,13 +90,8 @@ def check_checkpoint(backbone: type[Backbone], folder: Path) -> None:
             f"There are no weights at {folder}; put a checkpoint in diffusers' layout there ({INDEX} and a folder for each "
             f"part), for instance {card.checkpoints}."
         )
-    try:
-        index = json.loads((folder / INDEX).read_text(encoding="utf-8"))
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise RefinerError(
-            f"{folder / INDEX} cannot be read ({error}); copy the checkpoint again."
-        ) from error
-    kind = index.get("_class_name") if isinstance(index, dict) else None
+    index = read_index(folder)
+    kind = index.get("_class_name")
     why = dict(card.refused).get(str(kind))
     if why is None and kind in card.pipelines:
         why = backbone.misfit(index)
@@ -110,6 +108,19 @@ def check_checkpoint(backbone: type[Backbone], folder: Path) -> None:
             )
         if library is not None and name not in WITHOUT_WEIGHTS:
             _check_weights(folder / name)
+
+
+def read_index(folder: Path) -> dict[str, Any]:
+    """What ``model_index.json`` says of the checkpoint in ``folder``. Raises ``RefinerError`` if it cannot be read."""
+    try:
+        index = json.loads((folder / INDEX).read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise RefinerError(
+            f"{folder / INDEX} cannot be read ({error}); copy the checkpoint again."
+        ) from error
+    if not isinstance(index, dict):
+        raise RefinerError(f"{folder / INDEX} is no JSON object; copy the checkpoint again.")
+    return index
 
 
 def usable(backbone: type[Backbone], home: Path) -> list[Path]:
@@ -162,18 +173,24 @@ def _check_weights(part: Path) -> None:
         )
 
 
-def _loaded(load: Load) -> Backbone:
+def pipeline_of(card: Card, folder: Path, dtype: torch.dtype) -> Any:
+    """The checkpoint in ``folder`` on the CPU, checked before; the autoencoder in float32 where the family wants that."""
     import diffusers
     import torch
     import transformers
 
     diffusers.utils.logging.disable_progress_bar()  # progress is ours to say
     transformers.utils.logging.disable_progress_bar()
-    dtype = getattr(torch, load.dtype)
-    dtypes = {"default": dtype, "vae": torch.float32} if load.backbone.card.exact_autoencoder else dtype
-    pipeline = getattr(diffusers, load.backbone.card.pipelines[0]).from_pretrained(
-        load.folder, local_files_only=True, use_safetensors=True, dtype=dtypes
+    dtypes = {"default": dtype, "vae": torch.float32} if card.exact_autoencoder else dtype
+    return getattr(diffusers, card.pipelines[0]).from_pretrained(
+        folder, local_files_only=True, use_safetensors=True, dtype=dtypes
     )
+
+
+def _loaded(load: Load) -> Backbone:
+    import torch
+
+    pipeline = pipeline_of(load.backbone.card, load.folder, getattr(torch, load.dtype))
     if load.lora is not None:
         pipeline.load_lora_weights(
             str(load.lora.parent), weight_name=load.lora.name, adapter_name=LORA, local_files_only=True

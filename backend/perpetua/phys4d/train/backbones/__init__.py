@@ -1,6 +1,7 @@
-"""Video diffusion transformers that can be trained: those of diffusers, with their autoencoder, text encoder and noise schedule.
+"""Video models that can be trained.
 
-api.py        what the trainings ask of a family
-cogvideox.py  wan.py    the families
-loading.py    from a folder of the models folder to a model on a device
+api.py          what the trainings ask of a family
+of_diffusers.py    what transformers of diffusers share: autoencoder, text encoder, first picture; cogvideox.py  wan.py
+space_time.py   the small network of the refiner of that name
+loading.py      from a checkpoint to a model
 """

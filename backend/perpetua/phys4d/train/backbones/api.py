@@ -1,4 +1,4 @@
-"""What a family of video transformers is to the trainings. Image to video: the model is shown the first picture, and a text.
+"""What a family of video models is to the trainings: latents of clips, a network that takes noise from them, and features for the heads.
 
 Latents are [B, C, t, h, w], scaled as the model sees them; latent 0 is frame 0 and each later one the next ``stride`` frames.
 """
@@ -6,49 +6,41 @@ Latents are [B, C, t, h, w], scaled as the model sees them; latent 0 is frame 0 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Any, ClassVar, NamedTuple
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
 from perpetua.phys4d.train.heads.tokens import Grid
 from perpetua.phys4d.train.schedules import Schedule
-from perpetua.refine.diffusion.backbones.api import Backbone
 
-LATENT_PATCH = 2
-"""Rows and columns of latents in a token, in every family here."""
-
-
-class Conditions(NamedTuple):
-    """What a video is made from. first: latents of the picture it begins with [B, C, 1, h, w].  text: [B, L, D]."""
-
-    first: Tensor
-    text: Tensor
+Shown = Any
+"""What a video is made from: a NamedTuple, of the family's own, of tensors [B, ...]; ``changed`` makes others of it."""
+Batch = Mapping[str, Tensor]
+"""Of ``clips.cut``."""
 
 
 class VideoTransformer(ABC):
-    """A loaded checkpoint. ``transformer`` is what is trained; all else stays as it is."""
+    """A loaded checkpoint. ``transformer``, the network, is what a LoRA is trained of; all else stays as it is."""
 
-    refiner: ClassVar[type[Backbone]]
-    """The family as it refines videos, whose card says what checkpoints it has."""
-    lora_targets: ClassVar[tuple[str, ...]] = ("to_q", "to_k", "to_v", "to_out.0")
-    """Layers of the transformer's attention that a LoRA changes; what LoRAs of diffusers' own scripts have."""
+    lora_targets: ClassVar[tuple[str, ...]]
+    """Layers of the network that a LoRA changes."""
 
-    def __init__(self, pipeline: Any) -> None:
-        self.pipeline = pipeline
-        self.transformer: Any = pipeline.transformer
-        self.vae: Any = pipeline.vae
-        self.schedule = self._schedule()
-
-    @classmethod
-    def refusal(cls, index: dict[str, Any]) -> str | None:
-        """Why the checkpoint that ``model_index.json`` describes cannot be trained, or None."""
-        return None
+    def __init__(self, transformer: Any, schedule: Schedule) -> None:
+        self.transformer: Any = transformer
+        self.schedule = schedule
 
     @property
     def stride(self) -> int:
         """Frames in a latent."""
-        return int(self.pipeline.vae_scale_factor_temporal)
+        return 1
+
+    @property
+    def times_in_token(self) -> int:
+        """Latents that a token spans in time."""
+        return 1
 
     @property
     def frames_step(self) -> int:
@@ -56,14 +48,14 @@ class VideoTransformer(ABC):
         return self.stride
 
     @property
+    @abstractmethod
     def multiple(self) -> int:
-        """Pixels of a token's side: widths and heights must be multiples of it."""
-        return int(self.pipeline.vae_scale_factor_spatial) * LATENT_PATCH
+        """Widths and heights must be multiples of so many pixels."""
 
     @property
-    def times_in_token(self) -> int:
-        """Latents that a token spans in time."""
-        return 1
+    def token_side(self) -> int:
+        """Pixels of a token's side."""
+        return self.multiple
 
     @property
     @abstractmethod
@@ -73,52 +65,68 @@ class VideoTransformer(ABC):
     @property
     @abstractmethod
     def blocks(self) -> nn.ModuleList:
-        """The transformer's blocks; the tokens of the video are the first thing that they return."""
+        """The blocks whose features the depth head may read, all of the same width; what they return first is for ``tokens``."""
 
     @property
+    @abstractmethod
     def output_layer(self) -> nn.Module:
-        """The last layer, which is given the tokens after the modulation by time."""
-        layer = self.transformer.proj_out
-        assert isinstance(layer, nn.Module)
-        return layer
+        """The last layer, whose input the motion head reads."""
 
+    def tokens(self, features: Tensor) -> Tensor:
+        """[B, N, width]: of the video, from features that a hook has caught."""
+        return features
+
+    @abstractmethod
     def grid(self, latents: Tensor) -> Grid:
         """How the tokens of ``latents`` lie."""
-        times = -(-latents.shape[2] // self.times_in_token)
-        rows, columns = (side // LATENT_PATCH for side in latents.shape[3:])
-        return Grid(times, rows, columns, self.stride * self.times_in_token)
 
     def generated(self, latents: Tensor) -> Tensor:
         """[t]: which of the latents the model makes; the others are given."""
         return torch.ones(latents.shape[2], dtype=torch.bool)
 
-    @torch.no_grad()
-    def text(self, prompts: list[str], device: torch.device) -> Tensor:
-        """[B, L, D]: prompts as the transformer takes them."""
-        self.pipeline.text_encoder.to(device)
-        embedded, _ = self.pipeline.encode_prompt(
-            prompt=prompts,
-            do_classifier_free_guidance=False,
-            max_sequence_length=self._text_length,
-            device=device,
-        )
-        return embedded
+    @property
+    def error_scale(self) -> Tensor:
+        """[C] or []: by what errors of a latent's channels are multiplied before they are squared in the objective."""
+        return torch.ones(())
 
     @abstractmethod
-    def encode(self, video: Tensor) -> Tensor:
-        """Latents of a video [B, 3, T, H, W] in [-1, 1]."""
+    def prepare(self, prompt: str, device: torch.device) -> None:
+        """Put what is needed on the device, for clips with this prompt."""
 
     @abstractmethod
-    def decode(self, latents: Tensor) -> Tensor:
-        """The video of latents."""
-
-    @abstractmethod
-    def predict(self, noisy: Tensor, model_time: Tensor, conditions: Conditions) -> Tensor:
-        """The transformer's output, like ``noisy`` [B, C, t, h, w]. model_time: [B], what the schedule tells it."""
+    def spare_memory(self) -> None:
+        """Compute activations again in the backward pass, if the family can."""
 
     @property
-    @abstractmethod
-    def _text_length(self) -> int: ...
+    def parts(self) -> tuple[nn.Module, ...]:
+        """What is held in memory beside the network."""
+        return ()
 
     @abstractmethod
-    def _schedule(self) -> Schedule: ...
+    def latents(self, batch: Batch) -> tuple[Tensor, Shown]:
+        """Clean latents of a batch's videos, and what the model is shown of them."""
+
+    @abstractmethod
+    def latent_shape(self, shown: Shown, size: tuple[int, int, int]) -> tuple[int, ...]:
+        """(B, C, t, h, w) of the latents of videos of ``size`` (T, H, W)."""
+
+    def finished(self, latents: Tensor, shown: Shown) -> Tensor:
+        """Latents at the end of a sampling, with those that are given in their places."""
+        return latents
+
+    @abstractmethod
+    def decode(self, latents: Tensor, shown: Shown) -> Tensor:
+        """The video [B, 3, T, H, W] in [-1, 1] of latents."""
+
+    @abstractmethod
+    def predict(self, noisy: Tensor, model_time: Tensor, shown: Shown) -> Tensor:
+        """The network's output, like ``noisy`` [B, C, t, h, w]. model_time: [B], what the schedule tells it."""
+
+    @abstractmethod
+    def export(self, out: Path, adapter: str) -> Path:
+        """Write the LoRA ``adapter`` into the folder ``out`` as a refiner takes it; returns the file."""
+
+
+def changed(shown: Shown, change: Callable[[Tensor], Tensor]) -> Shown:
+    """The same named tuple with each of its tensors changed."""
+    return type(shown)(*(change(value) for value in shown))

@@ -7,7 +7,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from perpetua.phys4d.train.backbones.api import Conditions, VideoTransformer
+from perpetua.phys4d.train.backbones.of_diffusers import Conditions, DiffusersTransformer
 from perpetua.phys4d.train.schedules import Ddpm, Schedule
 from perpetua.refine.diffusion.backbones.api import Backbone
 from perpetua.refine.diffusion.backbones.cogvideox import CogVideoX as CogVideoXRefiner
@@ -16,7 +16,7 @@ OFFSET_OF_1_5 = 2.0
 """A number that version 1.5 is told beside the time, always this one."""
 
 
-class CogVideoX(VideoTransformer):
+class CogVideoX(DiffusersTransformer):
     refiner: ClassVar[type[Backbone]] = CogVideoXRefiner
 
     @property
@@ -27,11 +27,6 @@ class CogVideoX(VideoTransformer):
     def frames_step(self) -> int:
         """The autoencoder decodes latents in pairs after the first, and makes three frames too many of an even number of them."""
         return 2 * self.stride
-
-    @property
-    def width(self) -> int:
-        config = self.transformer.config
-        return int(config.num_attention_heads * config.attention_head_dim)
 
     @property
     def blocks(self) -> nn.ModuleList:
@@ -45,15 +40,15 @@ class CogVideoX(VideoTransformer):
         return latents * self.pipeline.vae_scaling_factor_image
 
     @torch.no_grad()
-    def decode(self, latents: Tensor) -> Tensor:
+    def decode(self, latents: Tensor, shown: Conditions) -> Tensor:
         scaled = latents / self.pipeline.vae_scaling_factor_image
         return self.vae.decode(scaled.to(self.vae.dtype)).sample.float()
 
-    def predict(self, noisy: Tensor, model_time: Tensor, conditions: Conditions) -> Tensor:
+    def predict(self, noisy: Tensor, model_time: Tensor, shown: Conditions) -> Tensor:
         B, C, t, h, w = noisy.shape
         # version 1.5 takes latents in pairs: an odd number is made even before the first
         padding = -t % self.times_in_token
-        first = conditions.first.to(noisy)
+        first = shown.first.to(noisy)
         picture = torch.cat([first, noisy.new_zeros(B, C, t - 1, h, w)], 2)
         both = torch.cat([noisy, self._picture_scale * picture], 1)
         both = torch.cat([both[:, :, :1].expand(-1, -1, padding, -1, -1), both], 2).transpose(1, 2)
@@ -67,7 +62,7 @@ class CogVideoX(VideoTransformer):
             )
         made = self.transformer(
             hidden_states=both.to(dtype),
-            encoder_hidden_states=conditions.text.to(dtype),
+            encoder_hidden_states=shown.text.to(dtype),
             timestep=model_time,
             ofs=None if config.ofs_embed_dim is None else noisy.new_full((1,), OFFSET_OF_1_5),
             image_rotary_emb=rotary,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import torch
@@ -11,35 +10,33 @@ from perpetua.errors import RefinerError, TrainingError
 from perpetua.paths import models_home
 from perpetua.phys4d.train.backbones.api import VideoTransformer
 from perpetua.phys4d.train.backbones.cogvideox import CogVideoX
+from perpetua.phys4d.train.backbones.of_diffusers import DiffusersTransformer
+from perpetua.phys4d.train.backbones.space_time import SpaceTime
 from perpetua.phys4d.train.backbones.wan import Wan
-from perpetua.refine.diffusion.loading import INDEX, check_checkpoint
+from perpetua.refine.diffusion.loading import INDEX, check_checkpoint, pipeline_of, read_index
 
-FAMILIES: tuple[type[VideoTransformer], ...] = (CogVideoX, Wan)
+FAMILIES: tuple[type[DiffusersTransformer], ...] = (CogVideoX, Wan)
+NETWORK = ".safetensors"
+"""How the name of a space_time network's file ends; the others are folders."""
 
 
 def load_backbone(model: str, dtype: torch.dtype) -> VideoTransformer:
-    """The checkpoint in the folder ``model`` of the models folder, on the CPU; the autoencoder in float32 where the family wants that.
+    """The checkpoint in the folder ``model`` of the models folder, on the CPU, the autoencoder in float32 where the family wants that; or the
+    space_time network in the file ``model``, in float32.
 
-    Raises ``TrainingError`` saying what is wrong with the folder and what can be trained.
+    Raises ``TrainingError`` saying what is wrong with it and what can be trained.
     """
-    import diffusers
-    import transformers
-
-    folder = models_home() / model
+    folder = models_home() / Path(model).expanduser()
+    if folder.suffix == NETWORK:
+        return SpaceTime.load(folder)
     kind = family_of(folder)
-    diffusers.utils.logging.disable_progress_bar()
-    transformers.utils.logging.disable_progress_bar()
-    card = kind.refiner.card
-    dtypes = {"default": dtype, "vae": torch.float32} if card.exact_autoencoder else dtype
-    pipeline = getattr(diffusers, card.pipelines[0]).from_pretrained(
-        folder, local_files_only=True, use_safetensors=True, dtype=dtypes
-    )
+    pipeline = pipeline_of(kind.refiner.card, folder, dtype)
     for part in (pipeline.transformer, pipeline.vae, pipeline.text_encoder):
         part.requires_grad_(False)
     return kind(pipeline)
 
 
-def family_of(folder: Path) -> type[VideoTransformer]:
+def family_of(folder: Path) -> type[DiffusersTransformer]:
     """The family that the checkpoint in ``folder`` is of, checked whole."""
     if not (folder / INDEX).is_file():
         raise TrainingError(
@@ -47,23 +44,18 @@ def family_of(folder: Path) -> type[VideoTransformer]:
             f"part). {what_can_be_trained()}"
         )
     try:
-        index = json.loads((folder / INDEX).read_text(encoding="utf-8"))
-        name = str(index["_class_name"])
-    except (UnicodeDecodeError, json.JSONDecodeError, KeyError, TypeError) as error:
-        raise TrainingError(
-            f"{folder / INDEX} cannot be read ({error}); copy the checkpoint again."
-        ) from error
-    for kind in FAMILIES:
-        if name in kind.refiner.card.pipelines:
-            if why := kind.refusal(index):
-                raise TrainingError(
-                    f"The checkpoint at {folder} cannot be trained: {why}. {what_can_be_trained()}"
-                )
-            try:
+        index = read_index(folder)
+        name = str(index.get("_class_name"))
+        for kind in FAMILIES:
+            if name in kind.refiner.card.pipelines:
+                if why := kind.refusal(index):
+                    raise TrainingError(
+                        f"The checkpoint at {folder} cannot be trained: {why}. {what_can_be_trained()}"
+                    )
                 check_checkpoint(kind.refiner, folder)
-            except RefinerError as error:
-                raise TrainingError(f"{error}") from error
-            return kind
+                return kind
+    except RefinerError as error:
+        raise TrainingError(f"{error}") from error
     raise TrainingError(
         f"The checkpoint at {folder} is a {name}, which cannot be trained. {what_can_be_trained()}"
     )
@@ -71,7 +63,8 @@ def family_of(folder: Path) -> type[VideoTransformer]:
 
 def what_can_be_trained() -> str:
     """A sentence."""
-    return "These can be trained: " + "; ".join(kind.refiner.card.checkpoints for kind in FAMILIES) + "."
+    known = "; ".join(kind.refiner.card.checkpoints for kind in FAMILIES)
+    return f"These can be trained: {known}; the weights.safetensors of a space_time refiner."
 
 
 def trainable(home: Path) -> list[Path]:

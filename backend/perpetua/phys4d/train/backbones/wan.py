@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from perpetua.phys4d.train.backbones.api import LATENT_PATCH, Conditions, VideoTransformer
+from perpetua.phys4d.train.backbones.of_diffusers import LATENT_PATCH, Conditions, DiffusersTransformer
 from perpetua.phys4d.train.schedules import RectifiedFlow, Schedule
 from perpetua.refine.diffusion.backbones.api import Backbone
 from perpetua.refine.diffusion.backbones.wan_ti2v import WanTI2V
@@ -16,7 +16,7 @@ TEXT_LENGTH = 512
 """Tokens that Wan pads every prompt to."""
 
 
-class Wan(VideoTransformer):
+class Wan(DiffusersTransformer):
     refiner: ClassVar[type[Backbone]] = WanTI2V
 
     @classmethod
@@ -24,11 +24,6 @@ class Wan(VideoTransformer):
         if not index.get("expand_timesteps"):
             return "of Wan only TI2V, which begins with its first latent, can be trained"
         return None
-
-    @property
-    def width(self) -> int:
-        config = self.transformer.config
-        return int(config.num_attention_heads * config.attention_head_dim)
 
     @property
     def blocks(self) -> nn.ModuleList:
@@ -48,20 +43,20 @@ class Wan(VideoTransformer):
         return (latents - mean) / std
 
     @torch.no_grad()
-    def decode(self, latents: Tensor) -> Tensor:
+    def decode(self, latents: Tensor, shown: Conditions) -> Tensor:
         mean, std = self._scaling(latents)
         return self.vae.decode((latents * std + mean).to(self.vae.dtype), return_dict=False)[0].float()
 
-    def predict(self, noisy: Tensor, model_time: Tensor, conditions: Conditions) -> Tensor:
+    def predict(self, noisy: Tensor, model_time: Tensor, shown: Conditions) -> Tensor:
         B, _, t, h, w = noisy.shape
         times = model_time[:, None, None].expand(B, t, (h // LATENT_PATCH) * (w // LATENT_PATCH)).clone()
         times[:, 0] = 0
-        seen = torch.cat([conditions.first.to(noisy), noisy[:, :, 1:]], 2)
+        seen = torch.cat([shown.first.to(noisy), noisy[:, :, 1:]], 2)
         dtype = self.transformer.dtype
         return self.transformer(
             hidden_states=seen.to(dtype),
             timestep=times.flatten(1),
-            encoder_hidden_states=conditions.text.to(dtype),
+            encoder_hidden_states=shown.text.to(dtype),
             return_dict=False,
         )[0].float()
 

@@ -120,8 +120,10 @@ MAKERS: dict[str, Callable[[Path], Path]] = {
     "wan_vace": wan_vace,
     "cogvideox": cogvideox,
     "ltx": ltx,
+    "cogvideox15": lambda folder: cogvideox(folder, 1.5),
+    "wan_text": wan_text_to_video,
 }
-"""Refiner -> its checkpoint."""
+"""Checkpoints by name: that of the refiner, and further versions."""
 
 
 def _saved(pipeline: Any, folder: Path) -> Path:
