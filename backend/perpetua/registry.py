@@ -18,7 +18,17 @@ PARTS: dict[str, dict[str, str]] = {
         "splats": "perpetua.reconstruct.existing.reconstructor:SplatsReconstructor",
         "views": "perpetua.reconstruct.from_views:ViewsReconstructor",
     },
-    "segmenter": {"grabcut": "perpetua.reconstruct.segment:GrabCutSegmenter"},
+    "segmenter": {
+        "grabcut": "perpetua.reconstruct.segment:GrabCutSegmenter",
+        "sam2": "perpetua.reconstruct.learned.sam2:Sam2Segmenter",
+    },
+    "depth_estimator": {
+        "depth_anything_v2": "perpetua.reconstruct.learned.depth_anything:DepthAnythingV2",
+        "depth_anything_3": "perpetua.reconstruct.learned.depth_anything_3:DepthAnything3",
+        "depth_pro": "perpetua.reconstruct.learned.depth_pro:DepthPro",
+        "moge": "perpetua.reconstruct.learned.moge:MoGe",
+    },
+    "tracker": {"sam2": "perpetua.reconstruct.learned.sam2_video:Sam2Tracker"},
     "engine": {"genesis": "perpetua.physics.genesis_engine:GenesisEngine"},
     "refiner": {
         "none": "perpetua.refine.none:NoRefiner",

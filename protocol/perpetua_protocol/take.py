@@ -63,6 +63,7 @@ __all__ = [
     "ObjectSpec",
     "Pin",
     "Poke",
+    "Provider",
     "Push",
     "Quality",
     "Quaternion",
@@ -163,6 +164,15 @@ class SplatView(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Pixels."""
 
 
+class Provider(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A part of reconstruction that can be swapped, by its registered name."""
+
+    name: str = ""
+    """Empty is what needs no weights."""
+    model: str = ""
+    """Folder of its weights inside the models folder; empty is the only one there that fits."""
+
+
 class SceneSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What the artist knows of how the picture was taken. None lets the program guess."""
 
@@ -189,6 +199,10 @@ class SceneSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Direction up in a set of splats, in the file's own axes; None finds the largest plane below the camera."""
     view: SplatView | None = None
     """Where a set of splats is looked at from; None looks at its middle."""
+    depth_estimator: Provider = Provider()
+    """Who says how far what the picture shows is, if no depth map does; none if its name is empty."""
+    segmenter: Provider = Provider()
+    """Who finds objects at clicks and boxes. With sam2 it also carries them through the frames of a video."""
 
 
 class RefinerSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

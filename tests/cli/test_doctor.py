@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from perpetua.cli.doctor import _refiners, _training
+from perpetua.cli.doctor import _providers, _refiners, _training
 from perpetua.refine.diffusion.refiner import FAMILIES
 
 
@@ -55,3 +55,23 @@ def test_what_can_be_trained_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyP
         (tmp_path / name / "model_index.json").write_text(json.dumps(index))
     finding = _training()
     assert (finding.state, finding.text.startswith("model: ti2v. ")) == ("ok", True)
+
+
+def test_each_provider_says_what_it_needs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PERPETUA_MODELS", str(tmp_path))
+    findings = {f.topic: f for f in _providers()}
+    for topic, said in {
+        "segmenter sam2": ("facebook/sam2.1-hiera-large", "Apache 2.0"),
+        "depth_estimator depth_anything_v2": ("Metric-Indoor-Small", "CC BY-NC"),
+        "depth_estimator depth_anything_3": ("DA3METRIC-LARGE", "Apache 2.0"),
+        "depth_estimator depth_pro": ("apple/DepthPro-hf", "research only"),
+        "depth_estimator moge": ("pip install git+", "MIT"),
+    }.items():
+        assert findings[topic].state == "extra"
+        for words in (*said, str(tmp_path), "GB of weights", "config.json"):
+            assert words in findings[topic].text
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "config.json").write_text(json.dumps({"model_name": "da3metric-large"}))
+    (tmp_path / "mine" / "model.safetensors").write_bytes(bytes(1000))
+    finding = next(f for f in _providers() if f.topic == "depth_estimator depth_anything_3")
+    assert (finding.state, finding.text.startswith("model: mine (0.0 GB)")) == ("ok", True)

@@ -19,6 +19,7 @@ from perpetua.cli.blender import blender_python
 from perpetua.cli.console import table
 from perpetua.errors import PerpetuaError
 from perpetua.paths import cache_home, models_home
+from perpetua.weights import gigabytes
 from perpetua_protocol.errors import ProtocolError
 
 if TYPE_CHECKING:
@@ -165,7 +166,31 @@ def _parts() -> list[Finding]:
     found = [
         Finding(kind, "ok", ", ".join(registry.names(kind))) for kind in registry.PARTS if kind != "refiner"
     ]
-    return [*found, *_refiners(), _training()]
+    return [*found, *_providers(), *_refiners(), _training()]
+
+
+def _providers() -> list[Finding]:
+    """Which providers of reconstruction have their weights, and what the others need."""
+    from perpetua.reconstruct.learned.checkpoint import Learned, usable
+
+    found = []
+    for kind in ("segmenter", "depth_estimator"):
+        for name in registry.names(kind):
+            provider = registry.load(kind, name)
+            if not issubclass(provider, Learned):
+                continue
+            card = provider.card
+            if folders := usable(provider):
+                sizes = [f"model: {folder.name} ({gigabytes(folder):.1f} GB)" for folder in folders]
+                about = f"{'; '.join(sizes)}. Memory: {card.memory}. Licence: {card.licence}"
+                found.append(Finding(f"{kind} {name}", "ok", about))
+            else:
+                text = (
+                    f"no weights. It takes {card.checkpoints}; put them in a folder of {models_home()}. Memory: {card.memory}. "
+                    f"Licence: {card.licence}"
+                )
+                found.append(Finding(f"{kind} {name}", "extra", text))
+    return found
 
 
 def _refiners() -> list[Finding]:
@@ -192,7 +217,7 @@ def _refiner(family: type[DiffusionRefiner], home: Path) -> Finding:
 
     card = family.backbone.card
     if folders := usable(family.backbone, home):
-        sizes = [f"model: {folder.name} ({_gigabytes(folder):.1f} GB)" for folder in folders]
+        sizes = [f"model: {folder.name} ({gigabytes(folder):.1f} GB)" for folder in folders]
         return Finding(
             f"refiner {family.name}",
             "ok",
@@ -222,7 +247,3 @@ def _training() -> Finding:
         "extra",
         f"no weights in {models_home()}. {what_can_be_trained()} Takes {takes}. Licences: {licences}",
     )
-
-
-def _gigabytes(folder: Path) -> float:
-    return sum(path.stat().st_size for path in folder.rglob("*.safetensors")) / 1e9

@@ -21,6 +21,7 @@ from perpetua.loop.views import cameras_of
 from perpetua.mp4 import write_video
 from perpetua.physics.motion import check_targets
 from perpetua.progress import Progress
+from perpetua.reconstruct import providers
 from perpetua.reconstruct.source import open_source
 from perpetua.scene import Camera, Scene, Trajectory
 from perpetua.scene.materials import resolve
@@ -109,6 +110,7 @@ def reconstruct(take: Take, picture: Path, stages: StageStore, progress: Progres
         "picture": [file_digest(path) for path in source.files],
         "objects": take.objects,
         "scene": take.scene,
+        **({"weights": made} if (made := providers.identities(take)) else {}),
         "quality": [quality.particles, quality.splat_width, quality.sub_gaussians],
         "seed": take.seed,
     }

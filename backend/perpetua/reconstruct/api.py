@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -26,6 +27,25 @@ class Picture:
     focal_35mm: float | None
     path: Path
     depth: NDArray[np.float32] | None = None
+    focal: float | None = None
+    """Pixels, what an estimator of depth found; counts where neither the artist nor the file says it."""
+
+
+@dataclass(frozen=True)
+class DepthEstimate:
+    """depth: [H, W] float32 m along the optical axis, infinite where nothing is.  focal: pixels of the picture, or None if nothing is
+    said of the lens."""
+
+    depth: NDArray[np.float32]
+    focal: float | None
+
+
+class DepthEstimator(Protocol):
+    """Says how far what a picture shows is."""
+
+    def estimate(self, rgb: NDArray[np.uint8], focal: float | None) -> DepthEstimate:
+        """The depth of a picture [H, W, 3]. focal: pixels, what is known of the lens."""
+        ...
 
 
 class Segmenter(Protocol):
@@ -33,6 +53,16 @@ class Segmenter(Protocol):
 
     def segment(self, picture: Picture, thing: ObjectSpec) -> NDArray[np.float32]:
         """[H, W] coverage in [0, 1]. Clicks and boxes are in pixels of the file. Raises ``SegmentationError``."""
+        ...
+
+
+class MaskTracker(Protocol):
+    """Carries objects through the frames of a video."""
+
+    def track(
+        self, frames: Sequence[NDArray[np.uint8]], first: NDArray[np.int32], progress: Progress
+    ) -> list[NDArray[np.int32]]:
+        """[H, W] for each of ``frames`` [H, W, 3]: the index of the object that is seen, -1 for none. first: [H, W] that of frame 0."""
         ...
 
 

@@ -43,7 +43,19 @@ class View:
 
 
 def focal_pixels(picture: Picture, settings: SceneSettings) -> float:
-    """Focal length in pixels of the reduced picture. Raises ``CameraError`` for an impossible field of view."""
+    """Focal length in pixels of the reduced picture, a usual one if nothing is known of it. Raises ``CameraError`` for an impossible
+    field of view."""
+    width = picture.rgb.shape[1]
+    return known_focal_pixels(picture, settings) or picture.focal or usual_focal_pixels(width)
+
+
+def usual_focal_pixels(width: int) -> float:
+    """Focal length in pixels of DEFAULT_FOV_DEGREES across a picture of ``width`` pixels."""
+    return 0.5 * width / math.tan(math.radians(DEFAULT_FOV_DEGREES) / 2)
+
+
+def known_focal_pixels(picture: Picture, settings: SceneSettings) -> float | None:
+    """Focal length in pixels of the reduced picture, as the artist or the file says it. Raises as ``focal_pixels``."""
     width = picture.rgb.shape[1]
     if settings.horizontal_fov_degrees is not None:
         fov = settings.horizontal_fov_degrees
@@ -52,7 +64,7 @@ def focal_pixels(picture: Picture, settings: SceneSettings) -> float:
         return 0.5 * width / math.tan(math.radians(fov) / 2)
     if picture.focal_35mm is not None:
         return width * picture.focal_35mm / FULL_FRAME_WIDTH_MM
-    return 0.5 * width / math.tan(math.radians(DEFAULT_FOV_DEGREES) / 2)
+    return None
 
 
 def pitch_of_horizon(row: float, focal: float, centre_row: float) -> float:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from perpetua import registry
 from perpetua.errors import ReconstructionError
 from perpetua.progress import Progress
+from perpetua.reconstruct import providers
 from perpetua.reconstruct.api import Picture, Segmenter
 from perpetua.reconstruct.assemble import metres_per_unit
 from perpetua.reconstruct.camera import View, find_view
@@ -34,13 +34,15 @@ HANGING_BASE_ROW = 0.85
 class EmbeddedReconstructor:
     """A ``Reconstructor`` that needs nothing but the picture."""
 
-    segmenter: Segmenter = field(default_factory=lambda: registry.load("segmenter", "grabcut")())
+    segmenter: Segmenter | None = None
+    """None is who the take names."""
 
     def reconstruct(self, picture: Picture, take: Take, progress: Progress) -> Scene:
         """Raises ``SegmentationError``, ``CameraError``, ``MaterialError`` or ``ReconstructionError``."""
         things = take.objects
+        segmenter = self.segmenter or providers.segmenter(take)
         materials = [resolve(thing.material) for thing in things]
-        mattes = mattes_of(picture, things, self.segmenter, progress)
+        mattes = mattes_of(picture, things, segmenter, progress)
 
         progress(0.25, "placing the camera")
         view = find_view(picture, take.scene, _base_row(things, mattes), np.max(mattes, 0))
@@ -48,7 +50,7 @@ class EmbeddedReconstructor:
         far = max(view.edge_distance, *(s.vertices[:, 1].max() + 0.02 for s in solids))
         scale = metres_per_unit(things, materials, [s.vertices for s in solids])
         shape = Shape(solids, Stage.of(View(view.camera, far)), scale)
-        return dress(picture, take, mattes, shape, self.segmenter, progress)
+        return dress(picture, take, mattes, shape, segmenter, progress)
 
 
 def mattes_of(

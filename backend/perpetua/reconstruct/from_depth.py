@@ -1,30 +1,32 @@
-"""One picture and its depth map into a scene: camera, table and the fronts of objects are measured, only their backs guessed."""
+"""One picture and its depth into a scene: camera, table and the fronts of objects are measured, only their backs guessed. The depth is
+that of a map beside the picture, or of an estimator that the take names."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from perpetua import registry
 from perpetua.errors import CaptureError
 from perpetua.progress import Progress
+from perpetua.reconstruct import providers
 from perpetua.reconstruct.api import Picture, Segmenter
 from perpetua.reconstruct.assemble import metres_per_unit
 from perpetua.reconstruct.camera import focal_pixels
 from perpetua.reconstruct.capture.capture import CapturedView, rays_of
 from perpetua.reconstruct.depth_stage import ON_TABLE, DepthStage, depth_behind
 from perpetua.reconstruct.dress import Shape, dress
-from perpetua.reconstruct.embedded import without_overlap
+from perpetua.reconstruct.embedded import mattes_of, without_overlap
+from perpetua.reconstruct.estimated import with_estimated_depth
 from perpetua.reconstruct.material_regions import materials_of_regions
 from perpetua.reconstruct.matte import soften
 from perpetua.reconstruct.measured import check_orientation, measured
 from perpetua.reconstruct.raised import piece_of, raised_pieces
 from perpetua.reconstruct.solid import Solid, inflate
 from perpetua.reconstruct.stage import Stage
-from perpetua.reconstruct.surface.plane import Plane, find_plane
+from perpetua.reconstruct.surface.plane import ROUGH_TOLERANCE, TOLERANCE, Plane, find_plane
 from perpetua.scene.cameras import Camera, inverse
 from perpetua.scene.materials import resolve
 from perpetua.scene.scene import Scene
@@ -42,25 +44,36 @@ BEHIND_OBJECTS = 1.15
 class DepthReconstructor:
     """A ``Reconstructor`` for pictures with depth."""
 
-    segmenter: Segmenter = field(default_factory=lambda: registry.load("segmenter", "grabcut")())
+    segmenter: Segmenter | None = None
+    """None is who the take names."""
 
     def reconstruct(self, picture: Picture, take: Take, progress: Progress) -> Scene:
         """Raises ``SegmentationError``, ``CaptureError``, ``CameraError``, ``MaterialError`` or ``ReconstructionError``."""
-        if picture.depth is None:
-            raise CaptureError("The picture has no depth map; name one in the take's scene settings.")
         things = take.objects
+        segmenter = self.segmenter or providers.segmenter(take)
         for thing in things:
             materials_of_regions(thing)  # refused before the work begins
+        measured_depth = picture.depth is not None
+        if not measured_depth:
+            progress(0.0, "estimating depth")
+            picture = with_estimated_depth(picture, take)
+        assert picture.depth is not None
         progress(0.0, "finding the table")
-        plane = _plane(picture, take)
+        plane = _plane(picture, take, TOLERANCE if measured_depth else ROUGH_TOLERANCE)
         camera = _standing(_camera(picture, take), plane)
         depth = (picture.depth / plane.height).astype(np.float32)
 
         progress(0.05, "finding the objects")
-        mattes = _mattes(picture, depth, camera, things, self.segmenter)
+        mattes = (
+            mattes_of(picture, things, segmenter, progress)
+            # Who was chosen on purpose is asked, not the depth; nor is depth that was estimated, whose outlines are rough.
+            if take.scene.segmenter.name or not measured_depth
+            else _mattes(picture, depth, camera, things, segmenter)
+        )
         covered = np.max(mattes, 0) > 0.5
-        for thing, matte in zip(things, mattes, strict=True):
-            check_orientation(picture.depth, picture.rgb, matte, thing.name)
+        if measured_depth:
+            for thing, matte in zip(things, mattes, strict=True):
+                check_orientation(picture.depth, picture.rgb, matte, thing.name)
 
         progress(0.3, "shaping the objects")
         solids = [_solid(thing, matte, depth, camera) for thing, matte in zip(things, mattes, strict=True)]
@@ -70,7 +83,7 @@ class DepthReconstructor:
         heights = any(thing.height is not None for thing in things)
         materials = [resolve(thing.material) for thing in things]
         scale = metres_per_unit(things, materials, [s.vertices for s in solids]) if heights else plane.height
-        return dress(picture, take, mattes, Shape(list(solids), stage, scale), self.segmenter, progress)
+        return dress(picture, take, mattes, Shape(list(solids), stage, scale), segmenter, progress)
 
 
 @dataclass(frozen=True)
@@ -89,9 +102,9 @@ def _camera(picture: Picture, take: Take) -> Camera:
     return Camera(K, np.eye(4), width, height, "picture", "front")
 
 
-def _plane(picture: Picture, take: Take) -> _Table:
+def _plane(picture: Picture, take: Take, tolerance: float) -> _Table:
     view = CapturedView(picture.path.name, _camera(picture, take), picture.rgb, picture.depth)
-    plane = find_plane([view], take.seed)
+    plane = find_plane([view], take.seed, tolerance)
     return _Table(plane, -plane.offset)  # the camera is at the origin
 
 

@@ -14,9 +14,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from perpetua import registry
 from perpetua.progress import Progress
-from perpetua.reconstruct.api import Picture, Segmenter
+from perpetua.reconstruct import providers
+from perpetua.reconstruct.api import Picture
 from perpetua.reconstruct.assemble import Parts, assemble, foot_of, metres_per_unit
 from perpetua.reconstruct.capture.capture import Capture, CapturedView
 from perpetua.reconstruct.fit.part import claimed, contact_patch, inside_splats, part
@@ -105,7 +105,7 @@ def scene_of_fit(fitted: Fitted, take: Take, voxels: int, progress: Progress) ->
         Gaussians.cat(dressed), [], replace(picture.camera, world_to_camera=pose), picture.rgb,
         (picture.objects >= 0).astype(np.float32), spacing,
     )  # fmt: skip
-    return _with_regions(assemble(parts, scale, foot), picture, things)
+    return _with_regions(assemble(parts, scale, foot), picture, take)
 
 
 def _shape(capture: Capture, index: int, thing: ObjectSpec, voxels: int) -> Field:
@@ -171,9 +171,8 @@ def _spacing(
     return spacing_of([fields[i] for i in thick], [0.0 if things[i].resting else None for i in thick], count)
 
 
-def _with_regions(scene: Scene, front: CapturedView, things: tuple[ObjectSpec, ...]) -> Scene:
-    if not any(thing.regions for thing in things):
+def _with_regions(scene: Scene, front: CapturedView, take: Take) -> Scene:
+    if not any(thing.regions for thing in take.objects):
         return scene
-
-    segmenter: Segmenter = registry.load("segmenter", "grabcut")()
-    return with_regions(scene, Picture(front.rgb, 1.0, None, Path(front.name)), things, segmenter)
+    picture = Picture(front.rgb, 1.0, None, Path(front.name))
+    return with_regions(scene, picture, take.objects, providers.segmenter(take))

@@ -51,7 +51,7 @@ class GrabCutSegmenter:
     def segment(self, picture: Picture, thing: ObjectSpec) -> NDArray[np.float32]:
         """[H, W] coverage in [0, 1]. Clicks and boxes are in pixels of the file. Raises ``SegmentationError``."""
         height, width = picture.rgb.shape[:2]
-        _check_inside(thing, width / picture.scale, height / picture.scale)
+        check_marks(thing, width / picture.scale, height / picture.scale)
         ratio = min(1.0, SEARCH_WIDTH / width)
         small = _Marked.of(picture.rgb, thing, picture.scale, ratio)
         best, score = _best_proposal(small)
@@ -124,7 +124,8 @@ def _widened(edges: Image) -> Image:
     return np.asarray(cv2.dilate(edges, disc(1)), dtype=np.float32)
 
 
-def _check_inside(thing: ObjectSpec, width: float, height: float) -> None:
+def check_marks(thing: ObjectSpec, width: float, height: float) -> None:
+    """Raise ``SegmentationError`` unless ``thing`` is marked, and within a picture of ``width`` x ``height`` pixels."""
     for click in thing.clicks:
         if not (0 <= click.x < width and 0 <= click.y < height):
             raise SegmentationError(

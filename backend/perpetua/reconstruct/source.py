@@ -57,6 +57,12 @@ def open_source(path: Path, take: Take) -> Source:
             "The places that a video or several pictures were taken from are not found here yet; give a capture with transforms.json."
         )
     picture = load_picture(path, name=Path(take.picture).name)
+    if take.scene.depth_estimator.name:
+        if take.scene.depth:
+            raise CaptureError(
+                f"The take names both a depth map ('{take.scene.depth}') and a depth_estimator; leave one of them out."
+            )
+        return Source(picture, "depth", (path,))
     if not take.scene.depth:
         return Source(picture, "embedded", (path,))
     beside = path.parent / take.scene.depth

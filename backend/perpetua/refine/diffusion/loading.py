@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from perpetua import weights
 from perpetua.errors import RefinerError
 from perpetua.paths import models_home
 from perpetua.refine.diffusion.backbones.api import Backbone, Card
@@ -147,30 +148,13 @@ def lora_file(path: Path) -> Path:
 
 def identity(load: Load) -> dict[str, Any]:
     """Names, sizes and times of a checkpoint's files: other weights in the same folder are another refiner."""
-    files = [*sorted(load.folder.rglob("*.safetensors")), *sorted(load.folder.rglob("*.json"))]
-    files += [] if load.lora is None else [load.lora]
-    stats = {
-        path.name if path == load.lora else path.relative_to(load.folder).as_posix(): path.stat()
-        for path in files
-    }
-    return {name: [stat.st_size, stat.st_mtime_ns] for name, stat in stats.items()}
+    lora = {} if load.lora is None else weights.stamps(load.lora.parent, [load.lora])
+    return {**weights.identity(load.folder), **lora}
 
 
 def _check_weights(part: Path) -> None:
-    indices = sorted(part.glob("*.safetensors.index.json"))
-    shards = {s for index in indices for s in json.loads(index.read_text())["weight_map"].values()}
-    if missing := sorted(shard for shard in shards if not (part / shard).is_file()):
-        raise RefinerError(f"{part} lacks {missing[0]}; copy the checkpoint again, whole.")
-    if not any(part.glob("*.safetensors")):
-        pickled = any(part.glob("*.bin")) or any(part.glob("*.pt*")) or any(part.glob("*.ckpt"))
-        raise RefinerError(
-            f"{part} holds no .safetensors"
-            + (
-                ", only pickled weights, which are not read; get the safetensors ones."
-                if pickled
-                else "; copy the checkpoint again, whole."
-            )
-        )
+    if problem := weights.damage(part):
+        raise RefinerError(problem)
 
 
 def pipeline_of(card: Card, folder: Path, dtype: torch.dtype) -> Any:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from pathlib import PurePosixPath
 from typing import Any
 
 from perpetua.errors import RefinerError
 from perpetua.refine.api import options_error
+from perpetua.weights import leads_out
 
 GUIDES = ("time_to_move", "warped_noise")
 OFFLOADS = ("auto", "none", "model", "sequential")
@@ -77,8 +77,7 @@ def read_options(refiner: str, given: Mapping[str, Any], controls: tuple[str, ..
         if name in given and not isinstance(given[name], str):
             raise wrong(name, "a text")
     for name in ("model", "lora"):
-        path = PurePosixPath(given.get(name, ""))
-        if path.is_absolute() or ".." in path.parts or "\\" in str(path) or ":" in str(path):
+        if leads_out(given.get(name, "")):
             raise wrong(name, "a name inside the models folder, not a path to elsewhere")
     for name, low, high in (
         ("strength", 0.0, 1.0), ("object_strength", 0.0, 1.0), ("degradation", 0.0, 1.0),
