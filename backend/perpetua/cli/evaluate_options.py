@@ -129,12 +129,12 @@ class EvaluateRefiner:
     data: Path
     """Folder of a data set (`perpetua data generate`)."""
     weights: tuple[Path, ...] = ()
-    """Of refiners, each named by its folder. The first is judged."""
+    """Of refiners, each named by its folder; the first is judged. Without any, the refiner that comes with Perpetua."""
     split: Literal["train", "test", "unseen", "all"] = "unseen"
     """Which clips; unseen: of scenes that no clip of is trained on."""
     clips: int = 0
     """At most so many, spread over the scenes; 0 for all."""
-    steps: int = 2
+    steps: int = 1
     """Of the refiners."""
     html: Path | None = None
     """Write a page with tables, and the worst clips side by side, here."""

@@ -15,6 +15,7 @@ from perpetua.evaluate.refiner.suite import BASELINES, TRUTH, evaluate_refiners
 from perpetua.phys4d.data.store import Entry, Split, read_split
 from perpetua.phys4d.data.unpack import Refine
 from perpetua.phys4d.refiner.play import clip_refiner
+from perpetua.refine.space_time.weights import SHIPPED
 
 
 def evaluate_refiner(
@@ -43,13 +44,13 @@ def evaluate_refiner(
 
 
 def named(weights: Sequence[Path], steps: int) -> dict[str, Refine]:
-    """Refiners by the names of the folders that their weights are in."""
-    if not weights:
+    """Refiners by the names of the folders that their weights are in; the one that comes with Perpetua if none is given."""
+    if not weights and not SHIPPED.is_file():
         raise RefinerError(
-            "No weights were given; name the weights of a trained space_time refiner with --weights."
+            "No weights come with this copy of Perpetua; name those of a trained space_time refiner with --weights."
         )
     found: dict[str, Refine] = {}
-    for path in weights:
+    for path in weights or [SHIPPED]:
         name = path.resolve().parent.name
         if name in found or name in BASELINES or name == TRUTH:
             raise RefinerError(

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from perpetua.cli import evaluate_refiner as command
 from perpetua.cli.evaluate_refiner import evaluate_refiner, named, spread
 from perpetua.clips.clip import Clip
 from perpetua.errors import DataError, RefinerError
@@ -213,7 +214,12 @@ def test_the_command(data: Path, untrained: Path, tmp_path: Path, capsys: pytest
     assert "kept background" in text
 
 
-def test_what_is_refused(data: Path, untrained: Path, tmp_path: Path) -> None:
+def test_what_is_refused(
+    data: Path, untrained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(command, "SHIPPED", untrained)
+    assert list(named([], 1)) == [untrained.parent.name]
+    monkeypatch.setattr(command, "SHIPPED", tmp_path / "none.safetensors")
     with pytest.raises(RefinerError, match="--weights"):
         named([], 1)
     with pytest.raises(RefinerError, match="Two refiners"):
