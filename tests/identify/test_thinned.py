@@ -19,19 +19,15 @@ from perpetua_protocol.take import MaterialSpec
 SPACING, FRAMES = 0.005, 8
 
 
-def scene_of(preset: str) -> Scene:
-    """A block of 5000 particles beside a drum of some 1700."""
-    kind = resolve(MaterialSpec(preset))
+@pytest.fixture(scope="module")
+def scene() -> Scene:
+    """A block of 5000 particles beside a drum of some 1700, both of jelly."""
+    kind = resolve(MaterialSpec("jelly"))
     solids = [
         Solid("block", kind, block((0.1, 0.05, 0.125), (0, 0, 0.0625)), (0.8, 0.3, 0.3)),
         Solid("drum", kind, drum(0.03, 0.075, (0.2, 0, 0.0375)), (0.8, 0.3, 0.3)),
     ]
     return make_scene(solids, SPACING, 32, 24)
-
-
-@pytest.fixture(scope="module")
-def scene() -> Scene:
-    return scene_of("jelly")
 
 
 def test_it_has_the_whole_one_s_mass_and_shape_and_one_particle_of_each_cell(scene: Scene) -> None:
@@ -53,6 +49,13 @@ def test_it_has_the_whole_one_s_mass_and_shape_and_one_particle_of_each_cell(sce
         assert nearest.min() > 0.99 * SPACING  # where the drum's side cuts through cells
 
 
+def test_rigid_bodies_do_not_count_for_the_mass_of_what_is_soft(scene: Scene) -> None:
+    brick = replace(scene.bodies[0], material=resolve(MaterialSpec("wood")))
+    few = thinned(replace(scene, bodies=[brick, scene.bodies[1]]), scene.rest_state())
+    soft, left = ((s.particles.body == 1).sum() * s.spacing**3 for s in (scene, few.scene))
+    assert left == pytest.approx(soft)
+
+
 def test_particles_keep_what_they_carry(scene: Scene) -> None:
     rng = np.random.default_rng(0)
     rest = scene.rest_state()
@@ -70,8 +73,14 @@ def test_particles_keep_what_they_carry(scene: Scene) -> None:
 
 def test_few_particles_and_bodies_whose_particles_cannot_stand_for_others_stay(scene: Scene) -> None:
     small = replace(scene, particles=thinned(scene, scene.rest_state()).scene.particles)
-    hard = scene_of("wood")
-    for whole in (small, hard):
+    steam, poured = (
+        replace(scene, bodies=[scene.bodies[0], other])
+        for other in (
+            replace(scene.bodies[1], material=resolve(MaterialSpec("steam"))),
+            replace(scene.bodies[1], emitted=True),
+        )
+    )
+    for whole in (small, steam, poured):
         few = thinned(whole, whole.rest_state())
         assert few.is_whole
         assert few.scene is whole

@@ -19,6 +19,8 @@ FEWEST = 600
 """Particles that are left at least: a ball of them is ten across."""
 FULL = 0.5
 """A cell with a smaller share of the fullest one's particles stands for none."""
+TIED = ("cloth", "gas")
+"""Models of matter whose particles cannot stand for one another."""
 ASIDE = 0.1
 """Spacings from a cell's middle, so that of a lattice's eight corners all cells take the same."""
 
@@ -35,17 +37,19 @@ class Thinned:
 
 
 def thinned(scene: Scene, state: State) -> Thinned:
-    """``scene`` in ``state`` with at least ``FEWEST`` particles; all of them where a body is rigid, a sheet, gas or emitted, whose
-    particles cannot stand for one another."""
+    """``scene`` in ``state`` with about ``FEWEST`` particles or more; all of them where a body is a sheet, gas or emitted, whose particles
+    cannot stand for one another. A rigid body's mass and shape are not its particles', so that thinning changes neither."""
     count = len(scene.particles)
     apart = int((count / FEWEST) ** (1 / 3))
-    if apart < 2 or any(body.emitted or not body.material.on_grid for body in scene.bodies):
+    if apart < 2 or any(body.emitted or body.material.model in TIED for body in scene.bodies):
         return Thinned(scene, state, np.arange(count), True)
     kept = _one_of_each_cell(scene, apart * scene.spacing)
+    weighed = ~np.array([body.material.is_rigid for body in scene.bodies])[scene.particles.body]
+    each = weighed.sum() / weighed[kept].sum() if weighed.any() else apart**3
     fewer = replace(
         scene,
         particles=_of(scene.particles, kept),
-        spacing=scene.spacing * (count / len(kept)) ** (1 / 3),
+        spacing=scene.spacing * float(each) ** (1 / 3),
         region=None if scene.region is None else scene.region[kept],
     )
     left = replace(state, particles=_of(state.particles, kept), total_F=state.total_F[kept])
