@@ -1,16 +1,17 @@
 """Build the Blender extension with the wheels it needs, and validate it with Blender's own tool.
 
-    .venv-blender/bin/python scripts/build_extension.py [--platform linux-x64 ...] [--blender 5.1] [--output dist]
+    .venv-blender/bin/python scripts/build_extension.py [--platform linux-x64 ...] [--blender 5.1 ...] [--output dist]
 
-Writes ``dist/perpetua-<version>-<platform>.zip`` for Blender 4.5 to 5.0 (Python 3.11), or with ``--blender 5.1``
-``dist/perpetua-<version>-blender5.1-<platform>.zip`` for 5.1 and later (Python 3.13). The wheels are perpetua_protocol, built from
-``protocol/``, and the releases of msgspec and pyzmq that are installed beside bpy, fetched once into ``build/wheels``.
+Writes ``dist/perpetua-<version>-<platform>.zip`` for Blender 4.5 to 5.0 (Python 3.11), and
+``dist/perpetua-<version>-blender5.1-<platform>.zip`` for 5.1 and later (Python 3.13), for every platform. The wheels are perpetua_protocol,
+built from ``protocol/``, and the releases of msgspec and pyzmq that ``requirements/extension.txt`` names by their digests, fetched
+once into ``build/wheels``.
 """
 
 from __future__ import annotations
 
 import argparse
-import importlib.metadata
+import hashlib
 import importlib.util
 import platform
 import re
@@ -24,7 +25,7 @@ ROOT = Path(__file__).resolve().parents[1]
 SOURCE = ROOT / "blender_addon"
 WHEELS = ROOT / "build" / "wheels"
 STAGING = ROOT / "build" / "extension"
-BUNDLED = ("msgspec", "pyzmq")
+LOCK = ROOT / "requirements" / "extension.txt"
 OLDEST = "4.5"
 # first Blender of a build: (the Python inside it, the Blender it no longer fits)
 PYTHONS: dict[str, tuple[str, str | None]] = {"4.5": ("3.11", "5.1.0"), "5.1": ("3.13", None)}
@@ -75,23 +76,29 @@ def protocol_wheel() -> Path:
     return next(folder.glob("perpetua_protocol-*.whl"))
 
 
-def fetched_wheel(name: str, target: str, python: str) -> Path:
-    """The wheel of a bundled package for a platform, of the release installed here; downloaded once."""
-    try:
-        version = importlib.metadata.version(name)
-    except importlib.metadata.PackageNotFoundError as error:
-        raise BuildError(f"{name} is not installed beside bpy; run `make setup` first.") from error
+def bundled_wheels(target: str, python: str) -> list[Path]:
+    """The wheels of the bundled packages for a platform, as the lock file names them; downloaded once.
+
+    Raises ``BuildError`` when they cannot be had, or are not those of the lock file.
+    """
     folder = WHEELS / f"{target}-python{python}"
-    found = list(folder.glob(f"{name}-{version}-*.whl"))
-    if not found:
+    lock = LOCK.read_text(encoding="utf-8")
+    digests = set(re.findall(r"sha256:([0-9a-f]{64})", lock))
+    found = [wheel for wheel in folder.glob("*.whl") if sha256(wheel) in digests]
+    if len(found) != len(re.findall(r"(?m)^[\w-]+==", lock)):
+        shutil.rmtree(folder, ignore_errors=True)
         tags = [part for tag in PLATFORMS[target] for part in ("--platform", tag)]
         run(
-            *("-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:"),
+            *("-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:", "--require-hashes"),
             *("--python-version", python, "--implementation", "cp", *tags),
-            *("--dest", folder, f"{name}=={version}"),
+            *("--dest", folder, "--requirement", LOCK),
         )
-        found = list(folder.glob(f"{name}-{version}-*.whl"))
-    return found[0]
+        found = list(folder.glob("*.whl"))
+    return sorted(found)
+
+
+def sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def stage(target: str, blender: str) -> Path:
@@ -101,7 +108,7 @@ def stage(target: str, blender: str) -> Path:
     shutil.copytree(SOURCE, folder, ignore=shutil.ignore_patterns("__pycache__", "*.pyc"))
     (folder / "wheels").mkdir()
     names = []
-    for wheel in (protocol_wheel(), *(fetched_wheel(name, target, PYTHONS[blender][0]) for name in BUNDLED)):
+    for wheel in (protocol_wheel(), *bundled_wheels(target, PYTHONS[blender][0])):
         shutil.copy(wheel, folder / "wheels")
         names.append(f"./wheels/{wheel.name}")
     manifest = folder / "blender_manifest.toml"
@@ -132,7 +139,7 @@ def blender_extension_tool() -> Path:
 def build(target: str, output: Path, blender: str = OLDEST) -> Path:
     """Build and validate the extension for one platform and the Blenders from ``blender`` on; returns the zip."""
     if target not in PLATFORMS:
-        raise BuildError(f"There is no platform '{target}'; choose of {', '.join(PLATFORMS)}.")
+        raise BuildError(f"There is no build for '{target}'; there are {', '.join(PLATFORMS)}.")
     version = tomllib.loads((SOURCE / "blender_manifest.toml").read_text(encoding="utf-8"))["version"]
     output.mkdir(parents=True, exist_ok=True)
     build_name = "" if blender == OLDEST else f"-blender{blender}"
@@ -146,15 +153,16 @@ def build(target: str, output: Path, blender: str = OLDEST) -> Path:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--platform", action="append", choices=PLATFORMS, help="all of them if not given")
     parser.add_argument(
-        "--platform", action="append", help=f"of {', '.join(PLATFORMS)}; this machine's if not given"
+        "--blender", action="append", choices=PYTHONS, help="first version it is for; all if not given"
     )
-    parser.add_argument("--blender", choices=PYTHONS, default=OLDEST, help="first version it is for")
     parser.add_argument("--output", type=Path, default=ROOT / "dist")
     arguments = parser.parse_args()
     try:
-        for target in arguments.platform or [this_platform()]:
-            print(build(target, arguments.output, arguments.blender))
+        for blender in arguments.blender or PYTHONS:
+            for target in arguments.platform or PLATFORMS:
+                print(build(target, arguments.output, blender), flush=True)
     except BuildError as error:
         print(f"build_extension: {error}", file=sys.stderr)
         return 1

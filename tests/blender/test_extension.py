@@ -1,6 +1,8 @@
 """The extension as people get it: built, validated, installed from its zip into an empty Blender, used there."""
 
+import hashlib
 import os
+import re
 import subprocess
 import sys
 import zipfile
@@ -11,6 +13,8 @@ import pytest
 from toy_cache import write_cache
 
 ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "scripts"))
+from build_extension import LOCK, this_platform  # noqa: E402
 
 USE = """
 import os, sys
@@ -67,7 +71,10 @@ def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
     output = tmp_path_factory.mktemp("dist")
     script = str(ROOT / "scripts" / "build_extension.py")
     done = subprocess.run(
-        [sys.executable, script, "--blender", build_for(bpy.app.version), "--output", str(output)],
+        [
+            *(sys.executable, script, "--blender", build_for(bpy.app.version)),
+            *("--platform", this_platform(), "--output", str(output)),
+        ],
         capture_output=True,
         text=True,
         check=False,
@@ -81,6 +88,21 @@ def test_the_zip_holds_sources_and_three_wheels(archive: Path) -> None:
     assert sum(name.endswith(".whl") for name in names) == 3
     assert {"blender_manifest.toml", "__init__.py", "splat_engine.py"} <= set(names)
     assert not any("__pycache__" in name for name in names)
+
+
+def test_every_wheel_is_the_one_of_the_lock_file(archive: Path) -> None:
+    files = zipfile.ZipFile(archive)
+    wheels = [name for name in files.namelist() if name.endswith(".whl")]
+    lock = LOCK.read_text()
+    unlocked = [name for name in wheels if hashlib.sha256(files.read(name)).hexdigest() not in lock]
+    assert [name.split("/")[-1].split("-")[0] for name in unlocked] == ["perpetua_protocol"]
+
+
+def test_the_lock_file_has_the_releases_that_are_tested() -> None:
+    tested = (ROOT / "requirements" / "blender.txt").read_text().split()
+    locked = re.findall(r"(?m)^[\w-]+==\S+", LOCK.read_text())
+    assert locked
+    assert set(locked) <= set(tested)
 
 
 def test_installed_from_its_zip_it_plays_and_renders(archive: Path, tmp_path: Path) -> None:
