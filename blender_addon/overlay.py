@@ -11,6 +11,7 @@ import numpy as np
 from bpy_extras.view3d_utils import location_3d_to_region_2d
 from mathutils import Vector
 
+from perpetua_protocol.cache import CacheMeta
 from perpetua_protocol.errors import ProtocolError
 
 from . import drawing, force_sampling, forces, playback
@@ -134,11 +135,21 @@ def place_lines(scene: bpy.types.Scene) -> shapes.Lines:
     if settings.show_table:
         parts.append(shapes.grid(centre, 1.5 * extent))
     if settings.show_bounds:
-        parts.append(shapes.box(lower, upper))
+        parts += [shapes.box(*corners) for corners in bounds(scene, meta)]
     if settings.show_gravity and scene.use_gravity:
         top = np.array([centre[0], centre[1], upper[2] + SIZE_M])
         parts.append(shapes.arrow(top, top + SIZE_M / EARTH * np.array(scene.gravity)))
     return np.concatenate(parts)
+
+
+def bounds(scene: bpy.types.Scene, meta: CacheMeta) -> list[tuple[shapes.Vec, shapes.Vec]]:
+    """Lower and upper corners, m: of all that moves in the picture, and of what the playing round computes soft matter in."""
+    boxes = [(meta.lower, meta.upper)]
+    frame = playback.take_frame(scene, meta.frames)
+    turn = next(record for record in meta.rounds if frame < record.start + record.frames)
+    if turn.bounds is not None:
+        boxes.append(turn.bounds)
+    return [(np.array(lower), np.array(upper)) for lower, upper in boxes]
 
 
 def _draw_lines() -> None:

@@ -312,7 +312,7 @@ class PerpetuaSettings(bpy.types.PropertyGroup):
     )
     show_bounds: BoolProperty(
         name="Bounds",
-        description="The box around everything that is simulated, as it is in the picture",
+        description="Boxes around all that moves, as it is in the picture, and around the space in which the round that plays computes soft matter",
         default=False,
         update=_redraw_views,
     )

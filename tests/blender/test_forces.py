@@ -9,6 +9,7 @@ from bl_ext.user_default.perpetua import force_kinds, overlay, overlay_shapes, t
 from bl_ext.user_default.perpetua.errors import AddonError
 from keys import make_linear
 from mathutils import Euler
+from toy_cache import write_cache
 
 from perpetua_protocol import actions
 from perpetua_protocol.take import Action, Falloff, MaterialSpec, RotationTrack, ScalarTrack, VectorTrack
@@ -302,6 +303,18 @@ def test_overlay_shapes() -> None:
     np.testing.assert_allclose(np.cross(side, other), axis, atol=1e-12)
     grid = overlay_shapes.grid(centre, 0.5)
     assert (grid[..., 2] == 0).all()
+
+
+def test_bounds_are_those_of_the_round_that_plays(tmp_path: Path) -> None:
+    bpy.ops.perpetua.load_cache(directory=str(write_cache(tmp_path / "cache", rounds=(4, 3))))
+    scene = bpy.context.scene
+    scene.perpetua.show_table = False
+    scene.perpetua.show_bounds = True
+    tops = []
+    for frame in (0, 2, 6):
+        scene.frame_set(scene.frame_start + frame)
+        tops.append(overlay.place_lines(scene)[..., 2].max())
+    np.testing.assert_allclose(tops, (0.5, 1.6, 2.6), err_msg="the picture's, then the rounds' own")
 
 
 def test_labels_do_not_cover_each_other() -> None:

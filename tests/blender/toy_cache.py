@@ -47,7 +47,9 @@ def write_cache(
     records, start = [], 0
     for index, frames in enumerate((1, *rounds)):
         arrays |= {f"round_{index:03d}/{k}.npy": v for k, v in splats(frames, foreground).items()}
-        records.append(RoundRecord(index, start, frames, f"round_{index:03d}", "d" * 64, "5" * 64, 1.5))
+        bounds = ((-0.3, -0.3, -0.1), (0.3, 0.3, 0.6 + index)) if index else None
+        folder_of = f"round_{index:03d}"
+        records.append(RoundRecord(index, start, frames, folder_of, "d" * 64, "5" * 64, 1.5, bounds=bounds))
         start += frames
     return write_arrays(folder, arrays, records, background, foreground)
 
