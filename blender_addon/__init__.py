@@ -10,8 +10,8 @@ import bpy
 from . import (
     across_undo,
     backend_process,
-    bake,
     exports,
+    following,
     log,
     mesh_depth,
     mesh_scene,
@@ -20,6 +20,7 @@ from . import (
     operators_export,
     operators_files,
     operators_forces,
+    operators_input,
     operators_lists,
     operators_meshes,
     operators_rounds,
@@ -42,6 +43,7 @@ CLASSES = (
     *properties.CLASSES,
     preferences.PerpetuaPreferences,
     splat_engine.PerpetuaSplatEngine,
+    *operators_input.CLASSES,
     *operators_scene.CLASSES,
     *operators_forces.CLASSES,
     *operators_cameras.CLASSES,
@@ -61,7 +63,7 @@ def register() -> None:
         bpy.utils.register_class(made)
     bpy.types.Scene.perpetua = bpy.props.PointerProperty(type=properties.PerpetuaSettings)
     log.start(preferences.log_level())
-    bake.register()
+    following.register()
     playback.start()
     mesh_scene.start()
     across_undo.start()
@@ -71,7 +73,7 @@ def register() -> None:
 
 
 def unregister() -> None:
-    bake.unregister()
+    following.unregister()
     exports.stop()
     backend_process.stop()
     picture_marks.stop()

@@ -6,8 +6,9 @@ the splats that came since, and with a job that has long ended. Both are kept he
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import bpy
 from bpy.app.handlers import persistent
@@ -17,15 +18,21 @@ from perpetua_protocol.errors import ProtocolError
 from . import playback, session
 from .reconstruction import import_reconstruction
 
+LOOK = ("front", "look_matrix", "look_fov", "look_size")
+"""What a look at the input leaves in ``scene.perpetua.input``."""
+
 
 @dataclass
 class Kept:
-    """Of one scene. folder: of the take that was baked, with the ``picture`` it was baked from. job, rounds: as in the settings."""
+    """Of one scene. folder: of the take that was baked, with the ``picture`` it was baked from. job, rounds: as in the settings.
+    looked_at: the input that the backend drew, and ``look``, what was found with it."""
 
     folder: Path | None = None
     picture: str = ""
     job: str = ""
     rounds: int = 0
+    looked_at: str = ""
+    look: dict[str, Any] = field(default_factory=dict)
 
 
 _kept: dict[int, Kept] = {}
@@ -44,12 +51,24 @@ def note_take(scene: bpy.types.Scene, folder: Path) -> None:
     kept.folder, kept.picture = folder, scene.perpetua.picture
 
 
+def note_look(scene: bpy.types.Scene) -> None:
+    """The backend drew the picture that the scene's objects are clicked in."""
+    kept, known = _of(scene), scene.perpetua.input
+    kept.looked_at = scene.perpetua.picture
+    kept.look = {name: getattr(known, name) for name in LOOK}
+    for name in ("look_matrix", "look_size"):
+        kept.look[name] = tuple(kept.look[name])
+
+
 def put_back(scene: bpy.types.Scene) -> None:
     """Give a scene that was undone what was baked in it, unless its picture was undone too."""
     kept, settings = _kept.get(scene.session_uid), scene.perpetua
     if kept is None:
         return
     settings.job, settings.job_rounds = kept.job, kept.rounds
+    if kept.looked_at and settings.picture == kept.looked_at and not settings.input.front:
+        for name, value in kept.look.items():
+            setattr(settings.input, name, value)
     if kept.folder is not None and not settings.cache_folder and settings.picture == kept.picture:
         try:
             playback.attach(scene, kept.folder)

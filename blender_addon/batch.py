@@ -8,7 +8,8 @@ import bpy
 
 from perpetua_protocol.errors import JobFailed
 
-from . import bake, session
+from . import bake, following, session
+from .backend_job import BackendJob
 
 WAIT_S = 0.05
 PRINT_EVERY_S = 2.0
@@ -22,7 +23,7 @@ def bake_and_wait(scene: bpy.types.Scene, through_round: int) -> None:
     follow(bake.start(scene, through_round))
 
 
-def follow(job: bake.Bake) -> None:
+def follow(job: BackendJob) -> None:
     """Wait for the end of a bake under way, printing what happens. Raises as ``bake_and_wait``."""
     shown, stage, printed = "", "", 0.0
     try:
@@ -37,10 +38,10 @@ def follow(job: bake.Bake) -> None:
         job.cancel()
         raise
     finally:
-        bake.end()
+        following.end()
     if job.cancelled:
         raise JobFailed("The bake was cancelled.")
-    print(f"Perpetua: baked into {job.folder}", flush=True)
+    print(f"Perpetua: {job.did} {job.folder}", flush=True)
 
 
 def _line() -> str:

@@ -17,7 +17,7 @@ import bpy
 import msgspec
 import numpy as np
 
-from . import force_sampling, take_builder
+from . import force_sampling, inputs, take_builder
 from .cameras import same_place
 from .errors import AddonError
 from .force_kinds import END, START
@@ -80,9 +80,9 @@ def _reconstruction(scene: bpy.types.Scene) -> dict[str, Any]:
     settings = scene.perpetua
     quality = take_builder.quality(settings)
     return {
-        "picture": _file(settings.picture),
+        "picture": [_file(path) for path in (settings.picture, *inputs.further_files(settings))],
         "objects": [_simple(thing) for thing in settings.things],
-        "scene": take_builder.scene_settings(settings),
+        "scene": inputs.scene_settings(settings),
         "quality": [quality.particles, quality.splat_width, quality.sub_gaussians],
         "seed": settings.seed,
     }

@@ -6,7 +6,7 @@ import bpy
 
 from perpetua_protocol.errors import ProtocolError
 
-from . import playback, session
+from . import inputs, playback, session
 from .errors import AddonError
 
 
@@ -16,8 +16,11 @@ def next_step(scene: bpy.types.Scene) -> str:
     if session.current().baking:
         return "Go on while it bakes: rounds play as they are done."
     if not settings.picture:
-        return "Open a picture to begin."
-    unmarked = [thing.name for thing in settings.things if not thing.clicks and not thing.use_box]
+        return "Open a picture to begin: or several, a video, a capture, splats."
+    if inputs.clicked_path(settings) is None:
+        return "Press Look, to see the splats and click in them."
+    masked = settings.input.has_masks
+    unmarked = [t.name for t in settings.things if not (t.clicks or t.use_box or masked)]
     if not settings.things or unmarked:
         return f"Press Click or Box It, then click {unmarked[0] if unmarked else 'what shall move'} in the picture."
     baked = _baked_rounds(scene)

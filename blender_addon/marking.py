@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import bpy
 
+from perpetua_protocol.inputs import kind_of
+
+from . import inputs
 from .errors import AddonError
 from .take_builder import picture_path
 
@@ -14,14 +19,27 @@ SMALLEST_BOX_PX = 4
 
 
 def picture_image(scene: bpy.types.Scene) -> bpy.types.Image:
-    """The picture as a Blender image. Raises ``AddonError`` when it cannot be read."""
-    path = picture_path(scene)
+    """The picture that objects are clicked in, as a Blender image. Raises ``AddonError`` when it cannot be read."""
+    picture_path(scene)
+    path = inputs.clicked_path(scene.perpetua)
+    if path is None:
+        raise AddonError("The splats have not been looked at yet; press Look.")
+    return image_of(path)
+
+
+def image_of(path: Path) -> bpy.types.Image:
+    """A picture, or a video, as a Blender image. Raises ``AddonError`` when it cannot be read."""
+    what = (
+        "video Blender can read; use MP4"
+        if kind_of(path.name) == "video"
+        else "picture Blender can read; use PNG or JPEG"
+    )
     try:
         image = bpy.data.images.load(str(path), check_existing=True)
     except RuntimeError as error:
-        raise AddonError(f"{path.name} is not a picture Blender can read; use a PNG or JPEG.") from error
+        raise AddonError(f"{path.name} is no {what}.") from error
     if image.size[0] == 0 or image.size[1] == 0:
-        raise AddonError(f"{path.name} is not a picture Blender can read; use a PNG or JPEG.")
+        raise AddonError(f"{path.name} is no {what}.")
     return image
 
 
@@ -92,6 +110,12 @@ def show_picture(context: bpy.types.Context) -> None:
     for area in context.screen.areas:
         if area.type == "IMAGE_EDITOR":
             area.spaces.active.image = image
+            shown = area.spaces.active.image_user
+            shown.frame_start, shown.frame_duration, shown.use_auto_refresh = (
+                1,
+                1,
+                False,
+            )  # of a video the first
             region = next(region for region in area.regions if region.type == "WINDOW")
             with context.temp_override(area=area, region=region):
                 bpy.ops.image.view_all(fit_view=True)

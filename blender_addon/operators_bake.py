@@ -7,7 +7,7 @@ from pathlib import Path
 import bpy
 from bpy.props import IntProperty, StringProperty
 
-from . import backend_process, bake, playback
+from . import backend_process, bake, following, playback
 from .batch import bake_and_wait, follow
 from .errors import EXPECTED, AddonError, PerpetuaOperator
 from .reconstruction import import_reconstruction, match_picture
@@ -52,7 +52,7 @@ def _bake(scene: bpy.types.Scene, through_round: int) -> None:
         bake_and_wait(scene, through_round)
         return
     bake.start(scene, through_round)
-    bake.start_timer()
+    following.start_timer()
 
 
 class PERPETUA_OT_reconstruct(PerpetuaOperator, bpy.types.Operator):
@@ -126,7 +126,7 @@ class PERPETUA_OT_cancel(PerpetuaOperator, bpy.types.Operator):
     bl_options = {"REGISTER"}  # noqa: RUF012
 
     def act(self, context: bpy.types.Context) -> None:
-        job = bake.running()
+        job = following.running()
         if job is None:
             raise AddonError("Nothing is baking.")
         job.cancel()
@@ -140,7 +140,7 @@ class PERPETUA_OT_pause(PerpetuaOperator, bpy.types.Operator):
     bl_options = {"REGISTER"}  # noqa: RUF012
 
     def act(self, context: bpy.types.Context) -> None:
-        job = bake.running()
+        job = following.running()
         if job is None:
             raise AddonError("Nothing is baking.")
         job.pause()
@@ -158,7 +158,7 @@ class PERPETUA_OT_resume(PerpetuaOperator, bpy.types.Operator):
         if bpy.app.background:
             follow(job)
         else:
-            bake.start_timer()
+            following.start_timer()
 
 
 class PERPETUA_OT_load_cache(PerpetuaOperator, bpy.types.Operator):

@@ -1,8 +1,6 @@
-"""Operators of the Scene panel: the picture, its objects, their marks and parts."""
+"""Operators of the Scene panel: the picture's objects, their marks and parts."""
 
 from __future__ import annotations
-
-from pathlib import Path
 
 import bpy
 from bpy.props import (
@@ -21,43 +19,6 @@ from .suggestions import change_material
 
 DRAG_PX = 6
 """Mouse travel from which a click is a box."""
-
-
-class PERPETUA_OT_open_picture(PerpetuaOperator, bpy.types.Operator):
-    """Open the picture to play on"""
-
-    bl_idname = "perpetua.open_picture"
-    bl_label = "Open Picture"
-
-    filepath: StringProperty(  # type: ignore[valid-type]
-        name="Picture",
-        description="The picture's file",
-        subtype="FILE_PATH",
-        options={"PATH_SUPPORTS_BLEND_RELATIVE"},
-    )
-    filter_image: BoolProperty(default=True, options={"HIDDEN"})  # type: ignore[valid-type]
-    filter_folder: BoolProperty(default=True, options={"HIDDEN"})  # type: ignore[valid-type]
-
-    def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
-        context.window_manager.fileselect_add(self)
-        return {"RUNNING_MODAL"}
-
-    def act(self, context: bpy.types.Context) -> None:
-        scene, settings = context.scene, context.scene.perpetua
-        path = Path(bpy.path.abspath(self.filepath)).resolve()
-        before, settings.picture = settings.picture, str(path)
-        try:
-            image = marking.picture_image(scene)
-        except AddonError:
-            settings.picture = before
-            raise
-        settings.take_name = bpy.path.clean_name(path.stem)
-        settings.things.clear()
-        for entry in settings.cameras:
-            entry.placed = [0.0] * 17  # the next reconstruction finds the camera anew
-        scene.render.resolution_x, scene.render.resolution_y = image.size
-        scene.render.resolution_percentage = 100
-        marking.show_picture(context)
 
 
 class PERPETUA_OT_add_object(PerpetuaOperator, bpy.types.Operator):
@@ -276,7 +237,6 @@ class PERPETUA_OT_keep_material(PerpetuaOperator, bpy.types.Operator):
 
 
 CLASSES = (
-    PERPETUA_OT_open_picture,
     PERPETUA_OT_add_object,
     PERPETUA_OT_add_click,
     PERPETUA_OT_set_box,

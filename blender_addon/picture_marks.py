@@ -9,7 +9,7 @@ from pathlib import Path
 import bpy
 import numpy as np
 
-from . import drawing
+from . import drawing, inputs
 from . import overlay_shapes as shapes
 
 POINT_PX = 5.0
@@ -61,7 +61,7 @@ def _draw() -> None:
     settings, image = context.scene.perpetua, context.space_data.image
     if image is None or 0 in image.size or not settings.picture or context.region is None:
         return
-    if Path(bpy.path.abspath(image.filepath)) != Path(bpy.path.abspath(settings.picture)):
+    if Path(bpy.path.abspath(image.filepath)) != inputs.clicked_path(settings):
         return
     for mark in marks(settings):
         lines = outline(mark, context.region.view2d, tuple(image.size))

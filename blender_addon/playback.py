@@ -243,8 +243,10 @@ def on_save(*_: object) -> None:
     """Store paths relative to the .blend, so that its folder can move as a whole."""
     for scene in bpy.data.scenes:
         settings = scene.perpetua
-        if settings.picture and bpy.path.is_subdir(settings.picture, bpy.path.abspath("//")):
-            settings.picture = stored_path(Path(settings.picture))
+        for owner, name in ((settings, "picture"), (settings.input, "front"), (settings.input, "depth")):
+            path = getattr(owner, name)
+            if path and bpy.path.is_subdir(path, bpy.path.abspath("//")):
+                setattr(owner, name, stored_path(Path(path)))
         if settings.cache_folder and not settings.cache_folder.startswith("//"):
             settings.cache_folder = stored_path(resolve(settings.cache_folder))
         _note_caches(scene)

@@ -19,6 +19,8 @@ from bpy.props import (
 
 from . import clouds, display, playback, redraw, session
 from .materials import POURED
+from .properties_input import CLASSES as INPUT_CLASSES
+from .properties_input import PerpetuaInput
 from .properties_objects import CLASSES as OBJECT_CLASSES
 from .properties_objects import PerpetuaOption, PerpetuaThing
 
@@ -176,10 +178,11 @@ class PerpetuaSettings(bpy.types.PropertyGroup):
     take_name: StringProperty(name="Take", description="Name of the take and of its cache", default="take")
     picture: StringProperty(
         name="Picture",
-        description="The picture to play on",
+        description="The picture to play on; or a video, splats, or a capture's transforms.json",
         subtype="FILE_PATH",
         options={"PATH_SUPPORTS_BLEND_RELATIVE"},
     )
+    input: PointerProperty(type=PerpetuaInput)
     horizontal_fov: FloatProperty(
         name="Field of View",
         description="Horizontal field of view of the picture, degrees; 0 reads it from the file or takes 40",
@@ -369,6 +372,7 @@ class PerpetuaSettings(bpy.types.PropertyGroup):
 
 
 CLASSES = (
+    *INPUT_CLASSES,
     *OBJECT_CLASSES,
     PerpetuaForce,
     PerpetuaCamera,

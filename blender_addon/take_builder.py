@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import bpy
+import msgspec
 
 from perpetua_protocol.take import (
     CameraSpec,
@@ -20,13 +21,13 @@ from perpetua_protocol.take import (
     RefinerSpec,
     RegionSpec,
     Round,
-    SceneSettings,
     Take,
     Vec3,
     Vector,
     validate,
 )
 
+from . import inputs
 from .cameras import camera_spec, same_place
 from .errors import AddonError
 from .force_sampling import round_actions
@@ -61,7 +62,7 @@ def build_take(scene: bpy.types.Scene, through_round: int) -> Take:
             cameras=_cameras(scene),
             gravity=_gravity(scene, sum(r.frames for r in rounds)),
             fps=scene.render.fps / scene.render.fps_base,
-            scene=scene_settings(settings),
+            scene=inputs.scene_settings(settings),
             refiner=refiner_spec(settings.refiner, settings.refiner_options),
             quality=quality(settings),
             identify=settings.identify,
@@ -71,14 +72,29 @@ def build_take(scene: bpy.types.Scene, through_round: int) -> Take:
     return take
 
 
+def build_look(scene: bpy.types.Scene) -> Take:
+    """The take as far as its input goes, to look at before objects are clicked. Raises as ``build_take``."""
+    settings = scene.perpetua
+    take = Take(
+        name=settings.take_name,
+        picture=picture_path(scene).name,
+        objects=(),
+        scene=msgspec.structs.replace(inputs.scene_settings(settings), view=None),
+        quality=quality(settings),
+        seed=settings.seed,
+    )
+    validate(take, look=True)
+    return take
+
+
 def picture_path(scene: bpy.types.Scene) -> Path:
-    """The picture's file. Raises ``AddonError`` when there is none."""
+    """The main file of the scene's input. Raises ``AddonError`` when there is none."""
     stored = scene.perpetua.picture
     if not stored:
         raise AddonError("There is no picture yet; open one in the Perpetua tab.")
     path = Path(bpy.path.abspath(stored))
     if not path.is_file():
-        raise AddonError(f"There is no picture at {path}; open it again.")
+        raise AddonError(f"There is no file at {path}; open it again.")
     return path
 
 
@@ -146,15 +162,6 @@ def _box(marked: bpy.types.PropertyGroup) -> tuple[float, float, float, float] |
 
 def _material(marked: bpy.types.PropertyGroup) -> MaterialSpec:
     return MaterialSpec(marked.material, **{change.parameter: change.value for change in marked.changes})
-
-
-def scene_settings(settings: bpy.types.PropertyGroup) -> SceneSettings:
-    return SceneSettings(
-        horizontal_fov_degrees=settings.horizontal_fov or None,
-        horizon_y=settings.horizon_y if settings.use_horizon else None,
-        table_edge_y=settings.table_edge_y or None,
-        camera_pitch_degrees=settings.pitch or None,
-    )
 
 
 def _cameras(scene: bpy.types.Scene) -> tuple[CameraSpec, ...]:

@@ -106,6 +106,8 @@ def came_in(item: bpy.types.ID, library: bpy.types.Library) -> None:
         settings = item.perpetua
         for name in ("picture", "cache_folder", "bake_folder"):
             setattr(settings, name, _from_here(getattr(settings, name), library))
+        for name in ("front", "depth"):
+            setattr(settings.input, name, _from_here(getattr(settings.input, name), library))
     elif isinstance(item, bpy.types.Object) and item.get(CACHE):
         item[CACHE] = _from_here(item[CACHE], library)
         owned = any(item in (s.perpetua.splats, s.perpetua.background) for s in bpy.data.scenes)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import bpy
 
-from .. import bake, round_status, session, suggestions, takes
+from .. import following, round_status, session, suggestions, takes
 from ..round_status import Status
 from ..take_builder import round_starts
 from . import layout as shared
@@ -30,7 +30,7 @@ class PERPETUA_UL_rounds(bpy.types.UIList):
 
 def _standing(scene: bpy.types.Scene, index: int) -> str:
     """How round ``index`` (0-based) stands: as ``round_status`` says, or baking."""
-    if bake.running() is not None and session.current().rounds_ready == index:
+    if following.running() is not None and session.current().rounds_ready == index:
         return "baking"
     return _drawn[index + 1] if index + 1 < len(_drawn) else "unbaked"
 
@@ -50,7 +50,7 @@ class PERPETUA_PT_rounds(shared.Tab, bpy.types.Panel):
         buttons = shared.list_with_buttons(layout, settings, "rounds")
         buttons.operator("perpetua.add_round", text="", icon="ADD")
         row = layout.row(align=True)
-        row.enabled = bool(settings.rounds) and bake.running() is None
+        row.enabled = bool(settings.rounds) and following.running() is None
         row.operator("perpetua.bake", text="Bake to Here", icon="PHYSICS").through_round = (
             settings.round_index + 1
         )
@@ -58,7 +58,7 @@ class PERPETUA_PT_rounds(shared.Tab, bpy.types.Panel):
             "perpetua.branch_take", text="Branch Here", icon="DECORATE_LIBRARY_OVERRIDE"
         ).after_round = settings.round_index + 1
         number = settings.round_index + 1
-        if number < len(_drawn) and _drawn[number] == "baked" and bake.running() is None:
+        if number < len(_drawn) and _drawn[number] == "baked" and following.running() is None:
             layout.operator("perpetua.bake_again", icon="FILE_REFRESH").round = number
         _draw_suggestion(layout, context)
         if "outdated" in _drawn:

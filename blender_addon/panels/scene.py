@@ -4,8 +4,16 @@ from __future__ import annotations
 
 import bpy
 
-from .. import guide, marking, session
+from .. import guide, inputs, marking, session
 from . import layout as shared
+
+ICONS = {
+    "picture": "IMAGE_DATA",
+    "capture": "RENDERLAYERS",
+    "video": "FILE_MOVIE",
+    "splats": "OUTLINER_OB_POINTCLOUD",
+}
+"""Of the kinds of input."""
 
 
 class PERPETUA_UL_things(bpy.types.UIList):
@@ -14,16 +22,16 @@ class PERPETUA_UL_things(bpy.types.UIList):
     def draw_item(self, context, layout, data, item, icon, active_data, active_property) -> None:  # type: ignore[no-untyped-def]
         row = layout.row(align=True)
         row.prop(item, "name", text="", emboss=False, icon="OUTLINER_OB_POINTCLOUD")
-        row.label(text=marks(item))
+        row.label(text=marks(item) or ("mask" if data.input.has_masks else "not marked"))
 
 
 def marks(item: bpy.types.PropertyGroup) -> str:
-    """How an object is marked in the picture, in a word or two."""
+    """How an object is marked in the picture, in a word or two; empty if it is not."""
     points = len(item.clicks)
     words = ["box"] if item.use_box else []
     if points:
         words.append(f"{points} point{'s' if points > 1 else ''}")
-    return ", ".join(words) or "not marked"
+    return ", ".join(words)
 
 
 class PERPETUA_PT_guide(shared.Tab, bpy.types.Panel):
@@ -61,7 +69,7 @@ class PERPETUA_PT_picture(bpy.types.Panel):
 class PERPETUA_PT_guesses(shared.Tab, bpy.types.Panel):
     """What the artist knows of how the picture was taken."""
 
-    bl_label = "How the Picture Was Taken"
+    bl_label = "How It Was Taken"
     bl_idname = "PERPETUA_PT_guesses"
     bl_parent_id = "PERPETUA_PT_scene"
     bl_options = {"DEFAULT_CLOSED"}  # noqa: RUF012
@@ -69,12 +77,23 @@ class PERPETUA_PT_guesses(shared.Tab, bpy.types.Panel):
     def draw(self, context: bpy.types.Context) -> None:
         settings = context.scene.perpetua
         column = shared.properties(self.layout)
-        column.prop(settings, "horizontal_fov")
-        column.prop(settings, "pitch")
-        column.prop(settings, "use_horizon")
-        if settings.use_horizon:
-            column.prop(settings, "horizon_y")
-        column.prop(settings, "table_edge_y")
+        kind = inputs.kind(settings)
+        several = len(settings.input.views) > 0
+        if kind in ("picture", "video"):
+            column.prop(settings, "horizontal_fov")
+        if kind == "picture" and not several:
+            column.prop(settings.input, "depth")
+            column.prop(settings, "pitch")
+            column.prop(settings, "use_horizon")
+            if settings.use_horizon:
+                column.prop(settings, "horizon_y")
+            column.prop(settings, "table_edge_y")
+        if kind == "video":
+            column.prop(settings.input, "video_frames")
+        if kind == "splats":
+            column.prop(settings.input, "up")
+        if kind != "picture" or several:
+            column.prop(settings.input, "metres_per_unit")
         column.label(text="0 lets Perpetua guess", icon="INFO")
 
 
@@ -105,10 +124,9 @@ class PERPETUA_PT_place(shared.Tab, bpy.types.Panel):
 def draw(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
     """The picture, its objects, and the button that reconstructs it."""
     settings = context.scene.perpetua
-    name = bpy.path.basename(settings.picture)
-    layout.operator("perpetua.open_picture", text=name or "Open Picture", icon="IMAGE_DATA")
+    _draw_input(layout, settings)
     column = layout.column()
-    column.enabled = bool(settings.picture)
+    column.enabled = inputs.clicked_path(settings) is not None
     buttons = shared.list_with_buttons(column, settings, "things")
     buttons.operator("perpetua.click_picture", text="", icon="ADD").name = marking.new_name(settings)
     thing = shared.chosen(settings, "things")
@@ -127,6 +145,20 @@ def draw(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
     row.scale_y = 1.3
     row.enabled = len(settings.things) > 0
     row.operator("perpetua.reconstruct", icon="OUTLINER_OB_POINTCLOUD")
+
+
+def _draw_input(layout: bpy.types.UILayout, settings: bpy.types.PropertyGroup) -> None:
+    """What the scene plays on."""
+    name = bpy.path.basename(settings.picture)
+    row = layout.row(align=True)
+    row.operator("perpetua.open_picture", text=name or "Open Picture, Video or Splats", icon="FILE_FOLDER")
+    if not settings.picture:
+        return
+    words, kind = inputs.in_words(settings), inputs.kind(settings)
+    if words:
+        layout.label(text=words, icon=ICONS[kind])
+    if kind == "splats" and not session.current().baking:
+        row.operator("perpetua.look", text="Look", icon="HIDE_OFF")
 
 
 def _draw_thing(layout: bpy.types.UILayout, thing: bpy.types.PropertyGroup) -> None:
@@ -156,7 +188,7 @@ def _draw_region(
         button = row.operator(operator, text="", icon=icon)
         button.name, button.region = thing.name, part.name
     column = shared.properties(box)
-    column.label(text=marks(part))
+    column.label(text=marks(part) or "not marked")
     column.prop(part, "material")
     _draw_changes(column, part, thing.name, part.name)
 

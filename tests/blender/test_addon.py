@@ -7,7 +7,7 @@ from pathlib import Path
 
 import bpy
 import pytest
-from bl_ext.user_default.perpetua import backend_process, bake, panels, session
+from bl_ext.user_default.perpetua import backend_process, following, panels, session
 from conftest import MODULE
 from footprint import footprint
 from toy_cache import write_cache
@@ -228,7 +228,7 @@ def test_no_backend_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     with pytest.raises(RuntimeError, match="No backend is running"):
         getattr(bpy.ops.perpetua, operator)()
     assert session.current().sentence.startswith("No backend is running")
-    assert bake.running() is None
+    assert following.running() is None
 
 
 def test_mistakes_are_one_sentence(tmp_path: Path) -> None:

@@ -8,7 +8,16 @@ import bpy
 import numpy as np
 import pytest
 import toy_service
-from bl_ext.user_default.perpetua import backend_process, bake, force_kinds, playback, point_cloud, session
+from bl_ext.user_default.perpetua import (
+    backend_job,
+    backend_process,
+    bake,
+    following,
+    force_kinds,
+    playback,
+    point_cloud,
+    session,
+)
 from conftest import MODULE
 from footprint import footprint
 from toy_cache import write_cache
@@ -31,13 +40,13 @@ def scene(tmp_path: Path) -> Iterator[bpy.types.Scene]:
     bpy.ops.perpetua.add_round(frames=4)
     bpy.ops.perpetua.add_round(frames=3)
     yield bpy.context.scene
-    bake.end()
+    following.end()
 
 
 def step_until(job: bake.Bake, good: Callable[[], object]) -> None:
     end = time.monotonic() + WAIT_S
     while not good():
-        assert not job.step(bake.BUDGET_S), "the bake ended first"
+        assert not job.step(following.BUDGET_S), "the bake ended first"
         assert time.monotonic() < end
         time.sleep(0.005)
 
@@ -68,7 +77,7 @@ def test_a_bake_brings_every_round(
     printed = capfd.readouterr().out
     assert "simulate" in printed
     assert f"Perpetua: baked into {tmp_path / 'cache' / 'scene' / 'ball'}" in printed
-    assert bake.running() is None
+    assert following.running() is None
     assert not session.current().baking
 
 
@@ -102,7 +111,7 @@ def test_early_rounds_play_while_later_ones_bake(backend: Path, scene: bpy.types
     assert 0 <= session.current().overall < 1
     bpy.ops.perpetua.cancel()
     end = time.monotonic() + WAIT_S
-    while not job.step(bake.BUDGET_S):
+    while not job.step(following.BUDGET_S):
         assert time.monotonic() < end
         time.sleep(0.01)
     assert session.current().sentence.startswith("Cancelled")
@@ -113,7 +122,7 @@ def test_a_failed_bake_says_the_backends_sentence(backend: Path, scene: bpy.type
     with pytest.raises(RuntimeError, match="The matter flew apart in round 1"):
         bpy.ops.perpetua.bake_and_wait()
     assert playback.meta(scene).frames == 1
-    assert bake.running() is None
+    assert following.running() is None
 
 
 def test_a_failed_bake_gives_the_one_before_back(
@@ -155,10 +164,10 @@ def test_a_paused_bake_resumes_and_ends(backend: Path, scene: bpy.types.Scene, t
     assert not bake.can_resume(scene), "it runs"
     bpy.ops.perpetua.pause()
     end = time.monotonic() + WAIT_S
-    while not job.step(bake.BUDGET_S):
+    while not job.step(following.BUDGET_S):
         assert time.monotonic() < end
         time.sleep(0.01)
-    bake.end()
+    following.end()
     assert session.current().sentence.startswith("Paused")
     assert bake.can_resume(scene)
     scene.perpetua.take_name = "quick"
@@ -182,7 +191,7 @@ def test_a_bake_left_running_is_found_again(backend: Path, scene: bpy.types.Scen
     step_until(again, lambda: session.current().rounds_ready == 0)
     bpy.ops.perpetua.cancel()
     end = time.monotonic() + WAIT_S
-    while not again.step(bake.BUDGET_S):
+    while not again.step(following.BUDGET_S):
         assert time.monotonic() < end
         time.sleep(0.01)
     assert not bake.can_resume(scene), "what was cancelled is over"
@@ -227,10 +236,10 @@ def test_undo_leaves_a_paused_bake_to_be_resumed(backend: Path, scene: bpy.types
     bpy.ops.ed.undo()
     job.pause()
     end = time.monotonic() + WAIT_S
-    while not job.step(bake.BUDGET_S):
+    while not job.step(following.BUDGET_S):
         assert time.monotonic() < end
         time.sleep(0.01)
-    bake.end()
+    following.end()
     assert bake.can_resume(bpy.context.scene)
     bpy.ops.ed.redo()
     assert bake.can_resume(bpy.context.scene)
@@ -267,14 +276,14 @@ def test_a_round_is_baked_again_though_nothing_has_changed(backend: Path, scene:
 
 def test_the_timer_follows_and_ends(backend: Path, scene: bpy.types.Scene) -> None:
     bake.start(scene, 1)
-    bake.start_timer()
-    assert bpy.app.timers.is_registered(bake._tick)
+    following.start_timer()
+    assert bpy.app.timers.is_registered(following._tick)
     end = time.monotonic() + WAIT_S
-    while bake._tick() is not None:  # Blender calls it in its window; there is none here
+    while following._tick() is not None:  # Blender calls it in its window; there is none here
         assert time.monotonic() < end
         time.sleep(0.01)
     assert playback.meta(scene).frames == 5
-    bake.stop_timer()
+    following.stop_timer()
 
 
 def test_a_backend_that_dies_is_one_sentence(
@@ -288,9 +297,9 @@ def test_a_backend_that_dies_is_one_sentence(
     step_until(job, lambda: session.current().stage)
     process.kill()
     process.wait()
-    bake.start_timer()
+    following.start_timer()
     end = time.monotonic() + WAIT_S
-    while bake._tick() is not None:
+    while following._tick() is not None:
         assert time.monotonic() < end
         time.sleep(0.01)
     assert "does not answer" in session.current().sentence
@@ -304,10 +313,10 @@ def test_disabling_in_the_middle_of_a_bake_leaves_nothing(backend: Path, scene: 
     before = footprint()
     scene.perpetua.take_name = "slow"
     job = bake.start(scene, 1)
-    bake.start_timer()
+    following.start_timer()
     step_until(job, lambda: session.current().stage.startswith("round 1"))
     assert footprint()["sockets"] > before["sockets"]
-    tick = bake._tick
+    tick = following._tick
     bpy.ops.preferences.addon_disable(module=MODULE)
     assert not bpy.app.timers.is_registered(tick)
     bpy.ops.preferences.addon_enable(module=MODULE)
@@ -318,7 +327,7 @@ def test_loading_a_file_lets_go_of_the_bake(backend: Path, scene: bpy.types.Scen
     scene.perpetua.take_name = "slow"
     bake.start(scene, 1)
     bpy.ops.wm.read_homefile(use_empty=True)
-    assert bake.running() is None
+    assert following.running() is None
 
 
 def test_a_remote_backend_needs_blenders_permission(
@@ -338,7 +347,7 @@ def test_start_and_stop_a_backend(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setenv("PERPETUA_COMMAND", f"{BACKEND_PYTHON} -m perpetua serve --store {tmp_path / 'store'}")
     bpy.ops.perpetua.start_backend()
     assert backend_process.running()
-    client = bake.connect()
+    client = backend_job.connect()
     assert client.hello().version == 1
     client.close()
     bpy.ops.perpetua.stop_backend()

@@ -201,7 +201,7 @@ def test_a_force_whose_number_is_a_word_or_gone_is_named(scene: bpy.types.Scene)
     ("break_it", "sentence"),
     [
         (lambda s: s.perpetua.things.clear(), "no object"),
-        (lambda s: setattr(s.perpetua, "picture", "//nowhere.png"), "no picture at"),
+        (lambda s: setattr(s.perpetua, "picture", "//nowhere.png"), "no file at"),
         (lambda s: s.perpetua.rounds.clear(), "add a round"),
         (lambda s: bpy.ops.perpetua.add_push(start=15, end=16) and s.perpetua.forces[0].object.__setitem__("perpetua_end", 12), "ends at its start"),
     ],

@@ -6,20 +6,29 @@ import time
 from pathlib import Path
 from typing import Any
 
-from toy_cache import write_cache
+from toy_cache import write_cache, write_look
 
 from perpetua.errors import SimulationError
 from perpetua.progress import Progress
 from perpetua_protocol.take import Take
 
 SLOW_S = 60.0
+INPUTS = "inputs.txt"
+"""Names of the files that a job was given, one a line."""
 
 
 def bake(
-    take: Take, picture: Path, store: Path, output: Path, through_round: int, progress: Progress
+    take: Take, picture: Path, store: Path, output: Path, through_round: int | None, progress: Progress
 ) -> dict[str, Any]:
-    """Bakes at once; a take named ``slow`` stays in its first round, ``failing`` fails in it."""
-    (output / "take.txt").parent.mkdir(parents=True, exist_ok=True)
+    """Bakes at once; a take named ``slow`` stays in its first round, ``failing`` fails in it. None: a look at its input."""
+    output.mkdir(parents=True, exist_ok=True)
+    files = sorted(
+        str(path.relative_to(picture.parent)) for path in picture.parent.rglob("*") if path.is_file()
+    )
+    (output / INPUTS).write_text("\n".join(files))
+    if through_round is None:
+        write_look(output)
+        return {}
     for index in range(through_round + 1):
         if index == 1 and take.name == "failing":
             raise SimulationError("The matter flew apart in round 1; weaken the force.")

@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import io
 import os
+import struct
+import zlib
 from pathlib import Path
 
 import msgspec
@@ -86,6 +88,45 @@ def write_arrays(
     )
     exchange(folder / "meta.json", msgspec.json.encode(meta))
     return folder
+
+
+def write_look(folder: Path) -> Path:
+    """A look at an input: a grey ``front.png``, and a cache without rounds that names it and its camera."""
+    data = png_bytes(np.full((72, 96, 3), 128, np.uint8))
+    exchange(folder / "front.png", data)
+    meta = CacheMeta(
+        name="look",
+        fps=24.0,
+        rounds=[],
+        cameras=[CameraRecord("front", "front", LOOKS_ALONG_Y, 35.0, 96, 72)],
+        bodies=[],
+        background=0,
+        foreground=0,
+        particles=0,
+        particle_spacing=0.0,
+        lower=(0.0, 0.0, 0.0),
+        upper=(0.0, 0.0, 0.0),
+        files={"front.png": FileRecord(hashlib.sha256(data).hexdigest(), len(data))},
+        take=Take("look", "room.ply", ()),
+        backend="0.1.0",
+    )
+    exchange(folder / "meta.json", msgspec.json.encode(meta))
+    return folder
+
+
+def png_bytes(rgb: np.ndarray) -> bytes:
+    """The picture [H,W,3] as a PNG."""
+    height, width, _ = rgb.shape
+    rows = b"".join(b"\0" + row.tobytes() for row in rgb)
+    parts = (
+        (b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)),
+        (b"IDAT", zlib.compress(rows)),
+        (b"IEND", b""),
+    )
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+        for kind, body in parts
+    )
 
 
 def npy_bytes(array: np.ndarray) -> bytes:
