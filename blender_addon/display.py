@@ -11,11 +11,13 @@ import numpy as np
 
 from .point_cloud import Floats, read_attributes, write_radius
 from .splat_data import SH_C0, srgb_to_linear
+from .splat_shader import SOLID_OPACITY
 
 COLOUR = "perpetua_colour"
 """Scene-linear colour and opacity of a splat, FLOAT_COLOR."""
 POINT_MATERIAL, ELLIPSOID_MATERIAL = "Perpetua points", "Perpetua ellipsoids"
-TREE, MODIFIER = "Perpetua Ellipsoids", "Perpetua Ellipsoids"
+TREES = {"POINTS": "Perpetua Points", "ELLIPSOIDS": "Perpetua Ellipsoids"}
+"""Geometry nodes, and the modifiers with them, by how a take is shown."""
 ELLIPSOID_RADIUS = 1.6
 """Standard deviations: about where a dense splat looks solid."""
 
@@ -34,7 +36,7 @@ def apply(scene: bpy.types.Scene) -> None:
         cloud.display_type = "BOUNDS" if splats else "TEXTURED"
         # as splats their outlines would only be in the way: the add-on draws them all the same
         cloud.hide_viewport = splats or not shown
-        _set_ellipsoids(cloud, settings.display == "ELLIPSOIDS")
+        _set_nodes(cloud, settings.display)
         if not splats:
             write_radius(cloud, read_attributes(cloud.data)["scale"])
             write_colour(cloud)
@@ -65,13 +67,14 @@ def _set_material(cloud: bpy.types.Object) -> None:
         cloud.data.materials.append(material)
 
 
-def _set_ellipsoids(cloud: bpy.types.Object, wanted: bool) -> None:
-    modifier = cloud.modifiers.get(MODIFIER)
-    if wanted and modifier is None:
-        modifier = cloud.modifiers.new(MODIFIER, "NODES")
-        modifier.node_group = bpy.data.node_groups.get(TREE) or _tree()
-    elif not wanted and modifier is not None:
-        cloud.modifiers.remove(modifier)
+def _set_nodes(cloud: bpy.types.Object, shown_as: str) -> None:
+    for display, name in TREES.items():
+        modifier = cloud.modifiers.get(name)
+        if display == shown_as and modifier is None:
+            modifier = cloud.modifiers.new(name, "NODES")
+            modifier.node_group = bpy.data.node_groups.get(name) or _tree(display)
+        elif display != shown_as and modifier is not None:
+            cloud.modifiers.remove(modifier)
 
 
 def _material(name: str, where: str) -> bpy.types.Material:
@@ -95,20 +98,45 @@ def _material(name: str, where: str) -> bpy.types.Material:
     return made
 
 
-def _tree() -> bpy.types.NodeTree:
-    """Geometry nodes: a sphere at every splat, turned and stretched as the splat is."""
-    tree = bpy.data.node_groups.new(TREE, "GeometryNodeTree")
+def _tree(display: str) -> bpy.types.NodeTree:
+    """Geometry nodes that make bodies of splats; in the viewport only of those that are no gas and no shadow.
+
+    Solid shading knows no clear bodies: they would lie before the table, and it is seen through them in a render.
+    """
+    tree = bpy.data.node_groups.new(TREES[display], "GeometryNodeTree")
     tree.interface.new_socket("Geometry", in_out="INPUT", socket_type="NodeSocketGeometry")
     tree.interface.new_socket("Geometry", in_out="OUTPUT", socket_type="NodeSocketGeometry")
     nodes, link = tree.nodes, tree.links.new
     points, output = nodes.new("NodeGroupInput"), nodes.new("NodeGroupOutput")
+    colour, parts = nodes.new("GeometryNodeInputNamedAttribute"), nodes.new("FunctionNodeSeparateColor")
+    colour.data_type = "FLOAT_COLOR"
+    colour.inputs["Name"].default_value = COLOUR
+    faint, left_out = nodes.new("FunctionNodeCompare"), nodes.new("FunctionNodeBooleanMath")
+    faint.operation, faint.inputs["B"].default_value = "LESS_THAN", SOLID_OPACITY
+    solid = nodes.new("GeometryNodeDeleteGeometry")
+    link(next(output for output in colour.outputs if output.enabled), parts.inputs["Color"])
+    link(parts.outputs["Alpha"], faint.inputs["A"])
+    link(faint.outputs["Result"], left_out.inputs[0])
+    link(nodes.new("GeometryNodeIsViewport").outputs[0], left_out.inputs[1])
+    link(points.outputs["Geometry"], solid.inputs["Geometry"])
+    link(left_out.outputs[0], solid.inputs["Selection"])
+    made = solid.outputs["Geometry"]
+    if display == "ELLIPSOIDS":
+        made = _ellipsoids(tree, made)
+    link(made, output.inputs["Geometry"])
+    return tree
+
+
+def _ellipsoids(tree: bpy.types.NodeTree, points: bpy.types.NodeSocket) -> bpy.types.NodeSocket:
+    """A sphere at every point, turned and stretched as the splat is."""
+    nodes, link = tree.nodes, tree.links.new
     ball = nodes.new("GeometryNodeMeshIcoSphere")
     ball.inputs["Radius"].default_value = ELLIPSOID_RADIUS
     ball.inputs["Subdivisions"].default_value = 2
     material = nodes.new("GeometryNodeSetMaterial")
     material.inputs["Material"].default_value = _material(ELLIPSOID_MATERIAL, "INSTANCER")
     instances = nodes.new("GeometryNodeInstanceOnPoints")
-    link(points.outputs["Geometry"], instances.inputs["Points"])
+    link(points, instances.inputs["Points"])
     link(ball.outputs["Mesh"], material.inputs["Geometry"])
     link(material.outputs["Geometry"], instances.inputs["Instance"])
     for name, kind, socket in (("scale", "FLOAT_VECTOR", "Scale"), ("rotation", "QUATERNION", "Rotation")):
@@ -117,5 +145,4 @@ def _tree() -> bpy.types.NodeTree:
         attribute.inputs["Name"].default_value = name
         value = next(output for output in attribute.outputs if output.enabled)
         link(value, instances.inputs[socket])
-    link(instances.outputs["Instances"], output.inputs["Geometry"])
-    return tree
+    return instances.outputs["Instances"]

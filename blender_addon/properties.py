@@ -182,7 +182,7 @@ class PerpetuaSettings(bpy.types.PropertyGroup):
         subtype="FILE_PATH",
         options={"PATH_SUPPORTS_BLEND_RELATIVE"},
     )
-    input: PointerProperty(type=PerpetuaInput)
+    input: PointerProperty(type=PerpetuaInput, description="What belongs to it")
     horizontal_fov: FloatProperty(
         name="Field of View",
         description="Horizontal field of view of the picture, degrees; 0 reads it from the file or takes 40",

@@ -152,7 +152,7 @@ def test_every_panel_draws(tmp_path: Path) -> None:
     assert any("deleted" in line for line in draw_panels())
 
 
-HIDDEN = {"rna_type", "name", "filter_image", "filter_folder"}
+HIDDEN = {"rna_type", "name", "filter_glob", "filter_folder"}
 
 
 def test_the_tab_says_what_to_do_next(tmp_path: Path) -> None:
@@ -235,7 +235,7 @@ def test_mistakes_are_one_sentence(tmp_path: Path) -> None:
     for call, sentence in (
         (
             lambda: bpy.ops.perpetua.open_picture(filepath=str(tmp_path / "none.png")),
-            "There is no picture at",
+            "There is no file at",
         ),
         (lambda: bpy.ops.perpetua.reconstruct(), "There is no picture yet"),
         (lambda: bpy.ops.perpetua.bake(), "The take has no round"),
@@ -252,7 +252,7 @@ def test_mistakes_are_one_sentence(tmp_path: Path) -> None:
         assert len(str(caught.value).strip().splitlines()) == 1
     text = tmp_path / "text.png"
     text.write_text("not a picture")
-    with pytest.raises(RuntimeError, match="not a picture Blender can read"):
+    with pytest.raises(RuntimeError, match="no picture Blender can read"):
         bpy.ops.perpetua.open_picture(filepath=str(text))
 
 

@@ -6,6 +6,7 @@ import bpy
 import numpy as np
 import pytest
 from bl_ext.user_default.perpetua import display, playback, point_cloud
+from bl_ext.user_default.perpetua.splat_shader import SOLID_OPACITY
 from toy_cache import write_cache
 
 from perpetua_protocol.cache import SH_C0, Cache
@@ -94,14 +95,15 @@ def test_ellipsoids_stand_where_the_splats_are(scene: Scene, tmp_path: Path) -> 
     graph = bpy.context.evaluated_depsgraph_get()
     frame = Cache(tmp_path / "cache").frame(3)
     placed = [np.array(i.matrix_world) for i in graph.object_instances if i.is_instance]
-    assert len(placed) == len(frame["position"])
-    for matrix, centre, scale in zip(placed, frame["position"], frame["scale"], strict=True):
+    solid = frame["radiance_base"][:, 3] >= SOLID_OPACITY
+    assert 0 < solid.sum() < len(solid), "the viewport leaves out what is no body"
+    for matrix, centre, scale in zip(placed, frame["position"][solid], frame["scale"][solid], strict=True):
         np.testing.assert_allclose(matrix[:3, 3], centre, atol=1e-6)
         np.testing.assert_allclose(np.linalg.norm(matrix[:3, :3], axis=0), scale, rtol=1e-4)
     scene.perpetua.display = "SPLATS"
     assert not scene.perpetua.splats.modifiers
     scene.perpetua.display = "ELLIPSOIDS"
-    assert len([tree for tree in bpy.data.node_groups if tree.name.startswith(display.TREE)]) == 1
+    assert [tree.name for tree in bpy.data.node_groups] == [display.TREES["ELLIPSOIDS"]]
 
 
 @pytest.mark.parametrize("how", ["POINTS", "ELLIPSOIDS"])
