@@ -14,6 +14,7 @@ PIP_FLAGS = --disable-pip-version-check --progress-bar off
 BACKEND = .venv/bin
 BLENDER = .venv-blender/bin
 NEWER_BLENDER = .venv-blender-5.2/bin
+WINDOW = build/blender-window
 export OMP_WAIT_POLICY = PASSIVE
 
 .PHONY: demo setup test test-slow test-blender test-gui check format extension lock clean
@@ -51,8 +52,8 @@ test: setup
 	$(BLENDER)/python -m pytest -q tests/blender
 
 test-gui: setup
-	scripts/blender_window.sh build build/blender-window
-	PERPETUA_BLENDER_ROOT=build/blender-window PERPETUA_GUI_PICTURES=build/gui \
+	$(BACKEND)/python scripts/blender_window.py build $(WINDOW)
+	PERPETUA_BLENDER_WINDOW=$(WINDOW) PERPETUA_GUI_PICTURES=build/gui \
 		$(BACKEND)/python -m pytest -q -m slow tests/gui
 
 test-slow: setup

@@ -8,13 +8,16 @@ seconds to wait.
 
 from __future__ import annotations
 
-import subprocess
+import os
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from pathlib import Path
 
 import bpy
+import screen
 
+SCREEN = Path(os.environ["PERPETUA_SCREEN"])
+"""The file that holds the screen's pixels."""
 SETTLE_S = 0.01
 LOOPS = 2
 """Time and turns of Blender's loop until it has noticed where the mouse is."""
@@ -165,16 +168,10 @@ class Hands:
 
     # -- eyes -----------------------------------------------------------------------------------------------------
 
-    def picture(self, name: str, tab_only: bool = False) -> Wait:
-        """Keep a picture of the screen, or of the sidebar alone, as ``<name>.png``."""
+    def picture(self, name: str) -> Wait:
+        """Keep a picture of the screen as ``<name>.png``."""
         yield 1.5  # panels that open or move are drawn on their way
-        crop = []
-        if tab_only:
-            region = self.region("VIEW_3D", "UI")
-            top = self.window.height - region.y - region.height
-            crop = ["-crop", f"{region.width}x{region.height}+{region.x}+{top}", "+repage"]
-        # Blender's own screenshot operator gives black pictures on a virtual screen
-        subprocess.run(["import", "-window", "root", *crop, str(self.pictures / f"{name}.png")], check=True)
+        screen.save(SCREEN, self.pictures / f"{name}.png")
 
     def until(
         self,
