@@ -170,6 +170,21 @@ def test_gaussians_out_of_view_leave_the_cameras_gradient(make_scene: Any, both:
     torch.testing.assert_close(gradients[1], gradients[0], rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.parametrize("looked_at", ["image", "alpha"])
+def test_a_loss_may_look_at_the_image_or_its_alpha_alone(looked_at: str, make_scene: Any, both: Any) -> None:
+    found = []
+    for unseen in (False, True):
+        _, single = both(make_scene(100, 40, 30))
+        image, alpha, _ = rasterization(**single, render_mode="RGB+ED")
+        seen, other = (image, alpha) if looked_at == "image" else (alpha, image)
+        loss = seen.square().sum()
+        (loss + 0.0 * other.sum() if unseen else loss).backward()
+        found.append([single[name].grad for name in ("means", "quats", "scales", "opacities")])
+    for alone, beside in zip(*found):
+        assert torch.equal(alone, beside)
+        assert alone.abs().max() > 0
+
+
 def test_only_what_is_asked_gets_a_gradient(make_scene: Any, both: Any) -> None:
     _, scene = both(make_scene(100))
     for name in ("means", "quats", "scales", "opacities"):

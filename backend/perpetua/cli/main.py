@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from typing import Any
 
 import tyro
 
-# Threads that spin while they wait make the CPU rasteriser several times slower; must be set before torch is imported.
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-
+from perpetua import own_process
 from perpetua.cli.commands import COMMANDS
 from perpetua.errors import Cancelled, PerpetuaError
 from perpetua_protocol.errors import ProtocolError
@@ -20,7 +17,8 @@ EXIT_CANCELLED = 130
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run a command and leave the process with 0, or with another code after one sentence on stderr."""
+    """Run a command in a process of its own and leave that with 0, or with another code after one sentence on stderr."""
+    own_process.begin()
     sys.exit(run(arguments))
 
 

@@ -28,8 +28,7 @@ class WorkerProcess:
         log.parent.mkdir(parents=True, exist_ok=True)
         if log.exists() and log.stat().st_size > LOG_LIMIT_BYTES:
             os.replace(log, log.with_suffix(".old.log"))
-        # spinning OpenMP threads make the CPU rasteriser several times slower; read when torch is first imported
-        environment = {"OMP_WAIT_POLICY": "PASSIVE", "PYTHONUNBUFFERED": "1"} | os.environ
+        environment = {"PYTHONUNBUFFERED": "1"} | os.environ
         with log.open("ab") as errors:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "perpetua.jobs.worker", function],

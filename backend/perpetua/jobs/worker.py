@@ -20,6 +20,7 @@ from typing import Any, BinaryIO
 
 import msgspec
 
+from perpetua import own_process
 from perpetua.errors import Cancelled, PerpetuaError
 from perpetua.jobs.coalesce import Coalescer
 from perpetua.jobs.worker_messages import (
@@ -143,6 +144,7 @@ def _private_stdout() -> BinaryIO:
 
 
 if __name__ == "__main__":
+    own_process.begin()
     status = Worker(sys.stdin.buffer, _private_stdout()).serve(sys.argv[1])
     sys.stderr.flush()
     os._exit(status)  # an orderly end would abort on the thread that still reads stdin

@@ -75,8 +75,8 @@ def rasterization(
         sum(w z) / sum(w) in m, "RGB+D" and "RGB+ED" colours then depth. alpha [..., C, H, W, 1]. meta: see `Renderer`.
 
     Raises:
-        RenderError: for shapes, types, values or options that cannot be drawn, and on the CPU for Gaussians whose mean, shape
-            or opacity is not finite. Colours are not looked at: one that is not finite spoils the pixels around its splat too.
+        RenderError: for shapes, types, values or options that cannot be drawn, and on the CPU for Gaussians whose mean, shape,
+            opacity or colour is not finite.
     """
     given = RasterizationInputs(
         means=means,

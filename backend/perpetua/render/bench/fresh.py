@@ -21,6 +21,7 @@ from typing import Any
 
 import psutil
 
+from perpetua import own_process
 from perpetua.errors import RenderError
 
 SMALL = 1000
@@ -94,4 +95,5 @@ def _memory(count: int) -> dict[str, float]:
 
 
 if __name__ == "__main__":
+    own_process.begin()
     print(json.dumps(_start() if sys.argv[1] == "start" else _memory(int(sys.argv[2]))))

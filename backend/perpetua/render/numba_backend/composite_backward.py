@@ -84,7 +84,7 @@ def composite_backward(
     transmittance: np.ndarray,
     closed: np.ndarray,
     grad_image: np.ndarray,  # [height * width * channels]
-    grad_alpha: np.ndarray,  # [height * width]
+    grad_alpha: np.ndarray,  # [height * width], or [0] for zeros
     absolute: bool,  # make the two absolute sums
     slots: np.ndarray,  # out [P, 16 n] partial sums of each pair: MOMENTS, channels, two absolute sums, zeros
 ) -> None:
@@ -110,7 +110,7 @@ def composite_backward(
                 for l in range(columns):
                     pixel, o = corner + y * width + l, b * row + y * BLOCK + l
                     t = transmittance[pixel]
-                    behind = -grad_alpha[pixel]
+                    behind = -grad_alpha[pixel] if grad_alpha.shape[0] > 0 else ZERO
                     for c in range(channels):
                         grad = grad_image[pixel * channels + c]
                         if expected_depth and c == channels - 1:

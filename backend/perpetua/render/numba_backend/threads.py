@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
-from threading import Lock
+from queue import SimpleQueue
+from threading import Lock, Thread
 from typing import Any
 
 import numpy as np
@@ -24,18 +24,22 @@ GAUSSIANS_A_RANGE = 4096
 
 WAKING_PAYS = 2048
 """Gaussians whose work costs about as much as waking a thread (60 us), for kernels with tens of operations for each."""
-WAKING_PAYS_FOR_COPIES = 16384
+WAKING_PAYS_FOR_COPIES = 65536
 """The same for kernels that do little but move a row."""
 
+# Helpers and what waits for them: a function, and where its result or its error goes. Executors of the standard library do
+# the same at twice the time for each call, and a pass makes a dozen.
+_Job = tuple[Callable[[], Any], "SimpleQueue[tuple[Any, BaseException | None]]"]
 _lock = Lock()
-_pool: ThreadPoolExecutor | None = None
+_jobs: SimpleQueue[_Job] = SimpleQueue()
+_helpers = 0
 _threads: int | None = None
 
 
 def _start_anew_after_fork() -> None:
-    """A forked child has the parent's pool but none of its threads, and would wait for them forever."""
-    global _lock, _pool
-    _lock, _pool = Lock(), None
+    """A forked child has the parent's helpers by number but none of their threads, and would wait for them forever."""
+    global _lock, _jobs, _helpers
+    _lock, _jobs, _helpers = Lock(), SimpleQueue(), 0
 
 
 if hasattr(os, "register_at_fork"):  # not on Windows, which has no fork
@@ -48,23 +52,41 @@ def thread_count() -> int:
 
 
 def set_threads(count: int | None) -> None:
-    """Use `count` threads from now on (None: as many as torch uses)."""
-    global _threads, _pool
+    """Use `count` threads from now on (None: as many as torch uses). Helpers that are no longer needed sleep."""
+    global _threads
     if count is not None and count < 1:
         raise RenderError(f"the renderer needs at least one thread, not {count}")
-    with _lock:
-        _threads = count
-        if _pool is not None:
-            _pool.shutdown(wait=True)
-            _pool = None
+    _threads = count
 
 
-def _workers(count: int) -> ThreadPoolExecutor:
-    global _pool
+def _help(jobs: SimpleQueue[_Job]) -> None:
+    while True:
+        work, outcome = jobs.get()
+        try:
+            outcome.put((work(), None))
+        except BaseException as error:  # noqa: BLE001 - it is raised where the outcome is waited for
+            outcome.put((None, error))
+        del work, outcome  # or the arrays of a pass would live until the next
+
+
+def _aside(work: Callable[[], Any]) -> Callable[[], Any]:
+    """Have a helper call `work`; calling what is returned waits for the result."""
+    global _helpers
     with _lock:
-        if _pool is None:
-            _pool = ThreadPoolExecutor(max(1, count), thread_name_prefix="render")
-        return _pool
+        if _helpers < thread_count() - 1:
+            name = f"render-{_helpers}"
+            Thread(target=_help, args=(_jobs,), name=name, daemon=True).start()
+            _helpers += 1
+    outcome: SimpleQueue[tuple[Any, BaseException | None]] = SimpleQueue()
+    _jobs.put((work, outcome))
+
+    def wait() -> Any:
+        result, error = outcome.get()
+        if error is not None:
+            raise error
+        return result
+
+    return wait
 
 
 def array(tensor: Tensor) -> np.ndarray:
@@ -93,19 +115,14 @@ def parallel_pieces(kernel: Callable[..., Any], bounds: Sequence[int], *argument
         for begin, end in pieces:  # next() on a list iterator is atomic under the GIL
             kernel(begin, end, *arguments)
 
-    helpers = min(thread_count(), len(bounds) - 1) - 1
-    if helpers <= 0:
-        work()
-        return
-    pool = _workers(thread_count() - 1)
-    futures = [pool.submit(work) for _ in range(helpers)]
+    waits = [_aside(work) for _ in range(min(thread_count(), len(bounds) - 1) - 1)]
     work()
-    for future in futures:
-        future.result()
+    for wait in waits:
+        wait()
 
 
 def beside(kernel: Callable[..., Any], *arguments: Any) -> Callable[[], Any]:
     """Start `kernel(*arguments)` on another thread if there is one; calling what is returned waits and gives the result."""
     if thread_count() == 1:
         return lambda: kernel(*arguments)
-    return _workers(thread_count() - 1).submit(kernel, *arguments).result
+    return _aside(lambda: kernel(*arguments))

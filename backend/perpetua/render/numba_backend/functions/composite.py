@@ -30,16 +30,18 @@ from perpetua.render.numba_backend.threads import (
     thread_count,
 )
 
-_RANGES_A_THREAD = 16  # enough that threads end together, few enough to start cheaply
+_RANGES_A_THREAD = 12  # enough that threads end together, few enough to start cheaply
 
 
 def _over_tiles(kernel: Any, tile_start: np.ndarray, *arguments: Any) -> None:
-    """Run `kernel` over ranges of tiles that hold about as many pairs each: tiles differ in cost."""
+    """Run `kernel` over ranges of tiles: large ones first and small ones last, so that threads end together although tiles
+    differ in cost (Polychronopoulos and Kuck 1987). The pairs in the last k of n ranges are (k/n)^2 of all."""
     tiles, threads = len(tile_start) - 1, thread_count()
     if threads == 1:
         kernel(0, tiles, *arguments)
         return
-    shares = np.linspace(0, tile_start[-1], threads * _RANGES_A_THREAD + 1)[1:-1]
+    left = np.linspace(1, 0, threads * _RANGES_A_THREAD + 1)[1:-1] ** 2
+    shares = (1 - left) * tile_start[-1]
     bounds = [0, *np.searchsorted(tile_start, shares).tolist(), tiles]
     parallel_pieces(kernel, bounds, *arguments)
 
@@ -113,13 +115,15 @@ class Composite(torch.autograd.Function):
             image_covars, conics, opacities, background, image if expected_depth else image.new_empty(0)
         )
         ctx.stages = (first_slot, tiles, transmittance, closed)
+        ctx.image_shape = image.shape
         ctx.sizes = (colors.shape[1], with_depth)
         ctx.absgrad = absgrad
+        ctx.set_materialize_grads(False)  # most losses look at one of both
         return image, alpha
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, grad_image: Tensor, grad_alpha: Tensor) -> Any:
+    def backward(ctx: Any, grad_image: Tensor | None, grad_alpha: Tensor | None) -> Any:
         image_covars, conics, opacities, background, image = ctx.saved_tensors
         first_slot, tiles, transmittance, closed = ctx.stages
         records, tile_start, pairs = tiles[:3]
@@ -130,6 +134,10 @@ class Composite(torch.autograd.Function):
             torch.empty(s) for s in shapes
         )
         outputs = (grad_means2d, grad_image_covars, grad_colors, grad_depths, grad_opacities, ctx.absgrad)
+        if grad_image is None:
+            grad_image = torch.zeros(*ctx.image_shape)
+        if grad_alpha is None:
+            grad_alpha = torch.empty(0)
         pixels = (array(image).reshape(-1), transmittance, closed)
         incoming = (array(grad_image).reshape(-1), array(grad_alpha).reshape(-1), absolute > 0)
         with borrowed_rows(len(pairs), MOMENTS + channels + int(with_depth) + absolute) as slots:
