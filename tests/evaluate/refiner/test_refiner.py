@@ -206,7 +206,7 @@ def test_the_command(data: Path, untrained: Path, tmp_path: Path, capsys: pytest
     said = capsys.readouterr()
     record = json.loads(said.out)
     assert record["judged"] == untrained.parent.name
-    assert record["paired"]["psnr"]["mean"] == pytest.approx(0, abs=0.05)
+    assert record["paired"]["epe"]["mean"] == pytest.approx(0, abs=1e-4)
     assert record["count"]["clips"] == 1
     assert "less the coarse video" in said.err
     text = page.read_text()

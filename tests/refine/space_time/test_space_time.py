@@ -137,7 +137,7 @@ def test_a_long_video_is_refined_in_windows_without_a_seam() -> None:
     frames = 2 * WINDOW + 3
     rgb, depth, flow = (t[0].numpy() for t in video(frames, 8, 10))
     alpha = np.ones((frames, 8, 10), np.float32)
-    found = refine_video(network, rgb, depth, flow, alpha, rgb[0], 1, 0, Progress())
+    found = refine_video(network, rgb, depth, flow, alpha, rgb[0], 1, Progress())
     assert np.abs(found.rgb - rgb).max() < 1e-5
     assert np.abs(found.flow - flow).max() < 1e-4
     assert np.abs(found.depth - depth)[depth > 0].max() < 1e-3

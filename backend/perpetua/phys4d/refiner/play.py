@@ -15,8 +15,6 @@ from perpetua.progress import Progress
 from perpetua.refine.space_time import weights
 from perpetua.refine.space_time.refiner import refine_video
 
-SEED = 0
-
 
 def clip_refiner(path: Path, steps: int) -> Refine:
     """Plays the refiner whose weights are in ``path``. It begins with the true first frame, as a bake begins with the picture."""
@@ -31,7 +29,6 @@ def clip_refiner(path: Path, steps: int) -> Refine:
             clip.coarse_alpha / np.float32(255),
             clip.rgb[0] / np.float32(255),
             steps,
-            SEED,
             Progress(),
         )
         rgb = (found.rgb * 255 + 0.5).astype(np.uint8)

@@ -36,11 +36,13 @@ def predict(network: SpaceTimeUNet, x: Tensor, coarse: Tensor, condition: Tensor
 
 @torch.no_grad()
 def refine(
-    network: SpaceTimeUNet, coarse: Tensor, condition: Tensor, steps: int, generator: torch.Generator
+    network: SpaceTimeUNet, coarse: Tensor, condition: Tensor, steps: int, generator: torch.Generator | None
 ) -> Tensor:
-    """The fine signal after ``steps`` steps; the noise is drawn on the CPU from ``generator``."""
-    noise = torch.randn(coarse.shape, generator=generator, dtype=torch.float32).to(coarse)
-    x = coarse + sigma(coarse) * noise
+    """The fine signal after ``steps`` steps, from the coarse one, with noise that is drawn on the CPU from ``generator`` if there is one."""
+    x = coarse
+    if generator is not None:
+        noise = torch.randn(coarse.shape, generator=generator, dtype=torch.float32).to(coarse)
+        x = coarse + sigma(coarse) * noise
     levels = torch.linspace(1.0, 0.0, steps + 1)
     for s, following in zip(levels[:-1].tolist(), levels[1:].tolist(), strict=True):
         fine = predict(

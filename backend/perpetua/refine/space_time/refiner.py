@@ -23,9 +23,10 @@ from perpetua.refine.api import (
     options_error,
 )
 from perpetua.refine.check import checked
-from perpetua.refine.diffusion.refiner import first_picture, seed_of
+from perpetua.refine.diffusion.refiner import first_picture
 from perpetua.refine.diffusion.windows import lay_over, windows_of
 from perpetua.refine.space_time import weights
+from perpetua.refine.space_time.anchor import anchored
 from perpetua.refine.space_time.bridge import refine
 from perpetua.refine.space_time.network import SpaceTimeUNet
 from perpetua.refine.space_time.signal import (
@@ -49,21 +50,21 @@ WINDOW, OVERLAP = 17, 4
 """Frames refined at once, and shared with the window before."""
 FAR_M = 1e5
 """Renderers write larger depths where nothing is."""
-OPTIONS = ("weights", "steps", "seed")
+OPTIONS = ("weights", "steps")
 
 
 class SpaceTimeRefiner(Refiner):
     """Options: ``weights``, a file that ``perpetua train refiner`` has written, unless those that come with Perpetua; ``steps``, 1
-    unless given; ``seed``."""
+    unless given."""
 
     def __init__(self, **options: Any) -> None:
         if problem := options_error("space_time", options, OPTIONS):
             raise RefinerError(problem)
         self.shipped = "weights" not in options
         self.path = weights.SHIPPED if self.shipped else Path(str(options["weights"])).expanduser()
-        self.steps, self.seed = options.get("steps", 1), options.get("seed", 0)
-        if not isinstance(self.steps, int) or self.steps < 1 or not isinstance(self.seed, int):
-            raise RefinerError("Refiner 'space_time': steps must be 1 or more and seed an integer.")
+        self.steps = options.get("steps", 1)
+        if not isinstance(self.steps, int) or self.steps < 1:
+            raise RefinerError("Refiner 'space_time': steps must be an integer, 1 or more.")
         if not self.path.is_file():
             raise RefinerError(
                 f"Refiner 'space_time': there is no file {self.path}; check the path of its weights."
@@ -92,10 +93,9 @@ class SpaceTimeRefiner(Refiner):
         if self._network is None:
             self._network, _ = weights.load(self.path)
         first = first_picture(video, context, memory)
-        seed = seed_of(self.seed, context.round_index, video.camera.name, 0, context.draw)
         depth = np.where(video.depth < FAR_M, video.depth, 0)
         found = refine_video(
-            self._network, video.rgb, depth, video.flow, video.alpha, first, self.steps, seed, progress
+            self._network, video.rgb, depth, video.flow, video.alpha, first, self.steps, progress
         )
         return checked(found.rgb, video, "space_time")
 
@@ -121,7 +121,6 @@ def refine_video(
     alpha: NDArray,  # [T, H, W]
     first: NDArray,  # [H, W, 3] in [0, 1]
     steps: int,
-    seed: int,
     progress: Progress,
 ) -> Refined:
     """A video of any length and size, at the size that the network learned from if it is larger (``working_size.py``)."""
@@ -130,9 +129,9 @@ def refine_video(
     height, width = video.alpha.shape[1:]
     size = working_size(height, width, network.shape.pixels)
     if size == (height, width):
-        return _in_windows(network, video, steps, seed, progress)
+        return _in_windows(network, video, steps, progress)
     small = shrunk(video, size)
-    found = _in_windows(network, small, steps, seed, progress)
+    found = _in_windows(network, small, steps, progress)
     whole = Refined(video.alpha.shape)
     whole.rgb = raised_picture(found.rgb, small.rgb, video.rgb)
     whole.depth = raised_depth(found.depth, small.depth, video.depth)
@@ -140,7 +139,7 @@ def refine_video(
     return whole
 
 
-def _in_windows(network: SpaceTimeUNet, video: Coarse, steps: int, seed: int, progress: Progress) -> Refined:
+def _in_windows(network: SpaceTimeUNet, video: Coarse, steps: int, progress: Progress) -> Refined:
     """In windows, each beginning with a frame that the one before it made, and faded into it."""
     whole = Refined(video.alpha.shape)
     unit = nearness_unit(_tensor(video.depth[:1]))
@@ -154,10 +153,10 @@ def _in_windows(network: SpaceTimeUNet, video: Coarse, steps: int, seed: int, pr
         )
         begins = video.first if number == 0 else whole.rgb[window.start]
         condition = condition_of(coarse, _tensor(video.alpha[span]), _tensor(begins))
-        drawn = torch.Generator().manual_seed((seed + number) % (1 << 63))
-        fine = refine(network, coarse, condition, steps, drawn)
+        fine = refine(network, coarse, condition, steps, None)
+        picture = anchored(picture_of(fine)[0].numpy(), begins, video.alpha[span], video.flow[between])
         lay_over(whole.depth, covered, depth_of(fine, unit)[0].numpy(), window)
-        covered = lay_over(whole.rgb, covered, picture_of(fine)[0].numpy(), window)
+        covered = lay_over(whole.rgb, covered, picture, window)
         steps_between = type(window)(window.start, window.stop - 1)
         covered_flow = lay_over(whole.flow, covered_flow, flow_of(fine)[0].numpy(), steps_between)
     return whole
