@@ -1,4 +1,4 @@
-"""Where in space pixels are, which of them move, and how the depth of what moves grows."""
+"""Where in space pixels are, which of them move, where they came from, and how the depth of what moves grows."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from numpy.typing import NDArray
 
 MOVING_PX = 0.3
 """A pixel moves if it goes farther than this from one frame to the next."""
+FAR_M = 1e6
+"""How far away what has no depth is taken to be."""
 
 
 def lift(
@@ -23,6 +25,37 @@ def lift(
 def moving(flow: NDArray) -> NDArray[np.bool_]:
     """Where flow [..., 2] px moves."""
     return np.linalg.norm(flow, axis=-1) > MOVING_PX
+
+
+def turned(
+    flow: NDArray[np.floating], depth: NDArray[np.floating]
+) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    """Flow to the next frame, turned around: for each of the next frame's pixels, where what it sees was [H, W, 2] px away in this frame, and
+    whether it was seen at all [H, W].
+
+    flow: [H, W, 2] px.  depth: [H, W] m, 0 for none; of several that come to one pixel the nearest is seen. Where none comes, one that comes
+    beside it is taken, so that surfaces that grow have no cracks; what has come to light stays unknown.
+    """
+    height, width = depth.shape
+    y, x = np.mgrid[:height, :width]
+    to = np.stack([x, y], -1) + flow.astype(np.float64)
+    farthest_first = np.argsort(-np.where(depth > 0, depth, FAR_M), axis=None, kind="stable")
+    to, moved = to.reshape(-1, 2)[farthest_first], flow.reshape(-1, 2)[farthest_first]
+    back, known = np.zeros((height, width, 2), np.float32), np.zeros((height, width), bool)
+    low, high = np.floor(to).astype(int), np.ceil(to).astype(int)
+    nearest = np.rint(to).astype(int)
+    beside = [
+        (low[:, 0], low[:, 1]),
+        (high[:, 0], low[:, 1]),
+        (low[:, 0], high[:, 1]),
+        (high[:, 0], high[:, 1]),
+    ]
+    for column, row in [(nearest[:, 0], nearest[:, 1]), *beside]:
+        lands = (column >= 0) & (row >= 0) & (column < width) & (row < height)
+        lands[lands] = ~known[row[lands], column[lands]]
+        back[row[lands], column[lands]] = -moved[lands]
+        known[row[lands], column[lands]] = True
+    return back, known
 
 
 def rise_of_depth(

@@ -1,4 +1,4 @@
-"""What a refiner has to beat. Both filters change only the picture: what they show has the coarse video's depth and flow."""
+"""What a refiner has to beat. Filters change only the picture: what they show has the coarse video's depth and flow."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from perpetua.clips.clip import Clip
-from perpetua.clips.motion import lift
-from perpetua.evaluate.video.warping import HIDDEN_SHARE, backward, inside, targets
+from perpetua.clips.motion import lift, turned
+from perpetua.evaluate.video.warping import HIDDEN_SHARE, backward, inside
 from perpetua.phys4d.data.clip import ClipArrays
 from perpetua.phys4d.data.store import About
 from perpetua.phys4d.data.unpack import coarse_clip
+from perpetua.refine.space_time.anchor import anchored
 
 UNCOVERED = 0.02
 """A pixel of the first frame is background if things cover less of it."""
@@ -21,10 +22,6 @@ FAR_M = 1e3
 """How far away what has no depth is taken to be."""
 NEIGHBOUR = 0.25
 """Weight of the frame before and of the frame after in the filter, against 0.5 of the frame itself (a binomial kernel)."""
-INVERSE_ROUNDS = 4
-"""Of the fixed point that turns a flow around; it gains a digit a round where the flow changes by a tenth of a pixel a pixel."""
-MET_PX = 0.5
-"""Matter that went from one frame to the next and back ends nearer than this to where it was."""
 
 
 def kept_background(about: About, clip: ClipArrays) -> Clip:
@@ -46,6 +43,18 @@ def kept_background(about: About, clip: ClipArrays) -> Clip:
     return replace(coarse, rgb=out)
 
 
+def carried(about: About, clip: ClipArrays) -> Clip:
+    """What the coarse first frame lacks of the fine one, carried along the coarse flow and added: all that a refiner can know without
+    having learned anything."""
+    coarse = coarse_clip(about, clip)
+    assert coarse.flow is not None
+    video, first, alpha = (
+        part.astype(np.float32) / np.float32(255) for part in (coarse.rgb, clip.rgb[0], clip.coarse_alpha)
+    )
+    found = anchored(video, first, alpha, coarse.flow.forward)
+    return replace(coarse, rgb=np.rint(255 * found).astype(np.uint8))
+
+
 def temporal_filter(about: About, clip: ClipArrays) -> Clip:
     """Each frame mixed with its neighbours, 1 : 2 : 1, carried along the coarse flow; what they do not see stays as it is."""
     coarse = coarse_clip(about, clip)
@@ -56,7 +65,7 @@ def temporal_filter(about: About, clip: ClipArrays) -> Clip:
         total, weight = 0.5 * frame, np.full(frame.shape[:2], 0.5, np.float32)
         neighbours = [(t + 1, flow[t], inside(flow[t]))] if t < len(flow) else []
         if t:
-            neighbours.append((t - 1, *_turned(flow[t - 1])))
+            neighbours.append((t - 1, *turned(flow[t - 1], depth[t - 1])))
         for other, step, known in neighbours:
             share = NEIGHBOUR * (known & _same_depth(depth[t], depth[other], step))
             total = total + share[..., None] * backward(video[other], step)
@@ -79,20 +88,6 @@ def _seen_from_first(clip: ClipArrays, t: int) -> tuple[NDArray[np.float32], NDA
     place = (seen[:, :2] / z[:, None] - 0.5).astype(np.float32).reshape(height, width, 2)
     place = np.nan_to_num(place, nan=-1e4)
     return np.ascontiguousarray(place[..., 0]), np.ascontiguousarray(place[..., 1])
-
-
-def _turned(flow: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-    """The flow [H, W, 2] px from the next frame's pixels back to this frame, the b with b(p) = -flow(p + b(p)), and where there is one."""
-
-    def ahead(back: NDArray[np.float32]) -> NDArray[np.float32]:
-        x, y = targets(back)
-        return np.asarray(cv2.remap(flow, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE))
-
-    back = -flow
-    for _ in range(INVERSE_ROUNDS):
-        back = -ahead(back)
-    met = np.linalg.norm(back + ahead(back), axis=-1) < MET_PX
-    return back, np.asarray(met & inside(back))
 
 
 def _same_depth(depth: NDArray, other: NDArray, flow: NDArray) -> NDArray[np.bool_]:

@@ -7,13 +7,14 @@ itself: how far the flow that DIS (Kroeger et al. 2016) finds in it is from the 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from itertools import pairwise
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from perpetua.clips.clip import Clip
+from perpetua.clips.clip import Cameras, Clip, Flow, Tracks
 from perpetua.clips.motion import moving
 from perpetua.evaluate.take.flicker import flicker
 from perpetua.evaluate.video.clip_figures import ground_of, measure
@@ -41,7 +42,8 @@ METRICS: dict[str, Figure] = {
 
 
 def figures_of(pred: Clip, truth: Clip) -> dict[str, float]:
-    """By key of ``METRICS``; what a clip has no pixel or layer for is left out."""
+    """By key of ``METRICS``; what a clip has no pixel or layer for is left out. The first frame is given to refiners and not measured."""
+    pred, truth = (_after_first(clip) for clip in (pred, truth))
     found = _taken(measure(pred, truth).figures)
     seen = epe_seen(pred.rgb, truth)
     if seen is not None:
@@ -62,6 +64,25 @@ def epe_seen(rgb: NDArray[np.uint8], truth: Clip) -> float | None:
     found = np.stack([finder.calc(a, b, np.zeros((*a.shape, 2), np.float32)) for a, b in pairwise(grey)])
     errors = flow_errors(found, truth.flow.forward, moving(truth.flow.forward) & ground.seen)
     return None if errors is None else errors.epe
+
+
+def _after_first(clip: Clip) -> Clip:
+    """The clip without its first frame."""
+
+    def later(layer: NDArray | None) -> NDArray | None:
+        return None if layer is None else layer[1:]
+
+    flow, cameras, tracks = clip.flow, clip.cameras, clip.tracks
+    return replace(
+        clip,
+        rgb=clip.rgb[1:],
+        depth=later(clip.depth),
+        flow=None if flow is None else Flow(flow.forward[1:], later(flow.occluded)),
+        scene_flow=later(clip.scene_flow),
+        masks=later(clip.masks),
+        tracks=None if tracks is None else Tracks(tracks.position[1:], tracks.visible[1:]),
+        cameras=None if cameras is None else Cameras(cameras.K[1:], cameras.world_to_camera[1:]),
+    )
 
 
 def _taken(figures: Mapping[str, float]) -> dict[str, float]:

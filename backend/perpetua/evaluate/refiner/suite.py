@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from perpetua.evaluate.refiner.baselines import kept_background, temporal_filter
+from perpetua.evaluate.refiner.baselines import carried, kept_background, temporal_filter
 from perpetua.evaluate.refiner.figures import METRICS, figures_of
 from perpetua.evaluate.video.intervals import bootstrap
 from perpetua.phys4d.data.store import About, Entry, read_clips
@@ -23,6 +23,7 @@ COARSE = "coarse"
 BASELINES: dict[str, Refine] = {
     COARSE: coarse_clip,
     "kept background": kept_background,
+    "carried first frame": carried,
     "temporal filter": temporal_filter,
 }
 TRUTH = "truth"
