@@ -15,6 +15,7 @@ PARTS: dict[str, dict[str, str]] = {
     "reconstructor": {
         "embedded": "perpetua.reconstruct.embedded:EmbeddedReconstructor",
         "depth": "perpetua.reconstruct.from_depth:DepthReconstructor",
+        "shots": "perpetua.reconstruct.poses.reconstructor:ShotsReconstructor",
         "splats": "perpetua.reconstruct.existing.reconstructor:SplatsReconstructor",
         "views": "perpetua.reconstruct.from_views:ViewsReconstructor",
     },

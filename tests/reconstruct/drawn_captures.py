@@ -67,7 +67,28 @@ def paint(points: Array, thing: int) -> Array:
     return np.clip(tint + 0.16 * (wave - 0.5), 0, 1)
 
 
-def seen_by(camera: Camera, name: str, solids: dict[str, list[Ball | Box]]) -> CapturedView:
+def grained(points: Array, thing: int) -> Array:
+    """[N, 3] colours: noise of three sizes that never repeats, as features are found on; of another tint for each thing."""
+    table = np.random.default_rng(thing + 1).random((3, 32, 32, 32, 3))
+    colors = np.tile(
+        np.array([[0.45, 0.4, 0.35], [0.7, 0.35, 0.25], [0.3, 0.5, 0.65]])[thing + 1], (len(points), 1)
+    )
+    for octave, size in enumerate((0.05, 0.02, 0.009)):
+        place = points / size + 1000
+        cell, (x, y, z) = np.floor(place).astype(int), np.modf(place)[0].T
+        for dx, dy, dz in np.ndindex(2, 2, 2):
+            weight = np.abs(1 - dx - x) * np.abs(1 - dy - y) * np.abs(1 - dz - z)
+            corner = (cell + np.array([dx, dy, dz])) % 32
+            colors += weight[:, None] * 0.35 * (table[octave][tuple(corner.T)] - 0.5)
+    return np.clip(colors, 0, 1)
+
+
+def seen_by(
+    camera: Camera,
+    name: str,
+    solids: dict[str, list[Ball | Box]],
+    paint: Callable[[Array, int], Array] = paint,
+) -> CapturedView:
     """What a camera sees of ``solids`` (by object) on the plane z = 0, which ends 0.7 m from the origin; beyond is sky."""
     v, u = np.mgrid[: camera.height, : camera.width] + 0.5
     rays = camera.rays(np.stack([u, v], -1).reshape(-1, 2))
@@ -104,14 +125,15 @@ def capture_of(
     at: tuple[float, float, float] = (0, 0, 0.05),
     held_out: int = 0,
     change: Callable[[CapturedView], CapturedView] = lambda view: view,
+    paint: Callable[[Array, int], Array] = paint,
 ) -> Capture:
     middle = np.array(at)
     train = ring(views, radius, middle, *size)
     test = ring(held_out, radius, middle, *size, 0.37) if held_out else []
     return Capture(
-        tuple(change(seen_by(camera, f"{i}.png", solids)) for i, camera in enumerate(train)),
+        tuple(change(seen_by(camera, f"{i}.png", solids, paint)) for i, camera in enumerate(train)),
         0,
-        tuple(seen_by(camera, f"test_{i}.png", solids) for i, camera in enumerate(test)),
+        tuple(seen_by(camera, f"test_{i}.png", solids, paint) for i, camera in enumerate(test)),
         tuple(solids),
         True,
     )

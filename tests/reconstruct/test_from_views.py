@@ -160,6 +160,17 @@ def test_without_masks_an_object_may_be_boxed(capture: Capture) -> None:
     assert (ours & true).sum() / (ours | true).sum() > 0.82
 
 
+def test_where_depth_is_rough_what_lies_beside_the_outline_is_not_the_object_s() -> None:
+    """Ball and box touch, only the ball is clicked."""
+    truth = capture_of(STACKED, 8, (120, 90), at=(0, 0, 0.08))
+    bare = without_masks(truth)
+    plane = find_plane(list(bare.views), 0)
+    found = with_masks(bare, plane, (clicked(truth, "ball"),), 1.0, rough=True)
+    ours = np.concatenate([v.objects.ravel() == 0 for v in found.views])
+    true = np.concatenate([v.objects.ravel() == 0 for v in truth.views])
+    assert (ours & true).sum() / (ours | true).sum() > 0.8
+
+
 STACKED: dict = {
     "ball": [Ball((0, 0, 0.11), 0.05)],
     "box": [Box((-0.05, -0.05, 0), (0.05, 0.05, 0.07))],

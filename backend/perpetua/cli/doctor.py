@@ -44,6 +44,7 @@ CORE = (
     "gsplat",
     "numba",
     "opencv-python",
+    "pycolmap",
     "imageio-ffmpeg",
     "msgspec",
     "pyzmq",

@@ -5,6 +5,7 @@
     a picture                     embedded.py     camera and depth are guessed; the object is inflated from its outline
     a picture and its depth map   from_depth.py   camera, table and fronts are measured; backs are guessed
     a capture (many pictures)     from_views.py   Gaussians are fitted to all views, solids are fused from depth
+    pictures, or a video          poses/          their cameras are found by COLMAP; then they are a capture without depth
     splats                        existing/       rendered from a ring of cameras they are a capture that is fitted already
 
 The first two find solids and a stage, which ``dress.py`` fills and clothes in the picture's colours; ``assemble.py`` puts any scene

@@ -44,12 +44,13 @@ VOXELS = 96
 @dataclass(frozen=True)
 class Fitted:
     """fit: the Gaussians.  capture: views of them with depth, and with masks if objects are known by those.  picture: the front view at
-    its full size.  plane: what everything stands on."""
+    its full size.  plane: what everything stands on.  rough: whether the views' depth is that of the Gaussians, and was not measured."""
 
     fit: Fit
     capture: Capture
     picture: CapturedView
     plane: Plane
+    rough: bool
 
 
 def scene_of_fit(fitted: Fitted, take: Take, voxels: int, progress: Progress) -> Scene:
@@ -63,7 +64,7 @@ def scene_of_fit(fitted: Fitted, take: Take, voxels: int, progress: Progress) ->
     masked = capture.has_objects
     if not masked:
         ratio = capture.front_view.camera.width / picture.camera.width
-        capture = with_masks(capture, fitted.plane, things, ratio)
+        capture = with_masks(capture, fitted.plane, things, ratio, fitted.rough)
         picture = replace(picture, objects=_enlarged(capture.front_view, picture.camera))
     capture, fit = _levelled(capture, fit, fitted.plane)
 

@@ -53,7 +53,7 @@ class ViewsReconstructor:
         measured = capture.has_depth
         capture = capture if measured else _with_depth_of(fit, capture)
         plane = find_plane(list(capture.views), take.seed, TOLERANCE if measured else ROUGH_TOLERANCE)
-        fitted = Fitted(fit, capture, picture, plane)
+        fitted = Fitted(fit, capture, picture, plane, not measured)
         return scene_of_fit(fitted, take, self.voxels, part_of(progress, 0.8, 1.0))
 
 

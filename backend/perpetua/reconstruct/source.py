@@ -1,4 +1,5 @@
-"""What a take starts from, and who makes a scene of it: a picture, a picture with its depth map, a capture, or splats."""
+"""What a take starts from, and who makes a scene of it: a picture, a picture with its depth map, pictures from unknown
+places, a video, a capture, or splats."""
 
 from __future__ import annotations
 
@@ -18,6 +19,8 @@ from perpetua.reconstruct.capture.depth_file import read_depth
 from perpetua.reconstruct.capture.folder import files_of, read_capture
 from perpetua.reconstruct.existing.reconstructor import SplatFile, front_view
 from perpetua.reconstruct.picture import load_picture
+from perpetua.reconstruct.poses.frames import first_frame
+from perpetua.reconstruct.poses.shots import ShotFiles
 from perpetua.scene.cameras import Camera
 from perpetua.scene.scene import Scene
 from perpetua_protocol.inputs import kind_of
@@ -33,7 +36,7 @@ SHAPE_TOLERANCE = 0.01
 class Source:
     """given: what was read; reconstructor: the registered name of who makes a scene of it; files: all that was read."""
 
-    given: Picture | Capture | SplatFile
+    given: Picture | Capture | SplatFile | ShotFiles
     reconstructor: str
     files: tuple[Path, ...]
 
@@ -52,10 +55,11 @@ def open_source(path: Path, take: Take) -> Source:
         return Source(read_capture(path.parent), "views", files_of(path.parent))
     if kind == "splats":
         return Source(SplatFile(path), "splats", (path,))
-    if kind == "video" or take.scene.views:
-        raise CaptureError(
-            "The places that a video or several pictures were taken from are not found here yet; give a capture with transforms.json."
-        )
+    if kind == "video":
+        return Source(ShotFiles((path,), take.scene.video_frames), "shots", (path,))
+    if take.scene.views:
+        files = (path, *(path.parent / name for name in take.scene.views))
+        return Source(ShotFiles(files), "shots", files)
     picture = load_picture(path, name=Path(take.picture).name)
     if take.scene.depth_estimator.name:
         if take.scene.depth:
@@ -82,6 +86,8 @@ def front_picture(path: Path, take: Take) -> tuple[NDArray[np.uint8], Camera | N
     if kind == "capture":
         view = read_capture(path.parent).front_view
         return view.rgb, view.camera
+    if kind == "video":
+        return first_frame(path), None
     return load_picture(path, LARGEST_WIDTH, Path(take.picture).name).rgb, None
 
 

@@ -64,7 +64,7 @@ class SplatsReconstructor:
         plane = _plane(capture, support, take)
         still = held_still(splats, list(capture.views), capture.front)
         fit = Fit(still, np.full(len(still), -1), still[:0])
-        fitted = Fitted(fit, capture, picture, plane)
+        fitted = Fitted(fit, capture, picture, plane, rough=True)
         return scene_of_fit(fitted, take, self.voxels, part_of(progress, 0.6, 1.0))
 
 

@@ -1,7 +1,8 @@
 """Objects of a capture without masks: what stands on the table and hangs together in space with what the artist clicked or boxed.
 
 Where objects touch, what hangs together is shared out: each part of it goes to the object whose outline in the front picture, found by
-its colours, shows a part nearest to it.
+its colours, shows a part nearest to it. So it is where depth is rough, since then much hangs together that does not touch; and what the front
+picture shows outside of all outlines takes its share too.
 """
 
 from __future__ import annotations
@@ -13,13 +14,14 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import binary_closing, label
+from scipy.ndimage import binary_closing, distance_transform_edt, label
 from scipy.spatial import cKDTree
 
 from perpetua import registry
 from perpetua.errors import CaptureError, SegmentationError
 from perpetua.reconstruct.api import Picture, Segmenter
 from perpetua.reconstruct.capture.capture import Capture, CapturedView, unprojected
+from perpetua.reconstruct.fit.start import looked_at
 from perpetua.reconstruct.surface.plane import ROUGH_TOLERANCE, Plane
 from perpetua_protocol.take import ObjectSpec
 
@@ -40,10 +42,14 @@ STRAY = 0.002
 """Share of the standing points, at either end of each axis, that may be stray."""
 MOST_SHARED = 0.5
 """Of the smaller of two outlines: share that the other may cover before they count as one."""
+BESIDE = 0.015
+"""Of the picture's width: distance from all outlines beyond which what stands is something else."""
+STRANGE = 0.05
+"""Share of such pixels of a piece from which it holds something else."""
 INSIDE = 0.5
 """Coverage from which a pixel is of an outline."""
 WALL = 1.0
-"""Distances of the nearest camera from the middle of what stands, beyond which a point is of the room."""
+"""Distances of the nearest camera from what is looked at, along the table, beyond which a point is of the room."""
 
 
 def check_clicked(things: tuple[ObjectSpec, ...]) -> None:
@@ -56,9 +62,11 @@ def check_clicked(things: tuple[ObjectSpec, ...]) -> None:
             )
 
 
-def with_masks(capture: Capture, plane: Plane, things: tuple[ObjectSpec, ...], scale: float) -> Capture:
+def with_masks(
+    capture: Capture, plane: Plane, things: tuple[ObjectSpec, ...], scale: float, rough: bool = False
+) -> Capture:
     """A capture with depth, and with masks of ``things``, which are clicked in its front picture (``scale`` of its pixels here for one
-    of the clicks').
+    of the clicks'). rough: the depth is a fit's.
 
     Raises ``SegmentationError`` for a click that is on nothing that stands, and ``CaptureError`` where two objects hang together.
     """
@@ -66,8 +74,7 @@ def with_masks(capture: Capture, plane: Plane, things: tuple[ObjectSpec, ...], s
     least = max(
         RAISED * float(np.median(heights)), NOISE * _roughness(capture, plane, float(np.median(heights)))
     )
-    places = np.array([view.camera.position for view in capture.views])
-    seen = [_standing(view, plane, least, places) for view in capture.views]
+    seen = [_standing(view, plane, least, *_room(capture, plane)) for view in capture.views]
     points = np.concatenate([found for _, found in seen])
     if not len(points):
         raise SegmentationError(
@@ -90,9 +97,9 @@ def with_masks(capture: Capture, plane: Plane, things: tuple[ObjectSpec, ...], s
         own = [index for index, other in enumerate(wanted) if other == piece]
         voxels = np.argwhere(pieces == piece)
         shares = np.zeros(len(voxels), np.int64)
-        if len(own) > 1:
-            shares = _shared_out(voxels, front, [things[index] for index in own])
-        whose[tuple(voxels.T)] = np.array(own)[shares]
+        if rough or len(own) > 1:
+            shares = _shared_out(voxels, pieces == piece, front, [things[index] for index in own])
+        whose[tuple(voxels.T)] = np.array([*own, -1])[shares]
 
     def masked(view: CapturedView, found: tuple[NDArray[np.int64], Array]) -> CapturedView:
         objects = np.full((view.camera.height, view.camera.width), -1, np.int32)
@@ -122,8 +129,13 @@ class _Front:
         )
 
 
-def _shared_out(voxels: NDArray[np.int64], front: _Front, things: list[ObjectSpec]) -> NDArray[np.int64]:
-    """[N] whose of ``things``, which touch, each of the voxels [N, 3] is. Raises ``CaptureError`` if their outlines are one."""
+def _shared_out(
+    voxels: NDArray[np.int64], piece: NDArray[np.bool_], front: _Front, things: list[ObjectSpec]
+) -> NDArray[np.int64]:
+    """[N] whose of ``things`` each of the voxels [N, 3] of a ``piece`` of space is; len(things) if it is no one's.
+
+    Raises ``CaptureError`` if their outlines are one, and ``SegmentationError``.
+    """
     outlines = [front.outline(thing) for thing in things]
     for (one, first), (other, second) in combinations(zip(things, outlines, strict=True), 2):
         if (first & second).sum() > MOST_SHARED * min(first.sum(), second.sum()):
@@ -131,16 +143,21 @@ def _shared_out(voxels: NDArray[np.int64], front: _Front, things: list[ObjectSpe
                 f"'{one.name}' and '{other.name}' touch and look alike, so they cannot be told apart; box each of them, or give "
                 "masks of the objects."
             )
+    shown = front.cells(front.points)
+    here = piece[tuple(shown.T)]
     away = []
     for index, thing in enumerate(things):
-        others = np.any(outlines[:index] + outlines[index + 1 :], axis=0)
-        only = (outlines[index] & ~others)[tuple(front.pixels.T)]
-        seeds = np.unique(front.cells(front.points[only]), axis=0)
+        others = np.any([np.zeros_like(outlines[0]), *outlines[:index], *outlines[index + 1 :]], axis=0)
+        seeds = shown[here & (outlines[index] & ~others)[tuple(front.pixels.T)]]
         if not len(seeds):
             raise CaptureError(
                 f"No part of '{thing.name}' was found in the front picture; click on the object itself."
             )
-        away.append(cKDTree(seeds).query(voxels)[0])
+        away.append(cKDTree(np.unique(seeds, axis=0)).query(voxels)[0])
+    beside = distance_transform_edt(~np.any(outlines, axis=0)) > BESIDE * front.view.camera.width
+    strange = here & beside[tuple(front.pixels.T)]
+    if strange.sum() > STRANGE * here.sum():
+        away.append(cKDTree(np.unique(shown[strange], axis=0)).query(voxels)[0])
     return np.argmin(away, axis=0)
 
 
@@ -159,18 +176,26 @@ def _pixel(capture: Capture) -> float:
     return float(np.median(view.depth[np.isfinite(view.depth)]) / view.camera.K[0, 0])
 
 
+def _room(capture: Capture, plane: Plane) -> tuple[Array, float]:
+    """[3] m what the cameras look at, and how far from it along the plane things are of the scene and not of the room."""
+    middle = looked_at(capture)
+    away = np.array([view.camera.position for view in capture.views]) - middle
+    return middle, WALL * float(_level(away, plane).min())
+
+
+def _level(away: Array, plane: Plane) -> Array:
+    """[N] m, the lengths of vectors [N, 3] along the plane."""
+    return np.asarray(np.linalg.norm(away - np.outer(away @ plane.normal, plane.normal), axis=1))
+
+
 def _standing(
-    view: CapturedView, plane: Plane, least: float, cameras: Array
+    view: CapturedView, plane: Plane, least: float, middle: Array, reach: float
 ) -> tuple[NDArray[np.int64], Array]:
-    """Pixels (row, column) [N, 2] that show what stands on the table among the cameras, and their points [N, 3]."""
+    """Pixels (row, column) [N, 2] that show what stands on the table around ``middle``, and their points [N, 3]."""
     assert view.depth is not None
     pixels = np.argwhere(np.isfinite(view.depth))
     points = unprojected(view, pixels)
-    middle = cameras.mean(0)
-    flat = points - middle - np.outer((points - middle) @ plane.normal, plane.normal)
-    around = cameras - middle - np.outer((cameras - middle) @ plane.normal, plane.normal)
-    near = np.linalg.norm(flat, axis=1) < WALL * np.linalg.norm(around, axis=1).min()
-    kept = (points @ plane.normal - plane.offset > least) & near
+    kept = (points @ plane.normal - plane.offset > least) & (_level(points - middle, plane) < reach)
     return pixels[kept], points[kept]
 
 
