@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import fields, replace
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from perpetua.cli.data import inspect_data
@@ -68,6 +71,43 @@ def test_what_is_damaged_or_missing_is_named(tmp_path: Path, arrays: ClipArrays)
     with pytest.raises(DataError, match="masks of shape"):
         write_shard(tmp_path, "s", [(make_about("s", "c"), replace(arrays, masks=arrays.masks[:2]))])
     assert not list((tmp_path / "shards").glob("s*.tmp"))
+
+
+def rewritten(path: Path, change: Callable[[dict], dict]) -> None:
+    """A Parquet file with each of its rows changed, and all that its header says."""
+    table = pq.read_table(path)
+    rows = pa.Table.from_pylist([change(row) for row in table.to_pylist()])
+    pq.write_table(rows.replace_schema_metadata(table.schema.metadata), path, row_group_size=1)
+
+
+def test_damaged_numbers_and_columns_are_named_with_their_file(tmp_path: Path, arrays: ClipArrays) -> None:
+    make_data(tmp_path)
+    entry = read_index(tmp_path)[0]
+    whole = entry.shard.read_bytes()
+    bad = arrays.flow.copy()
+    bad[1, 2, 3] = np.nan
+    for change, says in (
+        ({"flow": bad.tobytes()}, r"soft_000000\.parquet' has numbers that are none in flow"),
+        ({"masks_shape": [2, 32, 24]}, r"soft_000000\.parquet' has masks of shape"),
+        ({"masks_shape": [3, 32, 24]}, r"soft_000000\.parquet is damaged"),
+        ({"K": b"12345"}, r"soft_000000\.parquet is damaged"),
+    ):
+        rewritten(entry.shard, lambda row, change=change: row | change)
+        with pytest.raises(DataError, match=says):
+            read_clip(entry)
+        entry.shard.write_bytes(whole)
+    index = tmp_path / "index.parquet"
+    kept = index.read_bytes()
+    for lost in ("shard", "split"):
+        rewritten(index, lambda row, lost=lost: {k: v for k, v in row.items() if k != lost})
+        with pytest.raises(DataError, match=rf"index\.parquet does not say what a clip needs.*{lost}"):
+            read_index(tmp_path)
+        index.write_bytes(kept)
+    rewritten(index, lambda row: row)
+    table = pq.read_table(index)
+    pq.write_table(table.replace_schema_metadata({"format": "perpetua-data", "version": "0"}), index)
+    with pytest.raises(DataError, match="is perpetua-data 0, this program reads perpetua-data 1"):
+        read_index(tmp_path)
 
 
 @pytest.mark.parametrize(

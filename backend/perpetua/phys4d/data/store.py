@@ -129,12 +129,18 @@ def read_index(folder: Path) -> list[Entry]:
     _same_version(path, table.schema.metadata)
     entries = []
     for row in table.to_pylist():
-        shard, number = folder / "shards" / row.pop("shard"), row.pop("row")
+        try:
+            shard, number = folder / "shards" / row.pop("shard"), row.pop("row")
+            about = msgspec.convert(row, About)
+        except (KeyError, TypeError, msgspec.ValidationError) as error:
+            raise DataError(
+                f"{path} does not say what a clip needs ({error}); delete it and run `perpetua data generate` again."
+            ) from error
         if not shard.is_file():
             raise DataError(
                 f"{shard} is missing, which {path} names; run `perpetua data generate` again to make it anew."
             )
-        entries.append(Entry(msgspec.convert(row, About), shard, number))
+        entries.append(Entry(about, shard, number))
     return sorted(entries, key=lambda entry: entry.about.clip)
 
 
@@ -170,7 +176,7 @@ def read_clip(entry: Entry) -> ClipArrays:
             f"{entry.shard} is damaged ({error}); delete it and run `perpetua data generate` again."
         ) from error
     clip = ClipArrays(**found)
-    check(clip, entry.about.clip)
+    check(clip, f"{entry.about.clip} in {entry.shard}")
     return clip
 
 
