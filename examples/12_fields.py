@@ -42,7 +42,7 @@ SHOT = Shot(
             name="calm",
         ),
     ),
-    spacing=0.004,
+    spacing=0.005,
     eye=(0.0, -0.6, 0.34),
     target=(0.0, 0.0, 0.02),
 )

@@ -95,7 +95,7 @@ def test_no_gradient_comes_from_what_is_not_there_yet(
 
     whole, trajectory = falling(make_scene("jelly"), slide)
     stage = Stage(whole, trajectory, nothing(whole, trajectory, Settings()), Settings())
-    splats = stage.splats(stage.matter(1), 1)
+    splats = stage.splats(stage.matter(1), 1, cameras[0])
     render_layers(splats, cameras[0]).rgb.square().sum().backward()
     gone = torch.from_numpy(~present(trajectory.F[1]))[whole.binding.particle]
     gradient = stage.detail.grad

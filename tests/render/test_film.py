@@ -100,3 +100,26 @@ def test_other_images_are_laid_over_each_other_too(camera: Camera) -> None:
     assert laid.flow is not None
     assert laid.flow[16, 24, 0].item() == pytest.approx(0.2 * 40 / 3, abs=0.01)
     assert laid.extra is None
+
+
+def test_a_splat_on_a_table_seen_at_a_grazing_angle_is_seen_whole() -> None:
+    camera = Camera(np.array([[160.0, 0, 96], [0, 160.0, 64], [0, 0, 1]]), np.eye(4), 192, 128)
+    away = torch.arange(0.7, 1.6, 0.01)
+    x, z = (a.flatten() for a in torch.meshgrid(torch.arange(-0.3, 0.3, 0.01), away, indexing="ij"))
+    quats = torch.tensor([[1.0, 0, 0, 0]]).repeat(len(x), 1)
+    table = Gaussians.from_colors(
+        torch.stack([x, torch.full_like(x, 0.3), z], -1),
+        quats,
+        torch.tensor([[0.01, 1e-3, 0.01]]).repeat(len(x), 1),
+        torch.full((len(x),), 0.95),
+        torch.tensor([[0.0, 0.0, 1.0]]).repeat(len(x), 1),
+    )
+    grain = Gaussians.from_colors(
+        torch.tensor([[0.0, 0.3, 1.0]]), quats[:1], torch.full((1, 3), 0.008), torch.tensor([0.95]), torch.tensor([[1.0, 0, 0]])
+    )  # fmt: skip
+    alone, laid = (
+        render_layers(grain, camera),
+        compose(render_layers(grain, camera), render_layers(table, camera)),
+    )
+    assert alone.alpha.max() > 0.8
+    torch.testing.assert_close(laid.alpha, alone.alpha, rtol=0, atol=0.05)

@@ -2,7 +2,8 @@
 
     Shot("pudding", (Prop("pudding", "jelly", ball(0.04), at=(0, 0, 0.1), colour=(0.9, 0.3, 0.3)),), (Round(36),)).play(out)
 
-The particles themselves are seen: one splat each, lit by a lamp from the upper left along the normal that its neighbours leave it.
+The particles themselves are seen: one splat each, lit by a lamp from the upper left along the normal that its neighbours leave it; of
+liquids their skin (``scene.appearance``).
 """
 
 from __future__ import annotations
@@ -245,14 +246,17 @@ def film(scene: Scene, trajectory: Trajectory, tools: list[Tool]) -> list[NDArra
     backdrop = render_layers(scene.background, scene.camera)
     # a splat for each particle, in their order
     colours = scene.foreground.colors[: scene.binding.carried].numpy()
-    props = np.array([b.material.model != "gas" and not b.emitted for b in scene.bodies])[
+    # light goes through gas, and falls on liquids and what comes out of emitters as it does in a picture's scene
+    by_this = [b.material.model not in ("gas", "liquid") and not b.emitted for b in scene.bodies]
+    solid = np.array([b.material.model != "gas" and not b.emitted for b in scene.bodies])[
         scene.particles.body
     ]
+    props = np.array(by_this)[scene.particles.body]
     appearance = Appearance(scene, trajectory, Light(LIGHT / np.linalg.norm(LIGHT), AMBIENT, 1.05 - AMBIENT))
     frames = []
     for frame, (positions, F) in enumerate(zip(trajectory.positions, trajectory.F, strict=True)):
-        light, there = np.ones(len(positions)), present(F) & props  # light goes through gas
-        light[there] = _light(positions[there], scene.spacing)
+        light, there = np.ones(len(positions)), present(F) & solid
+        light[there] = np.where(props[there], _light(positions[there], scene.spacing), 1.0)
         lit = torch.from_numpy(colours * light[:, None]).float().clamp(0, 1)
         sh = scene.foreground.sh.clone()
         sh[: len(lit), 0] = (lit - 0.5) / SH_C0

@@ -39,7 +39,8 @@ def film(
     appearance = appearance or Appearance(scene, trajectory)
     for frame in range(count):
         after = min(frame + 1, count - 1)
-        moved = appearance.on(deform(foreground, scene.binding, positions[frame], F[frame]), frame)
+        moved = deform(foreground, scene.binding, positions[frame], F[frame])
+        moved = appearance.on(moved, frame, camera.position)
         motion = None
         if flow is not None:
             motion = Motion.of_matter(foreground, scene.binding, moved, F[frame], positions[after], F[after])

@@ -159,7 +159,8 @@ def _largest_difference(
         for frame in reversed(frames):
             progress(0.0, f"comparing {target.camera.name}")
             positions, F = (torch.from_numpy(a) for a in corrected(frame))
-            splats = appearance.on(deform(scene.foreground, scene.binding, positions, F), frame)
+            splats = deform(scene.foreground, scene.binding, positions, F)
+            splats = appearance.on(splats, frame, target.camera.position)
             image = compose(render_layers(splats, target.camera), backdrop).rgb.clamp(0, 1)
             worst = max(worst, float((image - torch.from_numpy(target.video[frame])).abs().max()))
             spent += 1
@@ -205,7 +206,7 @@ def _descend(
         view = views[v]
         with clock("move splats"):
             matter = stage.matter(frame)
-            splats = stage.splats(matter, frame)
+            splats = stage.splats(matter, frame, view.target.camera)
             flow = None
             if view.flow is not None and frame + 1 < stage.trajectory.frames:
                 flow = stage.flow(matter, splats, stage.matter(frame + 1))
@@ -269,7 +270,7 @@ def _looks_price(stage: Stage) -> Tensor:
 @torch.no_grad()
 def _area(stage: Stage, view: View) -> float:
     """Pixels that the objects cover at the start of the round; a hundredth of the picture where they are out of it."""
-    layer = _layer(stage.splats(stage.matter(0), 0), view)
+    layer = _layer(stage.splats(stage.matter(0), 0, view.target.camera), view)
     return max(float(layer.alpha.sum()), 0.01 * layer.alpha.numel())
 
 

@@ -15,6 +15,7 @@ from perpetua.optimize.splat_offsets import SplatOffsets
 from perpetua.render import Motion as Flow
 from perpetua.scene.appearance import Appearance
 from perpetua.scene.binding import deform
+from perpetua.scene.cameras import Camera
 from perpetua.scene.fading import faded
 from perpetua.scene.gaussians import Gaussians
 from perpetua.scene.scene import Scene
@@ -36,7 +37,7 @@ class Stage:
     Tensors are on ``device``. Where matter keeps its neighbours, a splat's shape follows the correction's gradient by where
     particles are at the round's start, G: as F F_0^-1 takes the start to a frame, (I + grad u) F = F + G F_0. Where it flows,
     there is no such map, and splats keep the shape that they were simulated with until the correction is applied. So does the light on
-    what came out of emitters.
+    liquids and on what came out of emitters.
     """
 
     def __init__(
@@ -78,12 +79,12 @@ class Stage:
         moved, turns = self.motion.displacement(frame, simulated)
         return Matter(simulated, simulated + moved, self._deformed(frame, turns))
 
-    def splats(self, matter: Matter, frame: int) -> Gaussians:
-        """The foreground on the particles of a frame."""
+    def splats(self, matter: Matter, frame: int, camera: Camera) -> Gaussians:
+        """The foreground on the particles of a frame, as ``camera`` sees it."""
         rest = replace(self.foreground, sh=self.sh)
         moved = deform(rest, self.offsets.binding, matter.positions, matter.F)
         share = frame / max(1, self.trajectory.frames - 1)
-        return faded(self.appearance.on(moved, frame), self._fading(), share)
+        return faded(self.appearance.on(moved, frame, camera.position), self._fading(), share)
 
     def flow(self, matter: Matter, splats: Gaussians, after: Matter) -> Flow:
         """How the splats of a frame move to another."""

@@ -1,7 +1,9 @@
 """Filming a scene: the background is rendered once a camera, and the moving splats are laid over it frame by frame.
 
 That is exact wherever no background splat stands in front of an object, and it makes a frame cost what moves in it. Where the
-background is nearer than the object, by depth, it stays in front.
+background is nearer than the object, by depth, it stays in front. A splat has one depth, that of its middle: where it lies on a table that
+is seen at a grazing angle, the table before its middle is nearer, and yet does not hide its near side. So the background must be nearer
+by as much as it comes nearer over a splat's size.
 """
 
 from __future__ import annotations
@@ -13,6 +15,10 @@ from perpetua.render.layers import Layers, unit
 
 OCCLUSION_MARGIN = 0.02
 """Fraction of the depth by which the background must be nearer to hide an object: expected depths of touching surfaces mix."""
+SPLAT_REACH = 1 / 48
+"""How far a splat that touches the background is seen from its middle, in the picture's width."""
+MOST_MARGIN = 0.1
+"""Fraction of the depth; at the outline of something before the object the background's depth jumps."""
 
 
 def compose(front: Layers, back: Layers) -> Layers:
@@ -20,7 +26,7 @@ def compose(front: Layers, back: Layers) -> Layers:
 
     The alpha is what ``front`` covers. Normals, flow, masks and extra channels are composed where both have them.
     """
-    seen = (front.depth.detach() <= back.depth.detach() * (1 + OCCLUSION_MARGIN)).to(front.alpha.dtype)
+    seen = (front.depth.detach() <= _farthest_seen(back.depth.detach())).to(front.alpha.dtype)
     alpha = front.alpha * seen
     seen, through = seen[..., None], (1 - alpha)[..., None]
 
@@ -37,3 +43,10 @@ def compose(front: Layers, back: Layers) -> Layers:
         masks=over(front.masks, back.masks, seen),
         extra=over(front.extra, back.extra, seen),
     )
+
+
+def _farthest_seen(depth: Tensor) -> Tensor:
+    """[H, W] m: depth to which something is seen before a background at ``depth`` [H, W] m."""
+    slope = torch.stack(torch.gradient(depth)).norm(dim=0)  # m a pixel
+    sloping = (SPLAT_REACH * depth.shape[1] * slope).minimum(MOST_MARGIN * depth)
+    return depth * (1 + OCCLUSION_MARGIN) + sloping

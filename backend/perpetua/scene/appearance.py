@@ -1,11 +1,14 @@
-"""What matter out of an emitter looks like in the light of the picture, frame by frame, and what it does to what is around.
+"""What liquids, and whatever came out of an emitter, look like in the light of the picture, frame by frame, and what they do to what is around.
 
-No picture shows such matter, so nothing has lit it yet: its surface is shaded by the picture's own light (``light.py``) along the normal that
-its particles' density gives (``surface.py``), a liquid shines, what stands between it and the lamp shades it (``shadow_map.py``), and it
-throws its shadow on the objects and the support (``ground_shade.py``). Where none came, nothing changes.
+No picture shows matter out of an emitter, and none what an object of a liquid becomes as it flows: both are shown by their skin, shaded
+by the picture's own light (``light.py``) along the normal that their particles' density gives (``skin.py``). A liquid shines, and a clear
+one lets through what is behind; what stands between matter and the lamp shades it (``shadow_map.py``, in steam ``mist.py``). What was
+poured throws its shadow on the objects and the support (``ground_shade.py``). An object is the picture's own as long as it is whole
+(``strain.py``): then its splats are those that the picture gave it, and of these one on each particle becomes the skin, in its own
+colour, as the others go. Where no liquid flows and nothing came, nothing changes.
 
 A colour c of a splat becomes  gain c (1 - shine) + shine,  in the picture's own encoding: a change that is straight in c, so that a
-correction finds the colour below the light. A highlight is where the picture's camera would see it.
+correction finds the colour below the light. The splats stay bound to their particles, and move with them.
 """
 
 from __future__ import annotations
@@ -17,62 +20,42 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from perpetua.scene import mist
 from perpetua.scene.fading import faded
 from perpetua.scene.gaussians import SH_C0, Gaussians
 from perpetua.scene.ground_shade import GroundShade
-from perpetua.scene.light import GAMMA, Light, light_of
+from perpetua.scene.light import GAMMA, Light, light_of, pictured
 from perpetua.scene.particles import present
 from perpetua.scene.rotations import matrix_from_quaternion, quaternion_from_matrix
 from perpetua.scene.scene import Scene
 from perpetua.scene.shadow_map import hidden
-from perpetua.scene.surface import CLOSE, FORM_SIGMA, Form, Neighbours, facing, form, unit
+from perpetua.scene.skin import UP, Skin, clear_opacity
+from perpetua.scene.strain import Strain, closed, picture_left
 from perpetua.scene.trajectory import Trajectory
 
 Array = NDArray[np.float64]
 
-UP = np.array([0.0, 0.0, 1.0])
-INSIDE = 0.5
-"""Cosine to the lamp that matter is shaded with below the surface."""
-COVERED_FROM_SKY = 0.5
-"""Share of the light from all around that matter right above takes away."""
-SMOOTHINGS = {"liquid": 2, "plastic": 1, "snow": 1, "sand": 0}
-"""How often normals are averaged, by model: grains are rough, a liquid is as smooth as its surface tension makes it."""
-CLOSED = frozenset({"liquid", "plastic"})
-"""Models whose splats close to one surface; grains and flakes stay single and round."""
-HIGHLIGHT, SHARPNESS = 0.5, 40.0
-"""Brightness of the lamp's reflection on a liquid and its power (Blinn 1977); a window, not a point."""
-RIM, RIM_POWER = 0.12, 5.0
-"""The surroundings' reflection where a liquid is seen at a grazing angle, and its power (Schlick 1994)."""
 FULL = 1.25
 """Brightness at which matter of a preset's own colour faces the lamp; what has its colour from an object of the picture is as bright as that."""
 LIGHTEST = 0.985
 """Brightest that matter is shaded to, so that white keeps its form."""
-NEAR = 4.0
-"""Spacings around matter within which other matter is its neighbour."""
+BELOW = 0.3
+"""By how much of itself the skin is thinner below the picture's own splats, so that it does not stand out around them."""
 
 
 @dataclass(frozen=True)
 class Look:
-    """gain and shine [N] of splats (see the module), and what is left of their opacity [N]. formed: [n], splats that take
-    another form: shift [n, 3] m, quats [n, 4], log_scales [n, 3]."""
+    """gain [N] of splats (see the module), and what is left of their opacity [N]. formed: [n], splats that take another form:
+    shift [n, 3] m, quats [n, 4], log_scales [n, 3]; skin: of the particles that they are on, and share [n], how much of it is seen bare."""
 
     gain: Tensor
-    shine: Tensor
     left: Tensor
     formed: Tensor
     shift: Tensor
     quats: Tensor
     log_scales: Tensor
-
-
-@dataclass(frozen=True)
-class Skin:
-    """The surface of poured matter. normal: [n, 3] unit vectors, surface: [n] how far each particle lies at it, 0 to 1, and form: the
-    splats that close it."""
-
-    normal: Array
-    surface: Array
-    form: Form
+    skin: Skin
+    share: Array
 
 
 class Appearance:
@@ -81,55 +64,68 @@ class Appearance:
     def __init__(self, scene: Scene, trajectory: Trajectory, light: Light | None = None) -> None:
         """light: None finds the picture's."""
         self.scene, self.trajectory = scene, trajectory
-        poured = np.array([b.emitted and b.material.model != "gas" for b in scene.bodies], bool)
-        self._poured = poured[scene.particles.body]
-        self.plain = not bool((present(trajectory.F[-1]) & self._poured).any())
-        """Whether nothing has come that light falls on."""
+        body = scene.particles.body
+        gas = np.array([b.material.model == "gas" for b in scene.bodies], bool)
+        emitted = np.array([b.emitted for b in scene.bodies], bool)
+        flows = np.array([b.material.model == "liquid" for b in scene.bodies], bool) & ~emitted
+        self._poured, self._mist, self._solid = (emitted & ~gas)[body], (emitted & gas)[body], ~gas[body]
+        self._skinned = self._poured | flows[body]
         self._looks: dict[int, Look] = {}
+        self.plain = not (
+            (present(trajectory.F[-1]) & self._skinned).any() or trajectory.F[:, self._mist].any()
+        )
+        """Whether there is nothing that light falls on anew."""
         if self.plain:
             return
-        self._solid = np.array([b.material.model != "gas" for b in scene.bodies], bool)[scene.particles.body]
-        self._light = light or light_of(scene)
-        pictured = {b.material.preset for b in scene.bodies if not b.emitted}
-        full = FULL / (self._light.ambient + self._light.lamp)
-        self._exposure = np.array([1.0 if b.material.preset in pictured else full for b in scene.bodies])
         binding = scene.binding
         self._particle = binding.particle[: binding.carried].numpy()
+        self._carrier = _carriers(scene, self._skinned)
+        splats, particles = (np.bincount(b, minlength=len(gas)) for b in (body[self._particle], body))
+        # a splat a particle is no picture of anything: it shows no more than the skin
+        self._detailed = flows & (splats > particles)
+        self._strain = Strain(scene, self._detailed[body])
+        self._light = light or light_of(scene)
+        self._exposure = self._exposures()
         self._cast = binding.cast.nonzero()[:, 0]
-        self._shade = GroundShade(
-            scene,
-            [self._matter(frame, self._poured) for frame in range(trajectory.frames)],
-            self._light,
-            len(self._cast),
-        )
+        self._shade = None
+        if len(self._cast):
+            matter = [self._matter(frame, self._poured) for frame in range(trajectory.frames)]
+            self._shade = GroundShade(scene, matter, self._light, len(self._cast))
 
-    def on(self, moved: Gaussians, frame: int) -> Gaussians:
-        """The splats of a frame, ``moved`` by its particles (``deform``), as they look. Differentiable as ``moved`` is."""
+    def on(self, moved: Gaussians, frame: int, eye: Array | None = None) -> Gaussians:
+        """The splats of a frame, ``moved`` by its particles (``deform``), as they look from ``eye`` [3] m, from the picture's camera if
+        there is none. Differentiable as ``moved`` is."""
         moved = faded(moved, self.scene.fading, frame / max(1, self.trajectory.frames - 1))
         if self.plain:
             return moved
         if frame not in self._looks:
             self._looks[frame] = self._look(moved, frame)
         look, device = self._looks[frame], moved.means.device
-        gain, shine, left = (t.to(device) for t in (look.gain, look.shine, look.left))
-        kept = gain * (1.0 - shine)
-        first = moved.sh[:, :1] * kept[:, None, None]
-        first = first + ((0.5 * (kept - 1.0) + shine) / SH_C0)[:, None, None]
-        sh = torch.cat([first, moved.sh[:, 1:] * kept[:, None, None]], 1)
-        opacity = torch.logit((torch.sigmoid(moved.opacity_logits) * left).clamp(1e-9, 1.0 - 1e-6))
+        gain, left = look.gain.to(device), look.left.to(device)
+        mirrored = look.share * look.skin.mirrored(
+            self._light, self.scene.camera.position if eye is None else eye
+        )
         formed = look.formed.to(device)
+        shine = torch.zeros_like(gain).index_copy(0, formed, torch.from_numpy(mirrored).float().to(device))
+        opacity = torch.sigmoid(moved.opacity_logits) * left
+        opacity = 1.0 - (1.0 - opacity) * (1.0 - shine)  # what mirrors hides what is behind, however clear
+        share = torch.where(shine > 0.0, shine / opacity.detach().clamp_min(1e-6), 0.0)
+        kept = gain * (1.0 - share)
+        first = moved.sh[:, :1] * kept[:, None, None]
+        first = first + ((0.5 * (kept - 1.0) + share) / SH_C0)[:, None, None]
+        changed = (left < 1.0) | (shine > 0.0)
         lit = Gaussians(
             moved.means.index_add(0, formed, look.shift.to(device)),
             moved.quats.index_copy(0, formed, look.quats.to(device)),
             moved.log_scales.index_copy(0, formed, look.log_scales.to(device)),
-            torch.where(left < 1.0, opacity, moved.opacity_logits),
-            sh,
+            torch.where(changed, torch.logit(opacity.clamp(1e-9, 1.0 - 1e-6)), moved.opacity_logits),
+            torch.cat([first, moved.sh[:, 1:] * kept[:, None, None]], 1),
         )
         return self._with_shade(lit, frame)
 
     def _with_shade(self, moved: Gaussians, frame: int) -> Gaussians:
         """With the shade on the ground."""
-        if not len(self._cast):
+        if self._shade is None:
             return moved
         device, cast = moved.means.device, self._cast.to(moved.means.device)
         opacity = torch.from_numpy(self._shade.opacity[frame]).to(device)
@@ -148,81 +144,109 @@ class Appearance:
         there = present(self.trajectory.F[frame]) & which
         return self.trajectory.positions[frame, there].astype(np.float64)
 
+    def _exposures(self) -> Array:
+        """[carried]: what a splat's matter is lit by, in what its own colour has of light already."""
+        scene, light = self.scene, self._light
+        full = FULL / (light.ambient + light.lamp)
+        seen = {b.material.preset for b, own in zip(scene.bodies, self._detailed, strict=True) if own}
+        seen |= {b.material.preset for b in scene.bodies if not b.emitted and b.material.model != "liquid"}
+        body = scene.particles.body[self._particle]
+        exposure = np.array([1.0 if b.material.preset in seen else full for b in scene.bodies])[body]
+        for index in np.flatnonzero(self._detailed):
+            mine = np.flatnonzero(body == index)
+            places = scene.foreground.means[mine].numpy().astype(np.float64)
+            exposure[mine] = 1.0 / pictured(scene, scene.bodies[index], light, places)
+        return exposure
+
     @torch.no_grad()
     def _look(self, moved: Gaussians, frame: int) -> Look:
-        count = len(moved)
-        gain, shine, left = np.ones(count), np.zeros(count), np.ones(count)
-        there = present(self.trajectory.F[frame])
+        scene, count = self.scene, len(moved)
+        gain, left = np.ones(count), np.ones(count)
+        positions, there = self.trajectory.positions[frame], present(self.trajectory.F[frame])
+        strain = self._strain.at(positions)
+        whole = picture_left(strain)
         poured = self._matter(frame, self._poured)
-        mine = np.flatnonzero((self._poured & there)[self._particle])
-        skin = self._skin(frame, self._particle[mine])
-        if len(mine):
-            lit, shining = self._lit(frame, self._particle[mine], skin)
-            most = self.scene.foreground.colors[mine].numpy().max(1).clip(0.05)
-            gain[mine], shine[mine] = np.minimum(lit, LIGHTEST / most), shining
-            own = np.flatnonzero(~self._poured[self._particle] & there[self._particle])
-            gain[own] = self._shaded(moved, own, poured)
-            ground = np.arange(len(self._particle), count)
-            places = moved.means[len(self._particle) :, :2].cpu().numpy().astype(np.float64)
-            left[ground] = 1.0 - self._shade.covered(frame, places).clip(0.0, 1.0)
+        own = np.flatnonzero(~self._poured[self._particle] & there[self._particle])
+        gain[own] = self._shaded(moved, own, poured)
+        left[: len(self._particle)] = np.where(self._skinned[self._particle], whole[self._particle], 1.0)
+
+        skin, particle, share = self._skin(frame, there, strain)
+        mine = self._carrier[particle]
+        bare = 1.0 - whole[particle]  # what is below the picture's own splats has their light
+        lit = (self._exposure[mine] * skin.brightness(self._light)) ** (1.0 / GAMMA)
+        most = scene.foreground.colors[mine].numpy().max(1).clip(0.05)
+        gain[mine] += bare * (np.minimum(lit, LIGHTEST / most) - gain[mine])
+        solid = torch.sigmoid(scene.foreground.opacity_logits[mine]).numpy().astype(np.float64)
+        scales = skin.form.scales * (1.0 - BELOW * whole[particle])[:, None]
+        clear = clear_opacity(scene, scene.particles.body[particle], scales, solid)
+        left[mine] = 1.0 + share * (clear / solid - 1.0)
+        skin = replace(skin, overlap=1.0 + (skin.overlap - 1.0) * (1.0 - clear))
+        self._light_mist(moved, frame, there, gain)
+        left[len(self._particle) :] = self._shadows_left(moved, frame, whole)
+
+        bound = scene.binding.carried_means(
+            torch.from_numpy(positions), torch.from_numpy(self.trajectory.F[frame])
+        )[mine]
+        shift = torch.from_numpy(skin.form.means).float() - bound
+        weight = torch.from_numpy(share).float()[:, None]
+        formed = torch.from_numpy(mine)
+        before = moved.log_scales[formed.to(moved.means.device)].cpu()
         return Look(
             torch.from_numpy(gain).float(),
-            torch.from_numpy(shine).float(),
             torch.from_numpy(left).float(),
-            torch.from_numpy(mine),
-            torch.from_numpy(
-                skin.form.means - self.trajectory.positions[frame, self._particle[mine]]
-            ).float(),
+            formed,
+            weight * shift,
             quaternion_from_matrix(torch.from_numpy(skin.form.axes).float()),
-            torch.from_numpy(skin.form.scales).float().log(),
+            torch.lerp(before, torch.from_numpy(scales).float().log(), weight),
+            skin,
+            share * bare,
         )
 
-    def _skin(self, frame: int, particle: NDArray[np.int64]) -> Skin:
-        """The surface of the poured matter of ``particle`` [n], each body's own."""
-        spacing, count = self.scene.spacing, len(particle)
-        points = self.trajectory.positions[frame, particle].astype(np.float64)
-        skin = Skin(
-            np.zeros((count, 3)),
-            np.zeros(count),
-            Form(points.copy(), np.tile(np.eye(3), (count, 1, 1)), np.full((count, 3), FORM_SIGMA * spacing)),
-        )
-        if not count:
-            return skin
-        solid = self._matter(frame, self._solid)
-        reach = NEAR * spacing
-        solid = solid[((solid > points.min(0) - reach) & (solid < points.max(0) + reach)).all(1)]
-        body = self.scene.particles.body[particle]
-        for index in np.unique(body):
-            mine = np.flatnonzero(body == index)
-            near = Neighbours.of(points[mine], points[mine], CLOSE)
-            away, skin.surface[mine] = facing(points[mine], solid, spacing)
-            model = self.scene.bodies[index].material.model
-            skin.normal[mine] = unit(near.smoothed(away, spacing, SMOOTHINGS[model]))
-            if model not in CLOSED:
-                continue
-            shaped = form(points[mine], near, spacing)
-            skin.form.means[mine], skin.form.axes[mine] = shaped.means, shaped.axes
-            skin.form.scales[mine] = shaped.scales
-        return skin
+    def _skin(
+        self, frame: int, there: NDArray[np.bool_], strain: Array
+    ) -> tuple[Skin, NDArray[np.int64], Array]:
+        """The skin where there is one, of which particles [n], and how far it has grown [n]."""
+        shown = np.flatnonzero(self._skinned & there & (self._carrier >= 0))
+        grown = closed(strain[shown])
+        if not grown.any():
+            shown, grown = shown[:0], grown[:0]
+        points = self.trajectory.positions[frame, shown].astype(np.float64)
+        skin = Skin.of(self.scene, shown, points, self._matter(frame, self._solid), self._light)
+        seen = grown > 0.0
+        return skin[seen], shown[seen], grown[seen]
 
-    def _lit(self, frame: int, particle: NDArray[np.int64], skin: Skin) -> tuple[Array, Array]:
-        """Gain and shine [n] of the poured matter of ``particle`` [n]."""
-        scene, light, spacing = self.scene, self._light, self.scene.spacing
-        points = self.trajectory.positions[frame, particle].astype(np.float64)
-        solid = self._matter(frame, self._solid)
-        body, normal, surface = scene.particles.body[particle], skin.normal, skin.surface
-        wet = np.array([thing.material.model == "liquid" for thing in scene.bodies])[body]
-        free = 1.0 - hidden(points, solid, light.direction, spacing)
-        sky = 1.0 - COVERED_FROM_SKY * hidden(points, solid, UP, spacing)
-        towards = surface * np.clip(normal @ light.direction, 0.0, None) + (1.0 - surface) * INSIDE
-        bright = self._exposure[body] * (light.ambient * sky + light.lamp * free * towards)
-        view = scene.camera.position - points
-        view /= np.linalg.norm(view, axis=1, keepdims=True)
-        half = view + light.direction
-        half /= np.maximum(np.linalg.norm(half, axis=1, keepdims=True), 1e-9)
-        glint = HIGHLIGHT * free * np.clip((normal * half).sum(1), 0.0, 1.0) ** SHARPNESS
-        rim = RIM * sky * (1.0 - np.clip((normal * view).sum(1), 0.0, 1.0)) ** RIM_POWER
-        return bright ** (1.0 / GAMMA), wet * surface * np.clip(glint + rim, 0.0, 1.0)
+    def _light_mist(self, moved: Gaussians, frame: int, there: NDArray[np.bool_], gain: Array) -> None:
+        """Shades puffs of gas in ``gain`` [N]."""
+        mine = np.flatnonzero((self._mist & there)[self._particle])
+        if not len(mine):
+            return
+        index = torch.from_numpy(mine).to(moved.means.device)
+        bright = mist.brightness(
+            moved.means[index].cpu().numpy().astype(np.float64),
+            moved.opacities[index].cpu().numpy().astype(np.float64),
+            moved.scales[index].mean(1).cpu().numpy().astype(np.float64),
+            self._matter(frame, self._solid),
+            self.scene.spacing,
+            self._light,
+        )
+        most = self.scene.foreground.colors[mine].numpy().max(1).clip(0.05)
+        gain[mine] = np.minimum((self._exposure[mine] * bright) ** (1.0 / GAMMA), LIGHTEST / most)
+
+    def _shadows_left(self, moved: Gaussians, frame: int, whole: Array) -> Array:
+        """[G]: what is left of the shadows on the ground: none where poured matter lies on them, and less where a liquid has sunk."""
+        binding = self.scene.binding
+        left = np.ones(len(binding.ground))
+        if self._shade is not None:
+            places = moved.means[len(self._particle) :, :2].cpu().numpy().astype(np.float64)
+            left = 1.0 - self._shade.covered(frame, places).clip(0.0, 1.0)
+        body, ground = self.scene.particles.body, binding.ground.numpy()
+        for index in np.unique(body[self._skinned & ~self._poured]):
+            mine = body == index
+            height = float(np.quantile(self.trajectory.positions[frame, mine, 2], 0.95))
+            was = float(np.quantile(self.scene.particles.positions[mine, 2], 0.95))
+            sunk = 1.0 - np.clip(height / max(was, 1e-6), 0.0, 1.0)
+            left[ground == index] *= 1.0 - sunk * (1.0 - float(whole[mine].mean()))
+        return left
 
     def _shaded(self, moved: Gaussians, own: NDArray[np.int64], poured: Array) -> Array:
         """[n]: gain of the picture's own splats ``own`` [n], by what ``poured`` [M, 3] m hides of the lamp."""
@@ -245,3 +269,15 @@ class Appearance:
         left = self._light.on(normal, 1.0 - dark[which]) / self._light.on(normal)
         gain[which] = left ** (1.0 / GAMMA)
         return gain
+
+
+def _carriers(scene: Scene, which: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """[P]: of the splats that hang on each particle of ``which`` [P] the one nearest to it, which is its part of the skin; -1 for none."""
+    binding = scene.binding
+    particle = binding.particle[: binding.carried].numpy()
+    splat = np.flatnonzero(which[particle])
+    away = binding.displacements()[: binding.carried].norm(dim=1).numpy()[splat]
+    carrier = np.full(len(which), -1, np.int64)
+    order = splat[np.argsort(-away, kind="stable")]  # the last one written stays
+    carrier[particle[order]] = order
+    return carrier

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.spatial import cKDTree
 
 from perpetua.scene.cameras import Camera
 from perpetua.scene.scene import Body, Scene
@@ -39,6 +40,8 @@ SEEN = 0.25
 """Cosine between normal and view from which a surface is looked at: its rim mixes with what is behind."""
 ENOUGH = 40
 """Places that are needed to say anything."""
+AROUND = 8
+"""Faces of a surface that say how it faces at a place."""
 
 
 @dataclass(frozen=True)
@@ -112,6 +115,20 @@ def _directions() -> Array:
     across = np.sqrt(1.0 - z**2)
     every = np.stack([across * np.cos(turn), across * np.sin(turn), z], 1)
     return np.asarray(every[z > math.sin(math.radians(LOWEST_DEGREES))])
+
+
+def pictured(scene: Scene, body: Body, light: Light, places: Array) -> Array:
+    """[N]: how bright ``light`` makes the surface of ``body`` that the picture shows in front of ``places`` [N, 3] m: what colours taken
+    from the picture there have of it in them. One where it shows none."""
+    middle = body.vertices[body.faces].mean(1)
+    normal = _smooth_normals(body)
+    view = scene.camera.position - middle
+    front = (normal * view).sum(1) > SEEN * np.linalg.norm(view, axis=1)
+    if not front.any():
+        return np.ones(len(places))
+    tree = cKDTree(scene.camera.project(middle[front])[0])
+    near = tree.query(scene.camera.project(places)[0], k=min(AROUND, int(front.sum())))[1]
+    return np.asarray(light.on(normal[front])[near.reshape(len(places), -1)].mean(1))
 
 
 def _seen(body: Body, scene: Scene) -> tuple[Array, Array] | None:

@@ -38,6 +38,10 @@ COLOURS: dict[str, Vec3] = {
 PLAIN: Vec3 = (0.7, 0.7, 0.7)
 """Of a preset without one."""
 
+CLARITY_M = {"water": 0.012, "oil": 0.02}
+"""m of a clear liquid through which 1 / e of what is behind is seen; not how far light goes in the real one, where what lies behind is
+bent out of sight sooner. Others hide it."""
+
 MATTER_SIGMA, PUFF_SIGMA = 0.62, 2.0
 """Standard deviation of a particle's splat, in spacings: matter closes up, a puff is a part of a cloud."""
 MATTER_OPACITY, PUFF_OPACITY = 0.97, 0.06

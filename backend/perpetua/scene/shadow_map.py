@@ -29,8 +29,8 @@ def hidden(places: Array, matter: Array, direction: Array, spacing: float) -> Ar
     ``places`` [N, 3] m."""
     if not len(matter) or not len(places):
         return np.zeros(len(places))
-    across = _across(direction)
-    flat = matter @ across
+    axes = across(direction)
+    flat = matter @ axes
     low = flat.min(0)
     cell = max(CELL * spacing, float(np.ptp(flat, axis=0).max()) / MOST_CELLS)
     margin = REACH + 2
@@ -42,7 +42,7 @@ def hidden(places: Array, matter: Array, direction: Array, spacing: float) -> Ar
         for y in (0, 1):
             np.maximum.at(nearest, (corner[:, 0] + x) * shape[1] + corner[:, 1] + y, along)
     nearest = nearest.reshape(shape)
-    at = np.floor((places @ across - low) / cell).astype(int) + margin
+    at = np.floor((places @ axes - low) / cell).astype(int) + margin
     inside = ((at >= REACH) & (at < shape - REACH)).all(1)
     at, own = at[inside], places[inside] @ direction
     total, weights = np.zeros(len(at)), 0.0
@@ -58,7 +58,7 @@ def hidden(places: Array, matter: Array, direction: Array, spacing: float) -> Ar
     return result
 
 
-def _across(direction: Array) -> Array:
+def across(direction: Array) -> Array:
     """[3, 2]: two unit vectors across the unit ``direction`` [3]."""
     first = np.cross(direction, np.eye(3)[np.abs(direction).argmin()])
     first /= np.linalg.norm(first)

@@ -72,12 +72,18 @@ CLOSE = 32
 """Neighbours that give a splat its form."""
 FORM_REACH = 2.0
 """Spacings to where they count."""
+FARTHEST = 2.0
+"""Where not all neighbours lie within it, as in a film, they count from farther away, up to so many times its length: what is finer
+than so many particles is noise, and would draw a puddle as strings and holes."""
 FORM_SIGMA = 0.62
 """Standard deviation of a splat in the midst of matter, in spacings."""
 FLATTEST = 0.3
 """Shortest axis of a splat, in its longest."""
 LONGEST = 1.5
-"""Longest, in what it is in the midst of matter."""
+"""Longest, in what it is in the midst of matter; in a film, by as much more as its particles lie farther apart."""
+OVERLAPPED = 1.1
+"""How much wider a splat is the flatter the matter around it lies, for particles gather in rows as they flow: half of that on a solid's
+surface, whose splats then are one and a half times as wide along it."""
 LONE = 4
 """Neighbours below which a particle is a drop of its own, round and somewhat smaller."""
 DROP = 0.85
@@ -96,7 +102,8 @@ class Form:
 
 def form(points: Array, near: Neighbours, spacing: float) -> Form:
     """The splats of a body's particles at ``points`` [N, 3] m, ``spacing`` m apart, with their ``CLOSE`` neighbours."""
-    weight = np.clip(1.0 - (near.distance / (FORM_REACH * spacing)) ** 3, 0.0, None)
+    wider = np.clip(near.distance[:, -1:] / (FORM_REACH * spacing), 1.0, FARTHEST)
+    weight = np.clip(1.0 - (near.distance / (wider * FORM_REACH * spacing)) ** 3, 0.0, None)
     total = weight.sum(1)
     away = points[near.index] - points[:, None]
     middle = np.einsum("nk,nki->ni", weight, away) / total[:, None]
@@ -106,13 +113,17 @@ def form(points: Array, near: Neighbours, spacing: float) -> Form:
     axes[:, :, 0] *= np.sign(np.linalg.det(axes))[:, None]
     inside = 0.15 * (FORM_REACH * spacing) ** 2  # of a full neighbourhood: r^2 / 3 (1/5 - 1/8) / (1/3 - 1/6)
     scales = (values.clip(0.0) / inside) ** 0.5
-    largest = scales.max(1, keepdims=True).clip(1e-6)
+    largest, longest = scales.max(1, keepdims=True).clip(1e-6), LONGEST * wider
+    flat = 1.0 - scales[:, :1] / scales[:, 1:2].clip(1e-6)
+    scales[:, 1:] = np.minimum(scales[:, 1:] * (1.0 + OVERLAPPED * flat), longest)
     scales = np.clip(
-        scales / np.maximum(largest / LONGEST, 1.0), FLATTEST * np.minimum(largest, LONGEST), None
+        scales / np.maximum(largest / longest, 1.0), FLATTEST * np.minimum(largest, LONGEST), None
     )
-    lone = (weight > 0.0).sum(1) < LONE
+    lone = (near.distance < FORM_REACH * spacing).sum(1) < LONE
     scales[lone] = DROP
     around = np.einsum("nk,nki->ni", weight, middle[near.index]) / total[:, None]
-    even = SMOOTHED * (middle - around)  # against its neighbours, or the whole body would shrink
+    uneven = SMOOTHED * (middle - around)  # against its neighbours, or the whole body would shrink
+    across = axes[:, :, 0]  # only across the surface: along it, particles would be drawn together in rows
+    even = (uneven * across).sum(1, keepdims=True) * across
     even[lone] = 0.0
     return Form(points + even, axes, FORM_SIGMA * spacing * scales)

@@ -72,7 +72,7 @@ def film_coarse(scene: Scene, trajectory: Trajectory, way: Sequence[Camera], fil
         following = min(t + 1, len(way) - 1)
         if behind is None or not still:
             behind = render_layers(room, camera, motion=Motion.still(room), camera_after=way[following])
-        drawn = appearance.on(deform(dressed, scene.binding, positions[t], F[t]), t)
+        drawn = appearance.on(deform(dressed, scene.binding, positions[t], F[t]), t, camera.position)
         motion = Motion.of_matter(dressed, scene.binding, drawn, F[t], positions[following], F[following])
         seen = compose(render_layers(drawn, camera, motion=motion, camera_after=way[following]), behind)
         rgb.append((seen.rgb.clamp(0, 1) * 255 + 0.5).to(torch.uint8).numpy())
