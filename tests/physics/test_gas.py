@@ -200,6 +200,24 @@ def test_puffs_that_have_faded_are_let_out_again(jet):
     assert places[:, 0].mean() < 0.03
 
 
+def test_puffs_take_turns_within_a_long_round():
+    """As many are there in each frame as were let out within their lives, though there are far fewer puffs than that come."""
+    brief = MaterialSpec("steam", lifetime=0.1)
+    turn = Round(12, (msgspec.structs.replace(SPOUT, end=12, material=brief),))
+    scene = with_streams(SCENE, turn, 0, 24.0)
+    new, frames = scene.particles.body == 1, releases(turn, 0, 24.0, SPACING).frames
+    assert new.sum() < 0.45 * len(frames)
+    plan = RoundPlan(turn, 0, 24.0, (0, 0, -9.81))
+    motion = GenesisEngine().simulate(scene, scene.rest_state(), plan, Progress()).trajectory
+    there = present(motion.F)[:, new].sum(1)
+    life = 0.1 * 24.0
+    for frame in range(1, 13):
+        young, old = (((frames < frame) & (frames > frame - share * life)).sum() for share in (0.65, 1.35))
+        assert young <= there[frame] <= old
+    fresh = present(motion.F[-1]) & new
+    assert np.linalg.norm(motion.positions[-1, fresh] - SPOUT.location, axis=1).max() < 0.35
+
+
 def test_more_than_the_most_puffs_may_come_one_after_another(monkeypatch, jet):
     from perpetua.errors import SimulationError
     from perpetua.scene import emission

@@ -28,6 +28,7 @@ from perpetua.scene.gaussians import Gaussians
 from perpetua.scene.looks import shadow_of, splats_of
 from perpetua.scene.materials import Material, resolve
 from perpetua.scene.particles import Particles, State
+from perpetua.scene.puffs import faded_puffs, longest_life, taking_turns, turn_of
 from perpetua.scene.scene import Body, Scene
 from perpetua_protocol.actions import Emitter
 from perpetua_protocol.take import Round
@@ -36,12 +37,12 @@ from perpetua_protocol.tracks import ScalarTrack, VectorTrack
 MODELS = frozenset({"plastic", "snow", "sand", "liquid", "gas"})
 """Matter that can leave a mouth particle by particle and hold together outside, or flow."""
 
-LIFETIMES = 0.6
-"""Puffs live between 1 - LIFETIMES / 2 and 1 + LIFETIMES / 2 of their material's lifetime, or they would all end at once."""
-
 MOST = 100_000
 """Particles that emitters may let out over a take; so many of water cost about a minute a frame on one core. A puff of gas that has
-faded away before a round begins is let out again in it, and does not count twice."""
+faded away is let out again, and does not count twice."""
+
+MOST_PUFFS = 2_000_000
+"""That may come one after another in a round."""
 
 STEP_FRAMES = 1.0 / 16.0
 """Longest stretch over which a keyed stream is taken as steady."""
@@ -75,22 +76,24 @@ class Releases:
 def releases(round_: Round, start_frame: float, fps: float, spacing: float) -> Releases:
     """What the emitters of a round that starts at ``start_frame`` let out as particles ``spacing`` m apart.
 
-    An emitter whose ``start`` lies in an earlier round goes on as if the rounds were one. Raises ``SimulationError`` beyond ``MOST``.
+    An emitter whose ``start`` lies in an earlier round goes on as if the rounds were one. Raises ``SimulationError`` beyond ``MOST``, of gas
+    beyond ``MOST_PUFFS``.
     """
-    count = 0
+    count = puffs = 0
     frames, positions, velocities, action = [], [], [], []
     for index, emitter in enumerate(round_.actions):
         if not isinstance(emitter, Emitter):
             continue
+        gas = _material(emitter).model == "gas"
         for frame, place, velocity in _layers(emitter, round_, start_frame, fps, spacing):
-            count += len(place)
-            if count > MOST:
+            count, puffs = count + (not gas) * len(place), puffs + gas * len(place)
+            if count > MOST or puffs > MOST_PUFFS:
                 raise _too_many(emitter.name)
             frames.append(np.full(len(place), frame))
             positions.append(place)
             velocities.append(np.broadcast_to(velocity, place.shape))
             action.append(np.full(len(place), index))
-    if not count:
+    if not frames:
         return Releases(np.zeros(0), np.zeros((0, 3)), np.zeros((0, 3)), np.zeros(0, np.int64))
     when = np.concatenate(frames)
     order = np.argsort(when, kind="stable")
@@ -160,7 +163,8 @@ def _placed(
 
 def with_streams(scene: Scene, round_: Round, start_frame: float, fps: float) -> Scene:
     """``scene`` with all that the round's emitters let out waiting in it, its particles and splats after those of its kind, and with
-    splats for the shadow that it will throw on the ground. Puffs that have faded away by then are those that come again.
+    splats for the shadow that it will throw on the ground. Puffs that have faded away by then are those that come again, also more than
+    once in a round.
 
     An emitter is a body of its own; one of the same name in a later round adds to it. Raises ``SimulationError`` for matter that no
     emitter can let out, or too much of it.
@@ -170,7 +174,7 @@ def with_streams(scene: Scene, round_: Round, start_frame: float, fps: float) ->
     materials = {emitter.name: _material(emitter) for emitter in emitters}
     if not len(coming):
         return scene
-    bodies, colours = list(scene.bodies), []
+    bodies = list(scene.bodies)
     owner = np.zeros(len(coming), np.int32)
     for emitter in emitters:
         mine = coming.action == round_.actions.index(emitter)
@@ -186,18 +190,14 @@ def with_streams(scene: Scene, round_: Round, start_frame: float, fps: float) ->
         else:
             bodies[index] = replace(bodies[index], vertices=np.concatenate([bodies[index].vertices, space]))
         owner[mine] = index
-        colours.append((mine, emitter.colour))
-    again = _faded(scene, owner, start_frame, fps)
+    coming, owner = _each_once(bodies, coming, owner, fps)
+    again = faded_puffs(scene, owner, start_frame, fps)
     fresh = again < 0
     there = sum(int((scene.particles.body == i).sum()) for i, b in enumerate(bodies) if b.emitted)
     if there + int(fresh.sum()) > MOST:
         raise _too_many(emitters[-1].name)
     positions = coming.positions.astype(np.float32)
-    new = Gaussians.cat(
-        [splats_of(scene, bodies[int(owner[mine][0])].material, positions[mine], c) for mine, c in colours]
-    )
-    where = np.concatenate([np.flatnonzero(mine) for mine, _ in colours])
-    new = new[torch.from_numpy(np.argsort(where, kind="stable"))]
+    new = _splats(scene, bodies, emitters, coming, owner)
     scene = _let_out_again(scene, again[~fresh], positions[~fresh], new[torch.from_numpy(~fresh)])
     if fresh.any():
         solid = int(np.array([body.material.model != "gas" for body in bodies])[owner[fresh]].sum())
@@ -211,19 +211,33 @@ def with_streams(scene: Scene, round_: Round, start_frame: float, fps: float) ->
     return replace(scene, bodies=bodies, released=released)
 
 
-def _faded(scene: Scene, owner: NDArray[np.int32], start_frame: float, fps: float) -> NDArray[np.int64]:
-    """[n]: for each particle that comes, of body ``owner`` [n], the puff of that body that has faded away and can come again; -1 where
-    there is none."""
-    again = np.full(len(owner), -1, np.int64)
+def _splats(
+    scene: Scene, bodies: list[Body], emitters: list[Emitter], coming: Releases, owner: NDArray[np.int32]
+) -> Gaussians:
+    """A splat for each of ``coming``, of bodies ``owner`` [n]."""
+    positions, parts, where = coming.positions.astype(np.float32), [], []
     for index in np.unique(owner):
-        if index < len(scene.bodies) and scene.bodies[index].material.model == "gas":
-            assert scene.released is not None
-            longest = (1.0 + LIFETIMES / 2) * scene.bodies[index].material.lifetime * fps + 1.0
-            gone = scene.released + longest < start_frame
-            free = np.flatnonzero((scene.particles.body == index) & gone)
-            mine = np.flatnonzero(owner == index)[: len(free)]
-            again[mine] = free[: len(mine)]
-    return again
+        mine = np.flatnonzero(owner == index)
+        colour = next(emitter.colour for emitter in emitters if emitter.name == bodies[index].name)
+        parts.append(splats_of(scene, bodies[index].material, positions[mine], colour))
+        where.append(mine)
+    return Gaussians.cat(parts)[torch.from_numpy(np.argsort(np.concatenate(where), kind="stable"))]
+
+
+def _each_once(
+    bodies: list[Body], coming: Releases, owner: NDArray[np.int32], fps: float
+) -> tuple[Releases, NDArray[np.int32]]:
+    """``coming``, of bodies ``owner`` [n], without those puffs that are let out in the place of earlier ones of the round, and whose
+    they are; ``frames`` says when each is let out last."""
+    kept, last = np.ones(len(owner), bool), coming.frames.copy()
+    for index in np.unique(owner):
+        if bodies[index].material.model == "gas":
+            mine = np.flatnonzero(owner == index)
+            latest = taking_turns(coming.frames[mine], longest_life(bodies[index].material, fps))
+            kept[mine[len(latest) :]] = False
+            last[mine[: len(latest)]] = latest
+    once = Releases(last[kept], coming.positions[kept], coming.velocities[kept], coming.action[kept])
+    return once, owner[kept]
 
 
 def _let_out_again(
@@ -257,11 +271,12 @@ def waiting(scene: Scene, coming: Releases, round_: Round, start_frame: float) -
     for name in np.unique(names):
         body = next((i for i, b in enumerate(scene.bodies) if b.emitted and b.name == name), -1)
         own, mine = np.flatnonzero((scene.particles.body == body) & now), names == name
-        if len(own) != mine.sum():
+        count, puffs = int(mine.sum()), body >= 0 and scene.bodies[body].material.model == "gas"
+        if not len(own) or len(own) > count or (len(own) < count and not puffs):
             raise SimulationError(
                 "The scene does not hold what the round's emitters let out; give it to them with `with_streams` first."
             )
-        rows[mine] = own[np.argsort(released[own], kind="stable")]
+        rows[mine] = own[np.argsort(released[own], kind="stable")][turn_of(len(own), count)]
     return rows
 
 

@@ -26,7 +26,7 @@ from perpetua.physics.gas.air import Air
 from perpetua.physics.gas.obstacles import obstructed, put_outside
 from perpetua.physics.motion import Collider, Pin
 from perpetua.physics.parts import Arrivals, Building, Part, Plan, Snapshot, Stored
-from perpetua.scene.emission import LIFETIMES
+from perpetua.scene.puffs import LIFETIMES
 
 if TYPE_CHECKING:
     from perpetua.physics.forces import Force
