@@ -2,6 +2,9 @@
 
 A preset's number lies in its range, or stands in ``DEPARTS`` with the reason. Friction is against a table, dry, unless said otherwise; nobody
 measures dough or jam that way, and where no source is at hand no range stands here.
+
+Held against a text of the source, or a second one, in 2026: water, milk, oil (surface tension, density), honey, jelly, snow's numbers of 2013,
+and of jam and wet sand what ``presets.SOURCES`` says of them. The other ranges are as the field quotes these works.
 """
 
 from __future__ import annotations
@@ -44,7 +47,7 @@ PUBLISHED: dict[str, Ranges] = {
     "milk": {"density": (1027, 1035), "viscosity": (1.5e-3, 2.2e-3), "surface_tension": (0.045, 0.053)},
     # CRC Handbook, olive oil at 20 degrees
     "oil": {"density": (910, 921), "viscosity": (0.075, 0.09), "surface_tension": (0.031, 0.035)},
-    # Afoakwa et al. 2007, dark chocolate at 40 degrees
+    # Afoakwa et al. 2008, dark chocolate at 40 degrees
     "chocolate": {"density": (1240, 1330), "viscosity": (1.0, 6.0), "surface_tension": (0.022, 0.035)},
     # Yanniotis et al. 2006, 16 to 18 % of water at 20 to 25 degrees
     "honey": {"density": (1390, 1440), "viscosity": (5.0, 20.0), "surface_tension": (0.050, 0.065)},
