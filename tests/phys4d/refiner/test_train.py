@@ -165,6 +165,21 @@ def test_a_mirrored_cut_is_the_mirror_image() -> None:
     assert torch.equal(turned.condition[:, :4], plain.condition[:, :4].flip(-1))
 
 
+def test_where_memory_runs_out_a_smaller_batch_is_named(
+    plan: RefinerPlan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(self: Pairs, step: int) -> training.Pair:
+        raise RuntimeError(
+            "DefaultCPUAllocator: can't allocate memory: you tried to allocate 10000000000000 bytes."
+        )
+
+    monkeypatch.setattr(Pairs, "batch", full)
+    with pytest.raises(TrainingError, match=r"GiB are too little.*16x16\. Set batch to 1 and steps to 60"):
+        train(plan, tmp_path, Progress())
+    with pytest.raises(TrainingError, match="Set frames to 2, or width and height to 8 and 8"):
+        train(msgspec.structs.replace(plan, batch=1), tmp_path / "one", Progress())
+
+
 def test_a_wrong_plan_is_refused_by_name(tmp_path: Path, plan: RefinerPlan) -> None:
     path = tmp_path / "refiner.yaml"
     for text, says in (

@@ -26,6 +26,7 @@ from perpetua.errors import TrainingError
 from perpetua.phys4d.data.store import read_split
 from perpetua.phys4d.refiner.config import RefinerPlan, check
 from perpetua.phys4d.refiner.pairs import Pair, Pairs
+from perpetua.phys4d.train.memory import GIB, running_out
 from perpetua.progress import Progress
 from perpetua.refine.space_time import weights
 from perpetua.refine.space_time.bridge import between, predict
@@ -69,9 +70,25 @@ def losses(
 
 def train(plan: RefinerPlan, out: Path, progress: Progress) -> Path:
     """Train, or go on where ``out`` was left; returns the weights' file. Raises ``TrainingError`` or ``DataError``."""
+    check(plan)
+    with running_out(lambda there: _smaller(plan, there)):
+        return _train(plan, out, progress)
+
+
+def _smaller(plan: RefinerPlan, there_bytes: int) -> str:
+    """What to change where memory ran out."""
+    said = (
+        f"Memory ran out: {there_bytes / GIB:.0f} GiB are too little for a batch of {plan.batch} cuts of {plan.frames} frames at "
+        f"{plan.width}x{plan.height}."
+    )
+    if plan.batch > 1:
+        return f"{said} Set batch to {plan.batch // 2} and steps to {2 * plan.steps}: as many cuts are seen."
+    return f"{said} Set frames to {max(2, plan.frames // 2)}, or width and height to {max(8, plan.width // 2)} and {max(8, plan.height // 2)}."
+
+
+def _train(plan: RefinerPlan, out: Path, progress: Progress) -> Path:
     from accelerate import Accelerator
 
-    check(plan)
     torch.set_num_threads(plan.threads)
     entries = read_split(Path(plan.data).expanduser(), "train")
     pairs = Pairs(entries, plan)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 
 import torch
 
@@ -17,21 +17,24 @@ CPU_WORDS = "can't allocate memory"
 
 
 @contextmanager
-def explained(config: StageConfig, frames_step: int, weights_bytes: int) -> Iterator[None]:
-    """Turns running out of memory within into a ``TrainingError`` that suggests numbers. frames_step: of the model."""
+def running_out(advise: Callable[[int], str]) -> Iterator[None]:
+    """Turns running out of memory within into a ``TrainingError`` with the sentence that ``advise`` makes of how many bytes there are."""
     try:
         yield
     except torch.OutOfMemoryError as error:
         there = torch.cuda.get_device_properties(torch.cuda.current_device()).total_memory
-        raise TrainingError(advice(config, frames_step, weights_bytes, there)) from error
+        raise TrainingError(advise(there)) from error
     except RuntimeError as error:
         if CPU_WORDS not in str(error):
             raise
         import psutil
 
-        raise TrainingError(
-            advice(config, frames_step, weights_bytes, psutil.virtual_memory().total)
-        ) from error
+        raise TrainingError(advise(psutil.virtual_memory().total)) from error
+
+
+def explained(config: StageConfig, frames_step: int, weights_bytes: int) -> AbstractContextManager[None]:
+    """``running_out`` with the numbers of a stage. frames_step: of the model."""
+    return running_out(lambda there: advice(config, frames_step, weights_bytes, there))
 
 
 def advice(config: StageConfig, frames_step: int, weights_bytes: int, there_bytes: int) -> str:
