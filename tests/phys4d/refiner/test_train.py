@@ -148,12 +148,12 @@ def test_moving_pixels_count_more_and_unknown_ones_nothing(data: Path, plan: Ref
     network.forward = lambda x, condition, s: torch.zeros_like(x)  # type: ignore[method-assign, assignment]
     generator = torch.Generator().manual_seed(0)
     found = training.losses(network, pair, generator, plan)
-    assert found["picture"].item() == pytest.approx(2 * 25 / 255, rel=1e-3)
+    assert found["picture"].item() == pytest.approx((2 * 25 / 255) ** 2, rel=1e-3)
     half = replace(pair, moving=torch.zeros_like(pair.moving), coarse=pair.coarse.clone())
     half.moving[:, :, :8] = 1
     half.coarse[:, :3, :, :8] = half.fine[:, :3, :, :8]
     found = training.losses(network, half, generator, plan)
-    assert found["picture"].item() == pytest.approx((2 * 25 / 255) / 4, rel=1e-3)
+    assert found["picture"].item() == pytest.approx((2 * 25 / 255) ** 2 / 4, rel=1e-3)
 
 
 def test_a_mirrored_cut_is_the_mirror_image() -> None:

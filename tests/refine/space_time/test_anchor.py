@@ -56,5 +56,6 @@ def test_where_the_camera_moves_the_floor_is_left_alone(scene: tuple[NDArray, ND
     picture, alpha, flow = scene
     found = anchored(picture + np.float32(0.05), picture[0], alpha, flow + np.float32(1.5))
     floor = alpha < 0.5
+    floor[0] = False  # which is known
     assert np.abs(found - picture - 0.05)[floor].max() < 1e-5
     assert np.abs(found - picture)[:, 16:24][alpha[:, 16:24] > 0.5].mean() < 0.01

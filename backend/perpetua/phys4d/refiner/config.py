@@ -36,6 +36,10 @@ class RefinerPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     learning_rate: float = 3e-4
     warmup: int = 100
     """Steps over which the learning rate rises from 0; it then falls along a half cosine."""
+    at_source: float = 0.7
+    """Share of the draws at level 1, where every refinement begins; the others are even in (0, 1)."""
+    without_noise: float = 0.5
+    """Share of the draws that begin with the coarse signal itself, as a bake's refinement does."""
     average: float = 0.998
     """Decay of the running mean of the weights, which is what is kept (Polyak)."""
     moving_weight: float = 3.0
@@ -73,6 +77,9 @@ def check(plan: RefinerPlan) -> None:
         raise TrainingError(f"widths are {list(plan.widths)}; they must be multiples of 8, one a level.")
     if not 0 <= plan.average < 1 or not plan.learning_rate > 0 or not plan.clip_gradient > 0:
         raise TrainingError("average must be from 0 to below 1, learning_rate and clip_gradient above 0.")
+    for name in ("at_source", "without_noise"):
+        if not 0 <= getattr(plan, name) <= 1:
+            raise TrainingError(f"{name} is {getattr(plan, name)}; it is a share, from 0 to 1.")
     if not 0 <= plan.disguise.carried <= 1 or not plan.disguise.colour >= 0 or not plan.disguise.shimmer >= 0:
         raise TrainingError(
             "disguise.carried must be from 0 to 1, disguise.colour and disguise.shimmer 0 or more."

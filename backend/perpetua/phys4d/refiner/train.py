@@ -34,30 +34,29 @@ from perpetua.refine.space_time.network import Shape, SpaceTimeUNet
 from perpetua.refine.space_time.signal import FLOW, NEARNESS, PICTURE
 
 CHECKPOINT, WEIGHTS, LOSSES = "checkpoint.safetensors", "weights.safetensors", "losses.jsonl"
-AT_SOURCE = 0.7
-"""Share of the draws at level 1, where every refinement begins; the others are even in (0, 1)."""
-WITHOUT_NOISE = 0.5
-"""Share of the draws that begin with the coarse signal itself, as a bake's refinement does."""
 MAY_CHANGE = ("checkpoint_every", "threads")
 
 
 def losses(
     network: torch.nn.Module, pair: Pair, generator: torch.Generator, plan: RefinerPlan
 ) -> dict[str, Tensor]:
-    """The objective of one batch and its parts, mean absolute differences: squares would hardly tell nothing from next to nothing,
-    and what is fine already must stay. flicker is of the change from frame to frame where nothing moves."""
+    """The objective of one batch and its parts: mean squares of the picture and of its flicker, what changes from frame to frame where
+    nothing moves; mean absolute differences of nearness and flow. (Of the picture these would not do: most pixels need no change, and
+    the network would learn to change none.)"""
     count = len(pair.fine)
     level = torch.rand(count, generator=generator).clamp_min(1e-3)
-    level = torch.where(torch.rand(count, generator=generator) < AT_SOURCE, 1.0, level).to(pair.fine)
+    level = torch.where(torch.rand(count, generator=generator) < plan.at_source, 1.0, level).to(pair.fine)
     noise = torch.randn(pair.fine.shape, generator=generator).to(pair.fine)
-    noise *= (torch.rand(count, generator=generator) > WITHOUT_NOISE).to(noise)[:, None, None, None, None]
+    noise *= (torch.rand(count, generator=generator) > plan.without_noise).to(noise)[
+        :, None, None, None, None
+    ]
     x = between(pair.fine, pair.coarse, noise, level)
     with torch.autocast(x.device.type, torch.bfloat16, enabled=plan.precision == "bfloat16"):
         found = predict(network, x, pair.coarse, pair.condition, level)  # type: ignore[arg-type]
     error = found.float() - pair.fine
     weight = pair.known * (1 + (plan.moving_weight - 1) * pair.moving[:, None])
     parts = {
-        "picture": _mean(error[:, PICTURE].abs(), weight[:, PICTURE]),
+        "picture": _mean(error[:, PICTURE] ** 2, weight[:, PICTURE]),
         "nearness": _mean(error[:, NEARNESS].abs(), weight[:, NEARNESS]),
         "flow": _mean(error[:, FLOW].abs(), weight[:, FLOW]),
         "flicker": _mean(

@@ -1,6 +1,6 @@
 """Takes the network's error in the first frame, which is known, off all frames: what stays as it was then comes out as it was.
 
-The background keeps its error where it is as long as the camera stands still; things carry theirs along the flow. What is left of the network's
+What has not moved keeps its error in its place, and so does the background as long as the camera stands still; things carry theirs along the flow. What is left of the network's
 changes is what has changed since the first frame: shadows that went along, shading that turned.
 """
 
@@ -12,7 +12,11 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.float32]
 STILL_PIXELS = 0.1
-"""Median flow of the background above which the camera moves."""
+"""Flow above which a pixel moves; the median of the background's above which the camera does."""
+SAME_COVER = 0.02
+"""Change of coverage up to which a pixel shows the thing that it showed."""
+OF_COLOUR = 0.1
+"""Errors well above this are of outlines that lie elsewhere, not of colour, and are carried nowhere."""
 NEAR = (9, 9)
 """pixels, over which the error spreads to what was not in sight."""
 LEAST = 1e-3
@@ -22,18 +26,19 @@ def anchored(picture: Array, first: Array, alpha: Array, flow: Array) -> Array:
     """``picture`` [T, H, W, 3] without its error against ``first`` [H, W, 3], both in [0, 1]. alpha: [T, H, W], coverage by things.
     flow: [T - 1, H, W, 2] pixels. With a camera that moves, things alone are anchored."""
     error = picture[0] - first
+    believed = 1 / (1 + (np.abs(error).max(-1) / OF_COLOUR) ** 2)
     stands = _stands_still(alpha, flow)
-    behind = _spread(error, 1 - alpha[0]) if stands else np.zeros_like(error)
-    weight = alpha[0].copy()
+    behind = _spread(error, (1 - alpha[0]) * believed) if stands else np.zeros_like(error)
+    weight = alpha[0] * believed
     on_things = _spread(error, weight)
+    stays = np.ones(first.shape[:2], bool)
     out = np.empty_like(picture)
     for t, frame in enumerate(picture):
         cover = alpha[t][..., None].clip(0, 1)
-        if t == 0 and stands:
-            out[t] = first
-        else:
-            out[t] = frame - cover * on_things - (1 - cover) * behind
+        out[t] = frame - np.where(stays[..., None], error, cover * on_things + (1 - cover) * behind)
         if t < len(flow):
+            still = np.linalg.norm(flow[t], axis=-1) <= STILL_PIXELS
+            stays &= still & (np.abs(alpha[t + 1] - alpha[0]) <= SAME_COVER)
             on_things, weight = _moved(on_things, weight, flow[t], alpha[t + 1])
     return out.clip(0, 1)
 
