@@ -112,8 +112,15 @@ def match(scene: bpy.types.Scene) -> None:
         shadows = layer.name == SHADOWS
         for child in layer.layer_collection.children:
             standing_in = child.collection == own
-            child.exclude = child.collection == hidden or (standing_in and meshes.render.engine != "CYCLES")
-            child.indirect_only = standing_in != shadows
+            left_out = child.collection == hidden or (standing_in and meshes.render.engine != "CYCLES")
+            _set(child, "exclude", left_out)
+            _set(child, "indirect_only", standing_in != shadows)
+
+
+def _set(child: bpy.types.LayerCollection, name: str, value: bool) -> None:
+    """Set it if it is another: as a render begins, EEVEE of Blender 5.2 crashes when a layer is built anew for nothing."""
+    if getattr(child, name) != value:
+        setattr(child, name, value)
 
 
 def _link_same(linked: bpy.types.bpy_prop_collection, wanted: list[bpy.types.ID]) -> None:
