@@ -9,7 +9,7 @@ import bpy
 import msgspec
 
 from perpetua_protocol.inputs import SPLATS, VIDEOS, Kind, kind_of
-from perpetua_protocol.take import CAPTURE, SceneSettings, SplatView, Vec3
+from perpetua_protocol.take import CAPTURE, Provider, SceneSettings, SplatView, Vec3
 
 from .errors import AddonError
 
@@ -136,17 +136,21 @@ def in_words(settings: bpy.types.PropertyGroup) -> str:
 def scene_settings(settings: bpy.types.PropertyGroup) -> SceneSettings:
     """What the artist says of the input. Raises ``AddonError`` for a depth map that does not lie beside the picture."""
     known, kind_ = settings.input, kind(settings)
+    single = kind_ == "picture" and not known.views
+    learned = single and not known.depth and known.depth_estimator != "none"
     return SceneSettings(
         horizontal_fov_degrees=settings.horizontal_fov or None,
         horizon_y=settings.horizon_y if settings.use_horizon else None,
         table_edge_y=settings.table_edge_y or None,
         camera_pitch_degrees=settings.pitch or None,
-        depth=_depth(settings) if kind_ == "picture" else "",
+        depth=_depth(settings) if single else "",
         views=tuple(view.name for view in known.views),
         video_frames=known.video_frames,
         metres_per_unit=known.metres_per_unit or None,
         up=AXES.get(known.up) if kind_ == "splats" else None,
         view=_view(known) if kind_ == "splats" else None,
+        depth_estimator=Provider(known.depth_estimator) if learned else Provider(),
+        segmenter=Provider(known.segmenter) if known.segmenter != "grabcut" else Provider(),
     )
 
 

@@ -28,6 +28,26 @@ UP = (
     ("-X", "-X", "Against the first axis"),
 )
 
+DEPTHS = (
+    ("none", "Nobody", "The table and the object's outline say it; needs no weights"),
+    ("depth_anything_3", "Depth Anything 3", "Needs its weights in the backend's models folder"),
+    ("depth_anything_v2", "Depth Anything V2", "Needs its weights in the backend's models folder"),
+    ("depth_pro", "Depth Pro", "Finds the lens too; needs its weights in the backend's models folder"),
+    (
+        "moge",
+        "MoGe 2",
+        "Finds the lens too; needs its weights in the backend's models folder, and its package",
+    ),
+)
+SEGMENTERS = (
+    ("grabcut", "Colours and Edges", "A click grows as far as colours and edges allow; needs no weights"),
+    (
+        "sam2",
+        "SAM 2",
+        "Finds pale objects too, and follows them through a video; needs its weights in the backend's models folder",
+    ),
+)
+
 
 class PerpetuaView(bpy.types.PropertyGroup):
     """A further picture of the same scene; its name is that of its file beside the picture."""
@@ -48,6 +68,12 @@ class PerpetuaInput(bpy.types.PropertyGroup):
         description="The picture's depth map, beside it: EXR in metres along the view, or 16-bit PNG in millimetres; none if empty",
         subtype="FILE_PATH",
         options=RELATIVE,
+    )
+    depth_estimator: EnumProperty(
+        name="Depth By", description="Who says how far away everything in the picture is", items=DEPTHS
+    )
+    segmenter: EnumProperty(
+        name="Objects By", description="Who finds an object around its clicks and boxes", items=SEGMENTERS
     )
     has_masks: BoolProperty(description="The capture has masks, so its objects need no click")
     video_frames: IntProperty(

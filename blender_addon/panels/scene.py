@@ -83,6 +83,8 @@ class PERPETUA_PT_guesses(shared.Tab, bpy.types.Panel):
             column.prop(settings, "horizontal_fov")
         if kind == "picture" and not several:
             column.prop(settings.input, "depth")
+            if not settings.input.depth:
+                column.prop(settings.input, "depth_estimator")
             column.prop(settings, "pitch")
             column.prop(settings, "use_horizon")
             if settings.use_horizon:
@@ -94,6 +96,8 @@ class PERPETUA_PT_guesses(shared.Tab, bpy.types.Panel):
             column.prop(settings.input, "up")
         if kind != "picture" or several:
             column.prop(settings.input, "metres_per_unit")
+        if kind != "splats":
+            column.prop(settings.input, "segmenter")
         column.label(text="0 lets Perpetua guess", icon="INFO")
 
 

@@ -110,7 +110,10 @@ def test_a_depth_map_lies_beside_its_picture(folder: Path, tmp_path_factory: pyt
     scene = opened(folder / "a.png")
     bpy.ops.perpetua.add_object(name="ball", x=32, y=18)
     scene.perpetua.input.depth = str(folder / "depth.png")
-    assert take_builder.build_take(scene, 0).scene.depth == "depth.png"
+    scene.perpetua.input.depth_estimator, scene.perpetua.input.segmenter = "moge", "sam2"
+    take = take_builder.build_take(scene, 0)
+    assert (take.scene.depth, take.scene.depth_estimator.name) == ("depth.png", ""), "a map is better"
+    assert take.scene.segmenter.name == "sam2"
     bpy.ops.wm.save_mainfile()
     assert scene.perpetua.input.depth == "//depth.png"
     assert take_builder.build_take(scene, 0).scene.depth == "depth.png"
