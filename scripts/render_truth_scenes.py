@@ -1,10 +1,10 @@
 """Render the scenes whose truth is known, for `perpetua evaluate reconstruct`.
 
-    .venv-blender/bin/python scripts/render_truth_scenes.py --scene clay_ball --out out/truth/clay_ball [--width 240] [--views 24]
+    .venv-blender/bin/python scripts/render_truth_scenes.py --scene clay_ball --out out/truth/clay_ball [--width 240] [--views 24] [--grain]
 
 Each is made of procedural meshes and materials and rendered by Cycles from a ring of cameras (render_ring.py), with views held out
 for the test, a front view and two at 20 degrees to its sides. Beside the pictures lies the truth: ``truth.json`` and the closed
-surface of every object (``truth/<object>.obj``, metres).
+surface of every object (``truth/<object>.obj``, metres). ``--grain`` paints everything with a fine pattern, on which cameras can be found.
 """
 
 from __future__ import annotations
@@ -28,6 +28,8 @@ from render_ring import Shot, looking, render, ring
 FOV = math.radians(40.0)
 SIDE_DEGREES = 20.0
 FRONT_ELEVATION_DEGREES = 14.0
+GRAIN_M = 0.03
+"""Size of the pattern of ``--grain``, in radii of the ring."""
 TABLE_M = 1.1
 """Radius of the table, in radii of the ring."""
 
@@ -89,6 +91,33 @@ def patterned(
     tree.links.new(texture.outputs["Fac"], ramp.inputs["Fac"])
     tree.links.new(ramp.outputs["Color"], shader.inputs["Base Color"])
     return made
+
+
+def grained(material: bpy.types.Material, size: float) -> None:
+    """Multiply a material's colour by a fine pattern of about ``size`` m that never repeats."""
+    tree = material.node_tree
+    shader = tree.nodes.get("Principled BSDF")
+    if shader is None:
+        return
+    base = shader.inputs["Base Color"]
+    where, texture, mixed = (
+        tree.nodes.new(kind) for kind in ("ShaderNodeTexCoord", "ShaderNodeTexNoise", "ShaderNodeMix")
+    )
+    texture.inputs["Scale"].default_value, texture.inputs["Detail"].default_value = 1 / size, 6.0
+    sharper = tree.nodes.new("ShaderNodeValToRGB")
+    for element, position, level in zip(sharper.color_ramp.elements, (0.42, 0.58), (0.25, 1.0)):
+        element.position, element.color = position, (level, level, level, 1)
+    mixed.data_type, mixed.blend_type = "RGBA", "MULTIPLY"
+    mixed.inputs["Factor"].default_value = 1.0
+    colour, pattern = (socket for socket in mixed.inputs if socket.type == "RGBA")
+    if base.is_linked:
+        tree.links.new(base.links[0].from_socket, colour)
+    else:
+        colour.default_value = base.default_value
+    tree.links.new(where.outputs["Object"], texture.inputs["Vector"])
+    tree.links.new(texture.outputs["Fac"], sharper.inputs["Fac"])
+    tree.links.new(sharper.outputs["Color"], pattern)
+    tree.links.new(next(socket for socket in mixed.outputs if socket.type == "RGBA"), base)
 
 
 def glass(name: str) -> bpy.types.Material:
@@ -349,10 +378,14 @@ def main() -> None:
     parser.add_argument("--views", type=int, default=24)
     parser.add_argument("--held-out", type=int, default=5)
     parser.add_argument("--samples", type=int, default=48)
+    parser.add_argument("--grain", action="store_true")
     asked = parser.parse_args()
     bpy.ops.wm.read_factory_settings(use_empty=True)
     truth = SCENES[asked.scene]()
     stage(truth, asked.samples)
+    if asked.grain:
+        for material in bpy.data.materials:
+            grained(material, GRAIN_M * truth.radius)
     bpy.context.view_layer.update()
     write_truth(truth, asked.out)
     shots = shots_of(truth, asked.views, asked.held_out)

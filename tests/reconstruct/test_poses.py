@@ -233,7 +233,8 @@ def test_something_that_moves_is_refused() -> None:
     refused(shots_of(views), r"Something moves between the pictures, in \d\.png around")
 
 
-def test_a_wrong_lens_or_a_stranger_among_the_pictures_is_named(views: list[CapturedView]) -> None:
+@pytest.mark.slow
+def test_strangers_among_the_pictures_are_named(views: list[CapturedView]) -> None:
     strangers = walked(3, 40.0, {"other": [Box((-0.2, -0.2, 0), (0.2, 0.2, 0.1))]})
     mixed = shots_of(views[:5]) + [Shot(f"other_{v.name}", v.rgb) for v in strangers]
     refused(mixed, r"(Only 5 of 8 pictures fit together; other_0|other_0\.png and 2 others share)")
