@@ -6,6 +6,8 @@ import math
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from perpetua_protocol.limits import is_cache_path
+
 if TYPE_CHECKING:
     from perpetua_protocol.take import SceneSettings, SplatView, Take
 
@@ -28,6 +30,9 @@ def scene_problems(take: Take) -> Iterator[str]:
             yield f"The {what} is {value:g}; it must be above zero."
     if scene.views and scene.depth:
         yield "The take gives both a depth map and further pictures; keep one of the two."
+    for name in scene.views:
+        if not is_cache_path(name):
+            yield f"The picture '{name}' must lie beside the take's first one, or below its folder, under a plain name; move it there."
     if take.picture in scene.views or len(set(scene.views)) != len(scene.views):
         yield "A picture is named twice among the take's pictures; name each once."
     if scene.up is not None and not math.hypot(*scene.up) > 0:

@@ -93,6 +93,8 @@ def test_what_cannot_be_sent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
         ({"metres_per_unit": 0.0}, "metres per unit is 0"),
         ({"views": ("b.png", "b.png")}, "named twice"),
         ({"views": ("b.png",), "depth": "a.exr"}, "keep one of the two"),
+        ({"views": ("../b.png",)}, r"'\.\./b\.png' must lie beside"),
+        ({"views": ("/etc/b.png",)}, r"'/etc/b\.png' must lie beside"),
         ({"up": (0.0, 0.0, 0.0)}, "direction up has no length"),
         ({"view": SplatView(UNIT, width=8)}, "8 x 480 pixels"),
         ({"view": SplatView(UNIT, 0.5)}, "opens 0.5 degrees"),

@@ -158,6 +158,11 @@ def test_cameras_in_one_place_are_refused(capture: Capture) -> None:
         (lambda r: r["frames"][0].pop("fl_x"), "focal length of images/0.png"),
         (lambda r: r["frames"][0]["transform_matrix"].pop(), "no 4 x 4 matrix"),
         (lambda r: r["frames"][0].update(file_path="images/none.png"), r"There is no picture at .*none\.png"),
+        (
+            lambda r: r["frames"][0].update(depth_file_path="/etc/depth.exr"),
+            r"names /etc/depth\.exr, which is outside",
+        ),
+        (lambda r: r["frames"][0].update(file_path="images/../../0.png"), "outside of its folder"),
         (lambda r: r.update(objects=[]), "holds object number 1"),
         (lambda r: r.update(test_filenames=["images/x.png"]), r"names images/x\.png"),
     ],

@@ -113,11 +113,7 @@ def _cloud(folder: Path, name: str | None) -> tuple[NDArray[np.float64], NDArray
 
 def files_of(folder: Path) -> tuple[Path, ...]:
     """``transforms.json`` and every file that it names. Raises ``CaptureError``."""
-    record = _record(folder)
-    names: list[str | None] = [record.ply_file_path]
-    for frame in record.frames:
-        names += [frame.file_path, frame.depth_file_path, frame.object_mask_path]
-    return (folder / TRANSFORMS, *(folder / name for name in names if name is not None))
+    return (folder / TRANSFORMS, *(folder / name for name in _names_in(_record(folder))))
 
 
 def _record(folder: Path) -> Transforms:
@@ -127,9 +123,24 @@ def _record(folder: Path) -> Transforms:
             f"There is no {TRANSFORMS} in {folder}; a capture needs one, with a camera for every picture (docs/reconstruct.md)."
         )
     try:
-        return msgspec.json.decode(path.read_bytes(), type=Transforms)
+        record = msgspec.json.decode(path.read_bytes(), type=Transforms)
     except msgspec.DecodeError as error:
         raise CaptureError(f"{path} is no list of cameras ({error}); write it again.") from error
+    for name in _names_in(record):
+        # a capture that came over the wire must not open other files of this machine
+        if Path(name).is_absolute() or ".." in Path(name).parts:
+            raise CaptureError(
+                f"{path} names {name}, which is outside of its folder; put the file beside {TRANSFORMS} or below it."
+            )
+    return record
+
+
+def _names_in(record: Transforms) -> list[str]:
+    """Every file that ``transforms.json`` names."""
+    names = [record.ply_file_path]
+    for frame in record.frames:
+        names += [frame.file_path, frame.depth_file_path, frame.object_mask_path]
+    return [name for name in names if name is not None]
 
 
 def _view(folder: Path, frame: Frame, record: Transforms) -> CapturedView:
