@@ -139,3 +139,21 @@ def test_one_that_flows_closes_below_its_picture_and_then_is_skin_in_the_picture
     assert looked.opacities[:particles].min() > 0.9
     colours, left = looked.colors[:particles].mean(1), jam.foreground.means[:particles, 0] < 0
     assert colours[left].mean() < 0.6 * colours[~left].mean(), "but their colours are there"
+
+
+def test_the_skin_goes_where_a_correction_moves_its_particles_and_is_reached_by_gradients(jam):
+    still = jam.particles.positions
+    there = still * np.array([6.0, 1.0, 1.0], np.float32)
+    F = np.tile(np.eye(3, dtype=np.float32), (2, len(still), 1, 1))
+    appearance = Appearance(jam, Trajectory(np.stack([still, there]), F, np.arange(2) / 24.0))
+    away = torch.tensor([0.003, -0.002, 0.001], requires_grad=True)
+    sh = jam.foreground.sh.clone().requires_grad_()
+    seen = [
+        appearance.on(deform(replace(jam.foreground, sh=sh), jam.binding, place, torch.from_numpy(F[1])), 1)
+        for place in (torch.from_numpy(there), torch.from_numpy(there) + away)
+    ]
+    moved = (seen[1].means - seen[0].means)[: len(still)]
+    torch.testing.assert_close(moved, away.expand_as(moved), rtol=0, atol=1e-6)
+    (seen[1].means.sum() + seen[1].colors.sum()).backward()
+    torch.testing.assert_close(away.grad, torch.full((3,), float(len(jam.foreground))))
+    assert bool(sh.grad[: len(still), 0].abs().min() > 0), "the colour below the light"
