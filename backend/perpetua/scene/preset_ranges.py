@@ -3,8 +3,8 @@
 A preset's number lies in its range, or stands in ``DEPARTS`` with the reason. Friction is against a table, dry, unless said otherwise; nobody
 measures dough or jam that way, and where no source is at hand no range stands here.
 
-Held against a text of the source, or a second one, in 2026: water, milk, oil (surface tension, density), honey, jelly, snow's numbers of 2013,
-and of jam and wet sand what ``presets.SOURCES`` says of them. The other ranges are as the field quotes these works.
+Held against a text of the source or of another one: the surface tension of water, milk and oil, honey's viscosity, jelly's stiffness, the
+numbers of snow in Stomakhin et al. 2013, and of jam and wet sand what ``presets.SOURCES`` says. The others are as the field quotes them.
 """
 
 from __future__ import annotations
