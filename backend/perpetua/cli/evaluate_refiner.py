@@ -10,7 +10,7 @@ import numpy as np
 
 from perpetua.cli.console import Console, table
 from perpetua.errors import RefinerError
-from perpetua.evaluate.refiner.report import as_html, as_json, as_rows, paired_rows
+from perpetua.evaluate.refiner.report import against_rows, as_html, as_json, as_rows, paired_rows
 from perpetua.evaluate.refiner.suite import BASELINES, TRUTH, evaluate_refiners
 from perpetua.phys4d.data.store import Entry, Split, read_split
 from perpetua.phys4d.data.unpack import Refine
@@ -33,7 +33,7 @@ def evaluate_refiner(
     console = Console()
     result = evaluate_refiners(chosen, refiners, console.progress.of("clips"))
     console.close()
-    for rows in (as_rows(result), paired_rows(result)):
+    for rows in (as_rows(result), paired_rows(result), against_rows(result)):
         print(table(*rows), file=sys.stderr)
     if page is not None:
         page.parent.mkdir(parents=True, exist_ok=True)

@@ -192,6 +192,9 @@ def test_json(result) -> None:
     for metric in ("psnr", "psnr_object", "ssim", "epe", "chamfer_4d"):
         assert np.isfinite([record["paired"][metric]["mean"], *record["paired"][metric]["ci95"]]).all()
     assert record["paired"] == record["refiners"]["brighter"]["paired"]
+    assert record["against"]["coarse"] == record["paired"]
+    apart = [record["refiners"][name]["means"]["psnr"]["mean"] for name in ("brighter", "kept background")]
+    assert record["against"]["kept background"]["psnr"]["mean"] == pytest.approx(apart[0] - apart[1])
     assert record["count"] == {"clips": 4, "scenes": 3}
     assert record["categories"]["cloth"]["psnr"]["ci95"] is None
     gains = [

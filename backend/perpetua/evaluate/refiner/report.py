@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from perpetua.evaluate.page import STYLE, picture_element, tiled, video_element
 from perpetua.evaluate.refiner.figures import METRICS
-from perpetua.evaluate.refiner.suite import COARSE, ClipResult, Estimate, RefinerResult
+from perpetua.evaluate.refiner.suite import BASELINES, COARSE, ClipResult, Estimate, RefinerResult
 from perpetua.evaluate.video.report import WIDE_PX, element, number
 
 SHEET_FRAMES = 4
@@ -27,6 +27,7 @@ def as_json(result: RefinerResult) -> bytes:
         "judged": result.judged,
         "count": {"clips": len(result.clips), "scenes": len({c.about.scene for c in result.clips})},
         "paired": result.paired(result.judged),
+        "against": {name: result.paired(result.judged, name) for name in BASELINES},
         "categories": result.by_category(),
         "refiners": {
             name: {"means": result.means(name), "paired": result.paired(name)} for name in result.names
@@ -67,6 +68,17 @@ def paired_rows(result: RefinerResult) -> tuple[list[str], list[list[str]]]:
     return ["less the coarse video", "", *names], rows
 
 
+def against_rows(result: RefinerResult) -> tuple[list[str], list[list[str]]]:
+    """Headings and rows: how far the judged refiner is from each baseline, with the interval."""
+    apart = {name: result.paired(result.judged, name) for name in BASELINES}
+    rows = [
+        [figure.title, *(_said(of[key]) if key in of else "-" for of in apart.values())]
+        for key, figure in METRICS.items()
+        if any(key in of for of in apart.values())
+    ]
+    return [f"{result.judged} less", *apart], rows
+
+
 def as_html(result: RefinerResult) -> str:
     """The whole page; it needs no other file."""
     scenes = len({clip.about.scene for clip in result.clips})
@@ -79,6 +91,8 @@ def as_html(result: RefinerResult) -> str:
         element(*as_rows(result)),
         "<h2>Differences</h2>",
         element(*paired_rows(result)),
+        f"<h2>{html.escape(result.judged)} against each baseline</h2>",
+        element(*against_rows(result)),
         "<h2>By category</h2>",
         element(*_category_rows(result)),
         "<h2>Clips, the least gain in PSNR first</h2>",
