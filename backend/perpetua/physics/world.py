@@ -52,6 +52,7 @@ class World:
         for part in self.parts:
             part.meet([other for other in self.parts if other is not part])
         self._forces = CompiledForces(plan.capacity, len(scene.bodies), plan.dt)
+        self._gravity = np.full(3, np.nan)  # not yet told
 
     def adopt(self, scene: Scene, plan: Plan) -> None:
         """Become the world of ``scene``, which has the same bodies of materials with other numbers, with the substep of ``plan``, which
@@ -92,7 +93,10 @@ class World:
         return Snapshot(Particles(body=before.body, **out.arrays), out.rigid, out.memory, out.present)
 
     def set_gravity(self, gravity: NDArray) -> None:
-        """gravity: [3], m/s^2."""
+        """gravity: [3], m/s^2. What it is already is not told again: four times a frame that was a twentieth of a rigid body's."""
+        if np.array_equal(gravity, self._gravity):
+            return
+        self._gravity = np.array(gravity, np.float64)
         if self._genesis is not None:
             self._genesis.sim.set_gravity(tuple(float(g) for g in gravity))
         self._forces.set_gravity(gravity)
