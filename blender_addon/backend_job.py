@@ -42,6 +42,8 @@ class BackendJob:
 
     did = "brought files into"
     """What it has done with its folder at the end, in words."""
+    go_on = "Press the button again; what was sent is kept."
+    """What to do when the backend is gone."""
 
     def __init__(self, scene: bpy.types.Scene, job_id: str, request: BakeRequest, folder: Path) -> None:
         """request: without the digests of the input, which ``send`` fills in. folder: where its files go."""

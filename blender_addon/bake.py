@@ -33,6 +33,7 @@ class Bake(BackendJob):
     """The bake of a scene's take. Made by ``start``."""
 
     did = "baked into"
+    go_on = "What it has baked is kept: Resume goes on from there."
 
     def __init__(
         self, scene: bpy.types.Scene, job_id: str, request: BakeRequest, made_from: list[str]

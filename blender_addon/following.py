@@ -90,7 +90,7 @@ def _tick() -> float | None:
     try:
         finished = _running.step(BUDGET_S)
     except EXPECTED as error:  # a timer has no caller to raise to: the panel shows the sentence
-        session.current().sentence = _why(error)
+        session.current().sentence = _why(error, _running)
         log.LOG.warning("bake: %s", error)
     finally:  # also after a defect, whose traceback Blender prints: a bake that nobody follows must not look like one that runs
         if finished:
@@ -108,8 +108,8 @@ def _redraw(now: bool) -> None:
         redraw.sidebars()
 
 
-def _why(error: Exception) -> str:
-    """The sentence for a job that broke off: also what became of what was baked, if the backend is gone."""
+def _why(error: Exception, job: BackendJob) -> str:
+    """The sentence for a job that broke off: also how to go on, if the backend is gone."""
     if not isinstance(error, BackendUnreachable):
         return str(error)
-    return f"{backend_process.failure() or error} What it has baked is kept: Resume goes on from there."
+    return f"{backend_process.failure() or error} {job.go_on}"
