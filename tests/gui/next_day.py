@@ -115,6 +115,24 @@ def render(hands: Hands) -> Wait:
     yield 1.0
 
 
+def render_among_meshes(hands: Hands) -> Wait:
+    """The same picture with a cube before the object, which EEVEE draws."""
+    scene = bpy.context.scene
+    body = part("playback").meta(scene).bodies[0]
+    middle = (Vector(body.lower) + Vector(body.upper)) / 2
+    size = (Vector(body.upper) - Vector(body.lower)).length
+    towards = (scene.camera.matrix_world.translation - middle).normalized()
+    with bpy.context.temp_override(window=hands.window):
+        bpy.ops.mesh.primitive_cube_add(size=0.2 * size, location=middle + size * towards)
+        bpy.ops.perpetua.render_meshes(engine="EEVEE")
+    settings().mesh_scene.eevee.taa_render_samples = 1
+    picture = PICTURES / "among_meshes.png"
+    scene.render.filepath = str(picture)
+    bpy.ops.render.render("INVOKE_DEFAULT", write_still=True)
+    yield from hands.until(picture.is_file, BAKE_S, "the picture with a mesh was rendered")
+    yield 1.0
+
+
 def look_at_preferences(hands: Hands) -> Wait:
     bpy.ops.screen.userpref_show("INVOKE_DEFAULT")
     yield 1.0
@@ -125,7 +143,7 @@ def look_at_preferences(hands: Hands) -> Wait:
 
 
 play(
-    (open_again, resume, change, look_closely, scrub, render, look_at_preferences),
+    (open_again, resume, change, look_closely, scrub, render, render_among_meshes, look_at_preferences),
     PICTURES,
     quit_blender,
     stopped,

@@ -18,6 +18,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
@@ -121,9 +122,21 @@ def assert_looks_right(pictures: Path) -> None:
     assert not behind.any(), "and is hidden behind them"
 
 
+def assert_meshes_are_rendered_too(pictures: Path) -> None:
+    """EEVEE's cube is in the picture, and nothing else of it has changed."""
+    alone, among = (cv2.imread(str(pictures / f"{name}.png")) for name in ("still", "among_meshes"))
+    other = np.abs(among.astype(int) - alone).max(-1) > 25
+    rows, columns = np.nonzero(other)
+    assert len(rows) > 100, "there is no cube"
+    inside = np.ptp(rows) * np.ptp(columns)
+    assert len(rows) > 0.5 * inside, "what differs is more than a cube"
+    assert inside < 0.2 * other.size, "it is small and before the object"
+
+
 def test_an_artists_first_take_and_the_next_day(shared: Path) -> None:
     play(shared, "first_take")
     assert_ended(int((shared / "pictures" / "backend.pid").read_text()))
     play(shared, "next_day")
     assert_looks_right(shared / "pictures")
+    assert_meshes_are_rendered_too(shared / "pictures")
     assert {path.stem for path in (shared / "pictures").glob("*.png")} >= PICTURES
