@@ -40,6 +40,17 @@ def test_table_and_backdrop_do_not_mix() -> None:
     assert np.abs(filled - image).max() < 0.05
 
 
+def test_a_backdrop_of_two_colours_does_not_colour_the_table() -> None:
+    rng = np.random.default_rng(0)
+    image = np.full((120, 200, 3), 0.5, np.float32)
+    image[:70, :100], image[:70, 100:] = 0.1, 0.9
+    image += 0.01 * rng.normal(size=image.shape).astype(np.float32)
+    hole = np.zeros((120, 200), bool)
+    hole[50:95, 60:140] = True
+    filled = paint_over(image, hole, edge_row=70)
+    assert np.abs(cv2.blur(filled, (5, 5))[73:93, 62:138] - 0.5).max() < 0.03
+
+
 def test_shading_is_continued_without_a_seam() -> None:
     rng = np.random.default_rng(0)
     x = np.linspace(0.2, 0.8, 200)[None, :, None] * np.ones((120, 1, 3))
@@ -95,12 +106,22 @@ def test_borders_hold_the_picture_and_what_side_views_see() -> None:
     assert x0 == pytest.approx(480 - x1, abs=1e-6)  # the scene is symmetric
 
 
-def test_continuation_keeps_the_picture_and_meets_it() -> None:
-    picture = np.random.default_rng(0).uniform(size=(40, 60, 3)).astype(np.float32)
-    canvas = continued(picture, 30, 10, 90, 20)
-    assert canvas.shape == (70, 180, 3)
-    np.testing.assert_array_equal(canvas[10:50, 30:90], picture)
-    np.testing.assert_allclose(canvas[10:50, 29], picture[:, 1], atol=1e-6)
+def test_continuation_keeps_the_picture_and_goes_on_as_it_does() -> None:
+    """A striped backdrop on a table: the stripes go on at their pitch, where a mirror image would turn back."""
+    x = np.tile(np.arange(180), (120, 1))
+    picture = np.stack([0.5 + 0.3 * np.sin(2 * np.pi * x / 24)] * 3, -1).astype(np.float32)
+    picture[72:] = [0.7, 0.5, 0.3]
+    canvas = continued(picture, 180, 12, 420, 24, 72.0)
+    assert canvas.shape == (156, 780, 3)
+    np.testing.assert_array_equal(canvas[12:132, 180:360], picture)
+    beside = canvas[12:80, 364:388].mean((0, 2))  # a pitch of the stripes
+    assert np.ptp(beside) > 0.3
+    np.testing.assert_allclose(
+        beside, 0.5 + 0.3 * np.sin(2 * np.pi * (np.arange(364, 388) - 180) / 24), atol=0.15
+    )
+    table = canvas[86:100]
+    assert np.abs(table - [0.7, 0.5, 0.3]).mean() < 0.05
+    assert np.abs(canvas[60, -30:] - 0.5).max() < 0.4, "nothing goes dark far out"
 
 
 def test_cells_cover_every_pixel_once_and_keep_detail() -> None:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from perpetua.reconstruct.cells import Cells, cover
 from perpetua.reconstruct.discs import Painted, facing, tangent_discs
 from perpetua.reconstruct.ground_shadow import Shading
-from perpetua.reconstruct.images import blurred, reduced
+from perpetua.reconstruct.images import blurred, enlarged, reduced
 from perpetua.reconstruct.inpaint import paint_over
 from perpetua.reconstruct.regions import disc
 from perpetua.reconstruct.stage import Stage
@@ -21,12 +21,15 @@ from perpetua.scene.gaussians import Gaussians
 
 Array = NDArray[np.float64]
 Image = NDArray[np.float32]
+Mask = NDArray[np.bool_]
 
 PICTURE_BUDGET = 150_000
 """Most splats for the picture's own pixels, at a width of 640."""
 CONTINUATION_BUDGET = 45_000
 CONTINUATION_CELL = 3
 """Side of the continuation's smallest cells, in the picture's cells."""
+CONTINUATION_FIDELITY = 0.02
+"""Of the continuation's colours, which the picture holds on one side only."""
 UNDERLAY_CELL = 4
 """Side of the closing layer's cells, in the picture's cells."""
 UNDERLAY_SIGMA = 0.6
@@ -38,7 +41,9 @@ DOME_SPLATS = 1500
 DOME_RADIUS = 4.0
 """In distances to the backdrop: outside every camera of an orbit."""
 HOLE_MARGIN = 3
-"""Cells around an object's matte that are painted over too: its soft edge and the darkest contact shadow."""
+"""Cells around an object's matte that are painted over too: its soft edge and what it throws of its colour around it."""
+CONTACT_MARGIN, CONTACT_SHADE = 12, 0.35
+"""Cells around the matte, and darkening, in which what was brought back to light is painted over too: next to the foot it is tinted."""
 
 
 def build_background(
@@ -59,22 +64,16 @@ def build_background(
     step = np.array([width / columns, height / rows])  # pixels a cell
     small = reduced(rgb, columns, rows).astype(np.float32) / 255.0
     covered = reduced(matte, columns, rows)
-    lost = covered > 0.01
-    hole = cv2.dilate(lost.astype(np.uint8), disc(HOLE_MARGIN)) > 0
-    fine = np.zeros(lost.shape, bool)
-    if shading is not None:
-        fine = shading.shaded
-        lost = lost | shading.unclear | hole & (cv2.dilate(fine.astype(np.uint8), disc(HOLE_MARGIN)) > 0)
-        hole = hole | shading.unclear
+    hole, fine = _behind(covered, shading)
     edge = stage.edge_row / step[1]
-    picture = np.where(lost[..., None], paint_over(small, hole, edge), small)
+    picture = paint_over(small, hole, edge)
 
     x0, y0, x1, y1 = stage.borders(centre)
     unit = UNDERLAY_CELL * CONTINUATION_CELL
     left, top = (int(np.ceil(-value / s / unit)) * unit for value, s in ((x0, step[0]), (y0, step[1])))
     right = int(np.ceil((x1 - width) / step[0] / unit)) * unit
     bottom = int(np.ceil((y1 - height) / step[1] / unit)) * unit
-    canvas = continued(picture, left, top, right, bottom)
+    canvas = continued(picture, left, top, right, bottom, edge)
     offset = np.array([left, top])
 
     budget = max(2_000, round(PICTURE_BUDGET * columns * rows / (640 * 352)) - int(fine.sum()))
@@ -106,6 +105,17 @@ def build_background(
     return Painted.cat(parts)
 
 
+def _behind(covered: Image, shading: Shading | None) -> tuple[Mask, Mask]:
+    """[H, W] the cells to paint over where objects cover ``covered`` [H, W] of them, and those in shadow."""
+    own = (covered > 0.01).astype(np.uint8)
+    hole = cv2.dilate(own, disc(HOLE_MARGIN)) > 0
+    if shading is None:
+        return hole, np.zeros(hole.shape, bool)
+    foot = cv2.dilate(own, disc(CONTACT_MARGIN)) > 0
+    dark = foot & (shading.darkening.log.max(-1) > CONTACT_SHADE)
+    return hole | shading.unclear | dark, shading.shaded
+
+
 def _dome(stage: Stage, picture: Image, edge: int, centre: Array) -> Painted:
     """Far around everything, a sphere in the mean colours of backdrop (above) and table (below): what very wide or turned
     cameras see past the continuation's end."""
@@ -124,17 +134,25 @@ def _dome(stage: Stage, picture: Image, edge: int, centre: Array) -> Painted:
     return Painted.hidden(discs, np.zeros((DOME_SPLATS, 2)), np.ones(DOME_SPLATS))
 
 
-def continued(picture: Image, left: int, top: int, right: int, bottom: int) -> Image:
-    """The picture [H, W, 3] continued beyond its borders by its mirror image, ever softer the farther out."""
-    canvas = np.pad(picture, ((top, bottom), (left, right), (0, 0)), mode="reflect")
+def continued(picture: Image, left: int, top: int, right: int, bottom: int, edge: float) -> Image:
+    """The picture [H, W, 3] continued beyond its borders by patches of itself, ever softer the farther out. Table and backdrop, which meet
+    at row ``edge``, go on as such."""
+    canvas = np.pad(picture, ((top, bottom), (left, right), (0, 0)), mode="edge")
     height, width = picture.shape[:2]
+    c = CONTINUATION_CELL
+    coarse, known = _by_factor(canvas, c), np.zeros(canvas.shape[:2], np.float32)
+    known[top : top + height, left : left + width] = 1
+    unknown = _by_factor(known, c) < 1
+    made = paint_over(coarse, unknown, (edge + top) / c, CONTINUATION_FIDELITY)
     y, x = np.mgrid[: canvas.shape[0], : canvas.shape[1]]
     out_x = np.maximum(left - x, x - (left + width - 1)).clip(0)
     out_y = np.maximum(top - y, y - (top + height - 1)).clip(0)
+    beyond = np.maximum(out_x, out_y)
     away = np.hypot(out_x, out_y).astype(np.float32) / (0.25 * width)
-    result = canvas
+    result = np.where(beyond[..., None] > 0, enlarged(made, canvas.shape[1], canvas.shape[0]), canvas)
+    filled = result
     for sigma, start in ((2.0, 0.1), (5.0, 0.7)):
-        soft = blurred(canvas, sigma * width / 640)
+        soft = blurred(filled, sigma * width / 640)
         share = np.clip((away - start) / 0.6, 0.0, 1.0)[..., None]
         result = share * soft + (1 - share) * result
     return result.astype(np.float32)

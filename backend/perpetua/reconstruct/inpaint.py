@@ -19,12 +19,16 @@ ROUNDS = (4, 6, 8, 10, 12)
 TABLE_ROW_COST = 2.0
 BACKDROP_ROW_COST = 0.25
 """Cost of a match a tenth of the picture's height away, in squared colour summed over a patch."""
+FIDELITY = 0.001
+"""Of the colours of holes that known ones surround: just so much that wide ones do not drift."""
 TRUST_FALLOFF = 1.25
 """Trust in a patch falls by this factor a pixel into the hole."""
+LEAST_TRUST = 1e-4
+"""Where all patches are far within the hole, they count alike."""
 
 
-def paint_over(image: Image, hole: Mask, edge_row: float) -> Image:
-    """[H, W, 3] in [0, 1] with the pixels of ``hole`` [H, W] replaced. Table and backdrop meet at ``edge_row``.
+def paint_over(image: Image, hole: Mask, edge_row: float, fidelity: float = FIDELITY) -> Image:
+    """[H, W, 3] in [0, 1] with the pixels of ``hole`` [H, W] replaced. Table and backdrop meet at ``edge_row``; ``fidelity`` as in ``meld``.
 
     Where almost nothing is known (the hole fills the picture), the known colours' diffusion is all there is.
     """
@@ -55,7 +59,7 @@ def paint_over(image: Image, hole: Mask, edge_row: float) -> Image:
             index,
         )
     if field is not None and filled.shape == (*field.shape[:2], 3):
-        filled = meld(filled, image.astype(np.float32), field, hole)
+        filled = meld(filled, image.astype(np.float32), field, hole, edge_row, fidelity)
     return np.where(hole[..., None], filled, image).astype(np.float32)
 
 
@@ -111,7 +115,7 @@ def _completed(
     field = _first_field(targets, sources, sides, coarser, seed)
     costs = np.zeros((height, width), np.float32)
     inside = distance_transform_edt(unknown)
-    trust = (TRUST_FALLOFF**-inside).astype(np.float32)
+    trust = np.maximum(TRUST_FALLOFF**-inside, LEAST_TRUST).astype(np.float32)
     for round_ in range(rounds):
         for side in sides:
             own = sources & side if (sources & side).any() else sources
