@@ -9,6 +9,8 @@ import pytest
 import trimesh
 import yaml
 
+from perpetua.physics.motion import check_targets
+from perpetua.scene.materials import resolve
 from perpetua.take_file import load_take, save_take
 from perpetua_protocol.errors import InvalidTake
 from perpetua_protocol.take import (
@@ -212,3 +214,11 @@ def test_the_example_in_the_documentation_is_a_take_s():
     text = (Path(__file__).parents[2] / "docs" / "actions.md").read_text(encoding="utf-8")
     rounds = yaml.safe_load(text.split("```yaml\n")[1].split("```")[0])["rounds"]
     assert len(msgspec.convert(rounds, tuple[Round, ...], strict=False)[0].actions) == 5
+
+
+@pytest.mark.parametrize("name", ["17_play_doh", "18_dumpling", "19_jam"])
+def test_takes_of_pictures_that_lie_elsewhere_are_whole(name: str) -> None:
+    take, picture = load_take(Path(__file__).parents[2] / "examples" / f"{name}.yaml")
+    check_targets(take.rounds, {thing.name: resolve(thing.material) for thing in take.objects})
+    assert len(take.rounds) == 3
+    assert picture.parts[-3:] == ("shared", "examples", f"{take.name}.png")

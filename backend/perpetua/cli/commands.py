@@ -57,6 +57,7 @@ def serve(
 
 def run(
     take: Annotated[Path, tyro.conf.Positional],
+    picture: Path | None = None,
     out: Path | None = None,
     rounds: int | None = None,
     store: Path | None = None,
@@ -67,6 +68,7 @@ def run(
 
     Args:
         take: A take.yaml.
+        picture: The take's picture (video, splats, or transforms.json), if it lies elsewhere than the take says.
         out: Where the cache and videos go; a folder beside the take by default.
         rounds: Bake only this many rounds; 0 reconstructs the picture only.
         store: Folder for finished stages.
@@ -75,7 +77,7 @@ def run(
     """
     from perpetua.cli.run import run_take
 
-    return run_take(take, out, rounds, store or default_store(), videos, usd)
+    return run_take(take, picture, out, rounds, store or default_store(), videos, usd)
 
 
 def look(take: Annotated[Path, tyro.conf.Positional], out: Path = Path("front.png")) -> int:

@@ -18,9 +18,18 @@ from perpetua.take_file import load_take
 from perpetua_protocol.errors import InvalidTake
 
 
-def run_take(path: Path, out: Path | None, rounds: int | None, store: Path, videos: bool, usd: bool) -> int:
+def run_take(
+    path: Path,
+    picture: Path | None,
+    out: Path | None,
+    rounds: int | None,
+    store: Path,
+    videos: bool,
+    usd: bool,
+) -> int:
     """Bake the take file at ``path``; see the command's help for the options."""
-    take, picture = load_take(path)
+    take, own = load_take(path)
+    picture = own if picture is None else picture.resolve()
     through = len(take.rounds) if rounds is None else rounds
     if not 0 <= through <= len(take.rounds):
         raise InvalidTake(f"The take has {len(take.rounds)} rounds; --rounds {through} is not among them.")
