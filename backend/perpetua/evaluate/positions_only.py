@@ -9,7 +9,7 @@ over all frames of all views, from the simulator's motion. What goes back into t
 simulator's, F = I, C = 0, and plastic memory is lost.
 
 Kinder than the release where it errs against its own paper: every view is compared with its own video, poses have a gradient, objects do
-not fade from round to round, and splats turn and stretch as the simulator says.
+not fade from round to round, splats turn and stretch as the simulator says, and liquids have the skin that the videos show.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from perpetua.render import Layers, render_layers
 from perpetua.render.film import compose
 from perpetua.render.similarity import SSIM_WINDOW, structural_similarity
 from perpetua.scene import Gaussians, Scene, State, Trajectory, deform
+from perpetua.scene.appearance import Appearance
 
 PASSES = 201
 FRONT_WEIGHT, SIDE_WEIGHT = 2.0, 0.5
@@ -109,6 +110,7 @@ class _FreeMotion:
 
     def __init__(self, scene: Scene, simulated: Trajectory) -> None:
         self.scene, self.simulated = scene, simulated
+        self.appearance = Appearance(scene, simulated)
         body = torch.from_numpy(scene.particles.body).long()
         self.rigid = [
             (index, torch.nonzero(body == index)[:, 0])
@@ -138,7 +140,7 @@ class _FreeMotion:
     def splats(self, rest: Gaussians, frame: int) -> Gaussians:
         """The splats of a frame."""
         positions, F = self.at(frame)
-        return deform(rest, self.scene.binding, positions, F)
+        return self.appearance.on(deform(rest, self.scene.binding, positions, F), frame)
 
     def anchor(self, frame: int) -> Tensor:
         """lambda_sim times the mean squared distance from where the simulator put the particles."""
