@@ -13,11 +13,14 @@ from .errors import AddonError
 def next_step(scene: bpy.types.Scene) -> str:
     """The next step of the work."""
     settings = scene.perpetua
+    looking = bool(settings.picture) and inputs.clicked_path(settings) is None
+    if session.current().baking and looking:
+        return "One moment: the backend draws the splats, to click in."
     if session.current().baking:
         return "Go on while it bakes: rounds play as they are done."
     if not settings.picture:
         return "Open a picture to begin: or several, a video, a capture, splats."
-    if inputs.clicked_path(settings) is None:
+    if looking:
         return "Press Look, to see the splats and click in them."
     masked = settings.input.has_masks
     unmarked = [t.name for t in settings.things if not (t.clicks or t.use_box or masked)]
