@@ -11,8 +11,10 @@ from drawn_captures import Ball, Box, capture_of
 
 from perpetua.errors import CaptureError, SegmentationError
 from perpetua.progress import Progress
+from perpetua.reconstruct import providers
 from perpetua.reconstruct.capture.capture import Capture, CapturedView
 from perpetua.reconstruct.fit.train import FitSettings
+from perpetua.reconstruct.followed import with_followed
 from perpetua.reconstruct.from_views import ViewsReconstructor
 from perpetua.reconstruct.surface.clusters import with_masks
 from perpetua.reconstruct.surface.plane import find_plane
@@ -214,6 +216,36 @@ def test_a_scene_without_masks(capture: Capture) -> None:
     assert np.ptp(ball, axis=0) == pytest.approx([0.1, 0.1, 0.1], rel=0.1)
     assert scene.matte.shape == scene.picture.shape[:2]
     assert scene.matte.sum() == pytest.approx((capture.front_view.objects == 0).sum(), rel=0.18)
+
+
+class TruthTracker:
+    """Knows the masks of a capture, by its pictures."""
+
+    def __init__(self, capture: Capture) -> None:
+        self.views = {view.rgb.tobytes(): view.objects for view in capture.views}
+        self.asked: list[int] = []
+
+    def track(self, frames, first, progress):  # type: ignore[no-untyped-def]
+        assert ((first == 0) & (self.views[frames[0].tobytes()] == 0)).sum() > 0.8 * (first == 0).sum()
+        self.asked.append(len(frames))
+        return [first, *(np.where(self.views[f.tobytes()] == 0, 0, -1).astype(np.int32) for f in frames[1:])]
+
+
+def test_a_tracker_carries_objects_to_the_other_views(
+    capture: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tracker = TruthTracker(capture)
+    monkeypatch.setattr(providers, "tracker", lambda take: tracker)
+    bare = replace(without_masks(capture), front=3)
+    views = replace(capture, front=3)
+    take = Take("t", "p", (clicked(views, "ball"),))
+    found = with_followed(bare, take, 1.0, Progress())
+    assert tracker.asked == [9, 4]
+    assert found.objects == ("ball",)
+    for index, (view, truth) in enumerate(zip(found.views, capture.views, strict=True)):
+        ours, true = view.objects == 0, truth.objects == 0
+        assert (ours & true).sum() / (ours | true).sum() > (0.8 if index == 3 else 0.999)
+    assert with_followed(capture, take, 1.0, Progress()) is capture, "masks that are there stay"
 
 
 def test_neither_masks_nor_clicks_is_refused(capture: Capture) -> None:

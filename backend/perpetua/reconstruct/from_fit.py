@@ -61,10 +61,11 @@ def scene_of_fit(fitted: Fitted, take: Take, voxels: int, progress: Progress) ->
     things = take.objects
     materials = [resolve(thing.material) for thing in things]
     fit, capture, picture = fitted.fit, fitted.capture, fitted.picture
-    masked = capture.has_objects
-    if not masked:
+    if not capture.has_objects:
         ratio = capture.front_view.camera.width / picture.camera.width
-        capture = with_masks(capture, fitted.plane, things, ratio, fitted.rough)
+        segmenter = providers.segmenter(take)
+        capture = with_masks(capture, fitted.plane, things, ratio, fitted.rough, segmenter)
+    if picture.objects is None:
         picture = replace(picture, objects=_enlarged(capture.front_view, picture.camera))
     capture, fit = _levelled(capture, fit, fitted.plane)
 
@@ -91,7 +92,7 @@ def scene_of_fit(fitted: Fitted, take: Take, voxels: int, progress: Progress) ->
             clouds.append(fill_field(shape, spacing, thing.name, take.seed + index, floor))
 
     progress(0.75, "parting the objects from what is behind them")
-    fit = fit if masked else claimed(fit, fields)
+    fit = fit if (fit.objects >= 0).any() else claimed(fit, fields)
     background, skins = part(fit, fields, [thing.name for thing in things])
     patches = [contact_patch(f, background) for f, thing in zip(fields, things) if thing.resting]
     inner = [

@@ -13,6 +13,7 @@ from perpetua.errors import CaptureError
 from perpetua.progress import Progress
 from perpetua.reconstruct.capture.capture import Capture, CapturedView
 from perpetua.reconstruct.fit.train import Fit, FitSettings, train
+from perpetua.reconstruct.followed import with_followed
 from perpetua.reconstruct.from_fit import VOXELS, Fitted, scene_of_fit
 from perpetua.reconstruct.material_regions import materials_of_regions
 from perpetua.reconstruct.surface.clusters import check_clicked
@@ -47,6 +48,8 @@ class ViewsReconstructor:
         else:
             check_clicked(things)
         picture, capture = capture.front_view, capture.reduced(take.quality.splat_width)
+        ratio = capture.front_view.camera.width / picture.camera.width
+        capture = with_followed(capture, take, ratio, progress)
         fit = train(capture, self.settings, take.seed, part_of(progress, 0.0, 0.8))
 
         progress(0.8, "finding the table")

@@ -16,6 +16,7 @@ from perpetua.reconstruct.existing.colours import held_still
 from perpetua.reconstruct.existing.file import read_splats
 from perpetua.reconstruct.existing.standpoint import Support, front_camera, ring_of, support_of
 from perpetua.reconstruct.fit.train import Fit
+from perpetua.reconstruct.followed import with_followed
 from perpetua.reconstruct.from_fit import VOXELS, Fitted, scene_of_fit
 from perpetua.reconstruct.from_views import check_materials, part_of
 from perpetua.reconstruct.surface.clusters import check_clicked
@@ -60,6 +61,8 @@ class SplatsReconstructor:
         support, front = _standpoint(splats, take)
         picture = seen(splats, front)
         capture = _ring(splats, picture, support, take.quality.splat_width, part_of(progress, 0.1, 0.6))
+        ratio = capture.front_view.camera.width / picture.camera.width
+        capture = with_followed(capture, take, ratio, progress)
         progress(0.6, "finding the table")
         plane = _plane(capture, support, take)
         still = held_still(splats, list(capture.views), capture.front)

@@ -17,11 +17,11 @@ from numpy.typing import NDArray
 from scipy.ndimage import binary_closing, distance_transform_edt, label
 from scipy.spatial import cKDTree
 
-from perpetua import registry
 from perpetua.errors import CaptureError, SegmentationError
 from perpetua.reconstruct.api import Picture, Segmenter
 from perpetua.reconstruct.capture.capture import Capture, CapturedView, unprojected
 from perpetua.reconstruct.fit.start import looked_at
+from perpetua.reconstruct.segment import GrabCutSegmenter
 from perpetua.reconstruct.surface.plane import ROUGH_TOLERANCE, Plane
 from perpetua_protocol.take import ObjectSpec
 
@@ -63,10 +63,15 @@ def check_clicked(things: tuple[ObjectSpec, ...]) -> None:
 
 
 def with_masks(
-    capture: Capture, plane: Plane, things: tuple[ObjectSpec, ...], scale: float, rough: bool = False
+    capture: Capture,
+    plane: Plane,
+    things: tuple[ObjectSpec, ...],
+    scale: float,
+    rough: bool = False,
+    segmenter: Segmenter | None = None,
 ) -> Capture:
     """A capture with depth, and with masks of ``things``, which are clicked in its front picture (``scale`` of its pixels here for one
-    of the clicks'). rough: the depth is a fit's.
+    of the clicks'). rough: the depth is a fit's.  segmenter: finds outlines where they are needed; None takes the embedded one.
 
     Raises ``SegmentationError`` for a click that is on nothing that stands, and ``CaptureError`` where two objects hang together.
     """
@@ -90,7 +95,7 @@ def with_masks(
     counts = np.zeros(shape, np.int64)
     np.add.at(counts, tuple(cells(points).T), 1)
     pieces, _ = label(binary_closing(counts >= LEAST_POINTS, np.ones((3, 3, 3))), np.ones((3, 3, 3)))
-    front = _Front(capture.front_view, scale, cells, *seen[capture.front])
+    front = _Front(capture.front_view, scale, cells, *seen[capture.front], segmenter or GrabCutSegmenter())
     wanted = [_marked(front, thing, pieces) for thing in things]
     whose = np.full(shape, -1, np.int32)
     for piece in set(wanted):
@@ -120,12 +125,13 @@ class _Front:
     cells: Callable[[Array], NDArray[np.int64]]
     pixels: NDArray[np.int64]
     points: Array
+    segmenter: Segmenter
 
     def outline(self, thing: ObjectSpec) -> NDArray[np.bool_]:
         """[H, W] the object by its colours. Raises ``SegmentationError``."""
-        segmenter: Segmenter = registry.load("segmenter", "grabcut")()
         return (
-            segmenter.segment(Picture(self.view.rgb, self.scale, None, Path(self.view.name)), thing) > INSIDE
+            self.segmenter.segment(Picture(self.view.rgb, self.scale, None, Path(self.view.name)), thing)
+            > INSIDE
         )
 
 
