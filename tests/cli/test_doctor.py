@@ -9,6 +9,7 @@ import pytest
 
 from perpetua.cli.doctor import _providers, _refiners, _training
 from perpetua.refine.diffusion.refiner import FAMILIES
+from perpetua.refine.space_time import weights
 
 
 def test_each_family_says_what_it_needs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -75,3 +76,14 @@ def test_each_provider_says_what_it_needs(tmp_path: Path, monkeypatch: pytest.Mo
     (tmp_path / "mine" / "model.safetensors").write_bytes(bytes(1000))
     finding = next(f for f in _providers() if f.topic == "depth_estimator depth_anything_3")
     assert (finding.state, finding.text.startswith("model: mine (0.0 GB)")) == ("ok", True)
+
+
+def test_the_network_that_comes_with_perpetua_is_looked_at(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = {f.topic: f for f in _refiners()}["refiner space_time"]
+    assert (found.state, "come with Perpetua" in found.text) == ("ok", True)
+    monkeypatch.setattr(weights, "SHIPPED", tmp_path / "weights.safetensors")
+    weights.SHIPPED.write_bytes(b"cut off")
+    found = {f.topic: f for f in _refiners()}["refiner space_time"]
+    assert (found.state, str(tmp_path) in found.text, "Install" in found.text) == ("missing", True, True)

@@ -17,7 +17,7 @@ import msgspec
 from perpetua import __version__, registry
 from perpetua.cli.blender import blender_python
 from perpetua.cli.console import table
-from perpetua.errors import PerpetuaError
+from perpetua.errors import PerpetuaError, RefinerError
 from perpetua.paths import cache_home, models_home
 from perpetua.weights import gigabytes
 from perpetua_protocol.errors import ProtocolError
@@ -205,12 +205,25 @@ def _refiners() -> list[Finding]:
         Finding("refiner", "ok", f"{light}; none of these needs weights"),
         Finding("models", "ok", f"weights are looked for in {home}, each checkpoint in a folder of its own"),
         *(_refiner(family, home) for family in FAMILIES),
-        Finding(
-            "refiner space_time",
-            "extra",
-            "comes without weights; `perpetua train refiner` makes them here, from what `perpetua data generate` makes",
-        ),
+        _space_time(),
     ]
+
+
+def _space_time() -> Finding:
+    """Whether the network that comes with Perpetua is there and whole."""
+    from perpetua.refine.space_time import weights
+
+    try:
+        network, _ = weights.load(weights.SHIPPED)
+    except RefinerError as error:
+        return Finding("refiner space_time", "missing", f"{error} Install Perpetua again.")
+    count = sum(parameter.numel() for parameter in network.parameters())
+    return Finding(
+        "refiner space_time",
+        "ok",
+        f"its weights come with Perpetua ({count / 1e6:.1f} million numbers, {weights.SHIPPED.stat().st_size / 1e6:.1f} MB); any machine "
+        "does. `perpetua train refiner` makes others",
+    )
 
 
 def _refiner(family: type[DiffusionRefiner], home: Path) -> Finding:
