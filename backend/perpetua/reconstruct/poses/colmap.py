@@ -74,6 +74,7 @@ def find_poses(
         for file, shot in zip(names, shots, strict=True):
             Image.fromarray(shot.rgb).save(folder / "images" / file, compress_level=1)
         progress(0.0, "looking for points in the pictures")
+        pycolmap.logging.minloglevel = pycolmap.logging.ERROR.value  # what it finds is said by our own errors
         pycolmap.set_random_seed(seed)
         _extract(database, folder / "images", names, shots, fov_degrees)
         with pycolmap.Database.open(str(database)) as store:
