@@ -11,6 +11,7 @@ no_smooth_knots   the same, with corrections free to differ from frame to frame
 with_flow         the same, with the videos' flow compared too
 with_offsets      the same, with splats that may shift on their particles
 with_fading       the same, with splats that may be seen more or less for a while
+own_refiner       the same, with the videos of the refiner that comes with Perpetua in place of the truth's
 true_state        the simulator, told the whole true state before every round: what no correction of states can do better
 """
 
@@ -24,8 +25,11 @@ import msgspec
 import numpy as np
 import torch
 
+from perpetua import registry
 from perpetua.errors import UnknownNameError
+from perpetua.evaluate.own_refiner import BegunWith
 from perpetua.evaluate.positions_only import optimise_positions, positions_written_back
+from perpetua.loop.film import film
 from perpetua.loop.resume import Stage
 from perpetua.loop.round import play_round
 from perpetua.loop.stage_files import load_state, load_trajectory, save_looks, save_trajectory, scene_at
@@ -53,6 +57,8 @@ class Bench:
     passes: int
 
 
+OWN = "space_time"
+"""The refiner that comes with Perpetua."""
 Variant = Callable[[Bench, int, Stage, Stage], Played]
 """Plays a round (1-based) from a start and the refiner's memory."""
 
@@ -113,6 +119,21 @@ def with_offsets(bench: Bench, index: int, start: Stage, memory: Stage) -> Playe
 def with_fading(bench: Bench, index: int, start: Stage, memory: Stage) -> Played:
     """The loop with opacities that may change within a round."""
     return full(_with_settings(bench, Settings(fading=True)), index, start, memory)
+
+
+def own_refiner(bench: Bench, index: int, start: Stage, memory: Stage) -> Played:
+    """The loop with the refiner that comes with Perpetua, which knows the coarse videos and how the first frame looks in truth."""
+    studio = bench.studio
+    truth = film(
+        studio.scene, load_trajectory(bench.truth[0]), studio.front, studio.progress.of("film the truth")
+    )
+    refiner = BegunWith(registry.load("refiner", OWN)(), np.rint(255 * truth.rgb[0]).astype(np.uint8))
+    return full(
+        replace(bench, studio=replace(studio, refiners=[refiner] * len(studio.refiners))),
+        index,
+        start,
+        memory,
+    )
 
 
 def as_taken(bench: Bench, index: int, start: Stage, memory: Stage) -> Played:
@@ -203,6 +224,7 @@ VARIANTS: dict[str, Variant] = {
     "positions_only": positions_only,
     "full": full,
     "as_taken": as_taken,
+    "own_refiner": own_refiner,
     "front_only": front_only,
     "no_nuisance": no_nuisance,
     "no_smooth_knots": no_smooth_knots,
@@ -217,6 +239,7 @@ LABELS = {
     "positions_only": "positions only (PerpetualWonder)",
     "full": "the loop",
     "as_taken": "the loop, physics as taken",
+    "own_refiner": "the loop with its own refiner",
     "front_only": "the loop, front view only",
     "no_nuisance": "the loop, views believed as they are",
     "no_smooth_knots": "the loop, no smoothness in time",
