@@ -80,6 +80,7 @@ __all__ = [
     "Vec3",
     "Vector",
     "VectorTrack",
+    "ViewMaker",
     "Vortex",
     "Wind",
     "validate",
@@ -173,6 +174,19 @@ class Provider(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Folder of its weights inside the models folder; empty is the only one there that fits."""
 
 
+class ViewMaker(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Who paints what one picture does not show: a video refiner, given a film of the scene from a camera that goes around it."""
+
+    name: str = ""
+    """Of a refiner; empty makes no views."""
+    options: dict[str, bool | int | float | str] = {}
+    """As of the refiner."""
+    degrees: float = 40.0
+    """How far the camera goes to each side."""
+    frames: int = 25
+    """Of each of the two films."""
+
+
 class SceneSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What the artist knows of how the picture was taken. None lets the program guess."""
 
@@ -199,8 +213,12 @@ class SceneSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Direction up in a set of splats, in the file's own axes; None finds the largest plane below the camera."""
     view: SplatView | None = None
     """Where a set of splats is looked at from; None looks at its middle."""
+    splats: Literal["3dgs", "2dgs"] = "3dgs"
+    """What a capture is fitted with: ellipsoids, or discs, whose surfaces are better; those need a CUDA GPU."""
     depth_estimator: Provider = Provider()
     """Who says how far what the picture shows is, if no depth map does; none if its name is empty."""
+    view_maker: ViewMaker = ViewMaker()
+    """Who paints the sides of a scene of one picture, which is then built anew from what is painted."""
     segmenter: Provider = Provider()
     """Who finds objects at clicks and boxes. With sam2 it also carries them through the frames of a video."""
 
@@ -352,6 +370,11 @@ def _problems(take: Take, look: bool) -> Iterator[str]:
     if take.quality.max_substeps is not None and take.quality.max_substeps < 1:
         yield f"max_substeps is {take.quality.max_substeps}; allow at least one, or leave it out."
     yield from scene_problems(take)
+    maker = take.scene.view_maker
+    if not 5.0 <= maker.degrees <= 80.0 or not 5 <= maker.frames <= 200:
+        yield (
+            f"The view maker goes {maker.degrees:g} degrees to each side in {maker.frames} frames; let it go 5 to 80 degrees in 5 to 200 frames."
+        )
     yield from track_problems(take.gravity, "The take's gravity")
     yield from emitter_problems([turn.actions for turn in take.rounds], names)
     for index, turn in enumerate(take.rounds, 1):

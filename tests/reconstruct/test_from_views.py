@@ -9,10 +9,11 @@ import pytest
 import torch
 from drawn_captures import Ball, Box, capture_of
 
-from perpetua.errors import CaptureError, SegmentationError
+from perpetua.errors import CaptureError, ReconstructionError, SegmentationError
 from perpetua.progress import Progress
 from perpetua.reconstruct import providers
 from perpetua.reconstruct.capture.capture import Capture, CapturedView
+from perpetua.reconstruct.fit.flat import flattened, unevenness
 from perpetua.reconstruct.fit.train import FitSettings
 from perpetua.reconstruct.followed import with_followed
 from perpetua.reconstruct.from_views import ViewsReconstructor
@@ -20,7 +21,7 @@ from perpetua.reconstruct.surface.clusters import with_masks
 from perpetua.reconstruct.surface.plane import find_plane
 from perpetua.render import render_layers
 from perpetua.scene import Gaussians, Scene, deform
-from perpetua_protocol.take import Click, MaterialSpec, ObjectSpec, Quality, Take
+from perpetua_protocol.take import Click, MaterialSpec, ObjectSpec, Quality, SceneSettings, Take
 
 SOLIDS: dict = {
     "ball": [Ball((-0.07, 0.02, 0.05), 0.05)],
@@ -258,3 +259,20 @@ def test_a_click_on_the_table_is_refused(capture: Capture) -> None:
     thing = ObjectSpec("ball", (Click(3.0, 70.0),))
     with pytest.raises(SegmentationError, match="Nothing stands on the table where 'ball' is clicked"):
         with_masks(bare, find_plane(list(bare.views), 0), (thing,), 1.0)
+
+
+def test_flat_splats_are_refused_without_a_gpu(capture: Capture) -> None:
+    take = take_of("ball", scene=SceneSettings(splats="2dgs"))
+    with pytest.raises(ReconstructionError, match=r"CUDA GPU only.*leave `splats` out"):
+        ViewsReconstructor(SETTINGS).reconstruct(capture, take, Progress())
+
+
+def test_discs_in_one_surface_lose_nothing_and_turned_ones_do() -> None:
+    normals = torch.tensor([0.0, 0.0, -1.0]).expand(4, 5, 3)
+    cover, together = torch.ones(4, 5, 1), torch.zeros(4, 5, 1)
+    assert unevenness(normals, normals, cover, together) == 0
+    turned = torch.tensor([0.0, 0.6, -0.8]).expand(4, 5, 3)
+    assert float(unevenness(turned, normals, cover, together)) == pytest.approx(0.05 * 0.2)
+    assert float(unevenness(turned, normals, 0 * cover, together)) == 0
+    assert float(unevenness(normals, normals, cover, together + 1)) == pytest.approx(0.01)
+    assert flattened(torch.tensor([[2.0, 1.0, 5.0]])).tolist() == [[2.0, 1.0, pytest.approx(0.02)]]

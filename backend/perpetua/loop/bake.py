@@ -12,11 +12,13 @@ import numpy as np
 from perpetua import __version__, registry
 from perpetua.cache.arrays import animated_arrays, splat_arrays
 from perpetua.cache.writer import CacheWriter
+from perpetua.errors import CaptureError
 from perpetua.loop.look import camera_record, look
 from perpetua.loop.resume import Stage, StageStore, digest_of, file_digest
 from perpetua.loop.round import PlayedRound, play_round
 from perpetua.loop.stage_files import load_bounds, load_idle, load_suggestion
 from perpetua.loop.stages import Studio, refiners_of
+from perpetua.loop.turn_around import painted_from_its_sides
 from perpetua.loop.views import cameras_of
 from perpetua.mp4 import write_video
 from perpetua.physics.motion import check_targets
@@ -26,7 +28,10 @@ from perpetua.reconstruct.source import open_source
 from perpetua.scene import Camera, Scene, Trajectory
 from perpetua.scene.materials import resolve
 from perpetua_protocol.cache import REFINED, BodyRecord, CacheMeta, RoundRecord, Suggestion
-from perpetua_protocol.take import Take, validate
+from perpetua_protocol.take import Take, ViewMaker, validate
+
+ONE_PICTURE = ("embedded", "depth")
+"""Reconstructors that see nothing of the sides."""
 
 
 class RoundSummary(msgspec.Struct, frozen=True):
@@ -109,12 +114,20 @@ def reconstruct(take: Take, picture: Path, stages: StageStore, progress: Progres
         "reconstructor": source.reconstructor,
         "picture": [file_digest(path) for path in source.files],
         "objects": take.objects,
-        "scene": take.scene,
+        "scene": msgspec.structs.replace(take.scene, view_maker=ViewMaker()),
         **({"weights": made} if (made := providers.identities(take)) else {}),
         "quality": [quality.particles, quality.splat_width, quality.sub_gaussians],
         "seed": take.seed,
     }
-    return stages.run("reconstruct", inputs, make)
+    painted = bool(take.scene.view_maker.name)
+    if painted and source.reconstructor not in ONE_PICTURE:
+        raise CaptureError(
+            "A view maker paints what one picture does not show, and this take starts from more; leave view_maker out."
+        )
+    made_of_picture = stages.run("reconstruct", inputs, make)
+    if not painted:
+        return made_of_picture
+    return painted_from_its_sides(take, made_of_picture, stages, progress)
 
 
 def _play(studio: Studio, writer: CacheWriter, through_round: int) -> list[RoundSummary]:

@@ -50,7 +50,8 @@ class ViewsReconstructor:
         picture, capture = capture.front_view, capture.reduced(take.quality.splat_width)
         ratio = capture.front_view.camera.width / picture.camera.width
         capture = with_followed(capture, take, ratio, progress)
-        fit = train(capture, self.settings, take.seed, part_of(progress, 0.0, 0.8))
+        settings = replace(self.settings, splats=take.scene.splats)
+        fit = train(capture, settings, take.seed, part_of(progress, 0.0, 0.8))
 
         progress(0.8, "finding the table")
         measured = capture.has_depth

@@ -21,9 +21,10 @@ from torch import Tensor
 from perpetua.errors import ReconstructionError
 from perpetua.progress import Progress
 from perpetua.reconstruct.capture.capture import Capture, CapturedView
+from perpetua.reconstruct.fit.flat import check_can_be_flat, flattened, unevenness
 from perpetua.reconstruct.fit.identity import Neighbours, classes, cross_entropy, first_logits
 from perpetua.reconstruct.fit.start import Start, dome, scene_radius, start
-from perpetua.render import rasterization, render_layers
+from perpetua.render import rasterization, rasterization_2dgs, render_layers
 from perpetua.render.layers import camera_tensors
 from perpetua.render.similarity import structural_similarity
 from perpetua.render.strategy import DefaultStrategy, MCMCStrategy
@@ -58,6 +59,8 @@ class FitSettings:
     steps: int = 2000
     strategy: Literal["mcmc", "default"] = "mcmc"
     device: str = "cpu"
+    splats: Literal["3dgs", "2dgs"] = "3dgs"
+    """Ellipsoids, or discs, which CUDA alone can train; those are always added by the default strategy."""
 
 
 @dataclass(frozen=True)
@@ -84,7 +87,10 @@ class _Target:
 
 
 def train(capture: Capture, settings: FitSettings, seed: int, progress: Progress) -> Fit:
-    """Fit ``capture``'s views. Raises ``ReconstructionError`` if the fit fails."""
+    """Fit ``capture``'s views. Raises ``ReconstructionError`` if the fit fails, or cannot be made on this machine."""
+    flat = settings.splats == "2dgs"
+    if flat:
+        check_can_be_flat(settings.device)
     torch.manual_seed(seed)
     device = torch.device(settings.device)
     begun = start(capture, settings.gaussians if capture.has_depth else settings.gaussians // 2, seed)
@@ -111,9 +117,9 @@ def train(capture: Capture, settings: FitSettings, seed: int, progress: Progress
             or step % NEIGHBOURS_EVERY == 0
         ):
             neighbours = Neighbours(params["means"])
-        image, alpha, info = _draw(params, target)
+        image, alpha, uneven, info = _draw(params, target, flat)
         strategy.step_pre_backward(params, optimizers, state, step, info)
-        loss = _loss(params, image, alpha, target, neighbours)
+        loss = _loss(params, image, alpha, target, neighbours) + uneven
         if isinstance(strategy, MCMCStrategy):
             loss = loss + PULL_WEIGHT * torch.sigmoid(params["opacities"]).mean()
             loss = loss + PULL_WEIGHT * params["scales"].exp().mean() / radius
@@ -129,7 +135,7 @@ def train(capture: Capture, settings: FitSettings, seed: int, progress: Progress
         strategy.step_post_backward(params, optimizers, state, step, info, **more)
         if step % 20 == 0:
             progress(step / settings.steps, f"fitting {len(params['means'])} gaussians")
-    return _finished(params, sky)
+    return _finished(params, sky, flat)
 
 
 def _target(view: CapturedView, sky: Gaussians) -> _Target:
@@ -164,31 +170,46 @@ def _parameters(begun: Start, objects: int, device: torch.device) -> dict[str, t
 def _strategy(settings: FitSettings, radius: float) -> tuple[Any, dict[str, Any]]:
     every = max(10, settings.steps // 25)
     until = round(REFINE_UNTIL * settings.steps)
-    if settings.strategy == "mcmc":
+    flat = settings.splats == "2dgs"
+    if settings.strategy == "mcmc" and not flat:
         mcmc = MCMCStrategy(
             cap_max=settings.gaussians, refine_start_iter=every, refine_every=every, refine_stop_iter=until
         )
         return mcmc, mcmc.initialize_state()
     default = DefaultStrategy(
-        refine_start_iter=every, refine_every=every, refine_stop_iter=until, reset_every=10 * settings.steps
-    )
+        refine_start_iter=every, refine_every=every, refine_stop_iter=until, reset_every=10 * settings.steps,
+        key_for_gradient="gradient_2dgs" if flat else "means2d",
+    )  # fmt: skip
     return default, default.initialize_state(radius)
 
 
-def _draw(params: dict[str, torch.nn.Parameter], target: _Target) -> tuple[Tensor, Tensor, dict[str, Any]]:
-    """Colours, objects' classes and depth [H, W, 3 + objects + 1], coverage [H, W], and the renderer's meta. The backdrop shows
-    through as far as they let it."""
+def _draw(
+    params: dict[str, torch.nn.Parameter], target: _Target, flat: bool
+) -> tuple[Tensor, Tensor, Tensor | float, dict[str, Any]]:
+    """Colours, objects' classes and depth [H, W, 3 + objects + 1], coverage [H, W], what flat Gaussians lose by lying in no surface, and
+    the renderer's meta. The backdrop shows through as far as they let it."""
     values: Tensor = params["colors"]
     if "identity" in params:
         values = torch.cat([values, classes(params["identity"])], -1)
     height, width = target.rgb.shape[:2]
     camera = (target.viewmat, target.K, width, height)
-    image, alpha, info = rasterization(
-        params["means"], params["quats"], params["scales"].exp(), torch.sigmoid(params["opacities"]), values, *camera,
-        render_mode="RGB+ED",
-    )  # fmt: skip
+    shapes = (
+        params["means"],
+        params["quats"],
+        params["scales"].exp(),
+        torch.sigmoid(params["opacities"]),
+        values,
+    )
+    uneven: Tensor | float = 0.0
+    if flat:
+        image, alpha, normals, of_depth, distortion, _, info = rasterization_2dgs(
+            *shapes, *camera, render_mode="RGB+ED", distloss=True, packed=True
+        )
+        uneven = unevenness(normals, of_depth, alpha, distortion)
+    else:
+        image, alpha, info = rasterization(*shapes, *camera, render_mode="RGB+ED")
     rgb = image[0, ..., :3] + (1 - alpha[0]) * target.backdrop
-    return torch.cat([rgb, image[0, ..., 3:]], -1), alpha[0, ..., 0], info
+    return torch.cat([rgb, image[0, ..., 3:]], -1), alpha[0, ..., 0], uneven, info
 
 
 def _loss(
@@ -214,11 +235,12 @@ def _loss(
 
 
 @torch.no_grad()
-def _finished(params: dict[str, torch.nn.Parameter], sky: Gaussians) -> Fit:
+def _finished(params: dict[str, torch.nn.Parameter], sky: Gaussians, flat: bool) -> Fit:
     means, quats, scales, opacities, colors = (
         params[name].detach().cpu() for name in ("means", "quats", "scales", "opacities", "colors")
     )
-    gaussians = Gaussians.from_colors(means, quats, scales.exp(), torch.sigmoid(opacities), colors)
+    sizes = flattened(scales.exp()) if flat else scales.exp()
+    gaussians = Gaussians.from_colors(means, quats, sizes, torch.sigmoid(opacities), colors)
     objects = np.full(len(means), -1)
     if "identity" in params:
         objects = params["identity"].detach().cpu().argmax(-1).numpy() - 1
