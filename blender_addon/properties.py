@@ -252,7 +252,7 @@ class PerpetuaSettings(bpy.types.PropertyGroup):
         name="Ask the Videos",
         description="Whether the refined videos are asked what stiffness, friction, viscosity or wind they speak for",
         items=IDENTIFY,
-        default="accept",
+        default="offer",
     )
     refiner_options: CollectionProperty(type=PerpetuaOption)
     seed: IntProperty(name="Seed", description="Another number draws other random choices", min=0)

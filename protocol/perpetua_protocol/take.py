@@ -285,7 +285,7 @@ class Take(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     scene: SceneSettings = SceneSettings()
     refiner: RefinerSpec = RefinerSpec()
     quality: Quality = Quality()
-    identify: Identify = "accept"
+    identify: Identify = "offer"
     """Whether rounds are asked what stiffness, friction, viscosity or wind their videos speak for, and whether that is used from then on
     or only said. A round whose videos changed something is then simulated about ten times more, with few particles where it has many."""
     seed: int = 0

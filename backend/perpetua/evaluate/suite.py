@@ -140,6 +140,7 @@ def evaluate_scene(
         rounds=world.played(settings.rounds + 1, settings.frames),  # the last one is forecast only
         fps=settings.fps,
         seed=settings.seed,
+        identify="accept",
         quality=Quality(width=settings.width, optimise_renders=settings.renders),
     )
     truth = true_rounds(store, world, scene, scene_stage, take, engine, progress)

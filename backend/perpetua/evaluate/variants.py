@@ -3,7 +3,7 @@
 simulator         the simulator alone: no video is looked at
 no_write_back     videos correct what is shown, and the next round goes on from the simulator (WonderPlay's way)
 positions_only    videos correct positions, which go back without velocity, deformation or memory (PerpetualWonder's way)
-full              the loop as it ships: what its videos say of the physics is accepted (``identify: accept``)
+full              the loop, and what its videos say of the physics is accepted (``identify: accept``)
 as_taken          the same, with the physics left as the take has it (``identify: off``)
 front_only        the same, with the front view only
 no_nuisance       the same, with every view believed as it is
@@ -83,7 +83,7 @@ def true_state(bench: Bench, index: int, start: Stage, memory: Stage) -> Played:
 
 
 def full(bench: Bench, index: int, start: Stage, memory: Stage) -> Played:
-    """The loop as it ships."""
+    """The loop."""
     played, memory = play_round(bench.studio, index, start, memory)
     studio = bench.studio.for_round(index)
     return Played(
