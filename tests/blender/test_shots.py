@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import bpy
@@ -196,6 +197,8 @@ def test_an_interrupted_batch_cancels_its_bake_and_ends_with_130(service: Path, 
         env={**os.environ, "PERPETUA_CONNECTION": str(service)},
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT,
         start_new_session=True,  # a terminal interrupts the whole group
+        # which may be off for what a shell runs in the background, this test too
+        preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),
     )  # fmt: skip
     log = tmp_path / "renders" / "long" / "blender.log"
     try:

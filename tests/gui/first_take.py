@@ -183,6 +183,9 @@ def resume(hands: Hands) -> Wait:
 
 
 def backend_dies(hands: Hands) -> Wait:
+    if not session().baking:  # a fast machine was done before the picture was taken
+        settings().seed = 6
+        yield from bake(hands)
     os.kill(part("backend_process")._process.pid, signal.SIGKILL)
     yield from hands.until(lambda: not session().baking, STOP_S, "the panel said that the backend is gone")
     assert "Resume goes on" in session().sentence, session().sentence

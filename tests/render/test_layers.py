@@ -65,6 +65,11 @@ def test_background_is_behind_the_colours_only(camera: Camera, gaussians: Gaussi
         )
 
 
+def test_channels_of_another_number_of_gaussians_are_refused(camera: Camera, gaussians: Gaussians) -> None:
+    with pytest.raises(RenderError, match=r"channels must have shape \[2, c\].*not \[3, 6\]"):
+        render_layers(gaussians, camera, channels=torch.rand(3, 6))
+
+
 def test_extra_channels_do_not_change_the_rest(camera: Camera, gaussians: Gaussians) -> None:
     plain = render_layers(gaussians, camera)
     more = render_layers(gaussians, camera, channels=torch.rand(2, 6))

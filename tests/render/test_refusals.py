@@ -35,6 +35,12 @@ def test_the_valid_call_is_valid() -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
+        ({"means": None}, "means must be a tensor of torch's, not NoneType"),
+        ({"opacities": [0.5, 0.5]}, "opacities must be a tensor of torch's, not list"),
+        ({"colors": torch.zeros(2, 4, 3), "sh_degree": 1.5}, "sh_degree must be 0 to 4, not 1.5"),
+        ({"backgrounds": torch.full((1, 3), torch.nan)}, "backgrounds has entries that are NaN"),
+        ({"width": 600_000}, "600000 x 16 pixels is not supported on the CPU"),
+        ({"height": 600_000}, "16 x 600000 pixels is not supported on the CPU"),
         ({"means": torch.zeros(2, 2)}, r"means must have shape \[any, 3\], not \[2, 2\]"),
         ({"quats": torch.zeros(3, 4)}, r"quats must have shape \[2, 4\]"),
         ({"quats": None}, "no shape; give quats and scales, or covars"),

@@ -14,7 +14,10 @@ from perpetua.render.api import RENDER_MODES, CameraModel, RasterizationInputs, 
 
 MAX_SH_DEGREE = 4
 MAX_SH_DEGREE_ON_CPU = 3
+MAX_PIXELS_A_SIDE_ON_CPU = 65536  # boxes of tiles are counted in 16 bits
 CAMERA_MODELS_ON_CPU = ("pinhole", "ortho")
+
+TENSORS = ("means", "quats", "scales", "opacities", "colors", "viewmats", "Ks", "backgrounds", "covars")
 
 # Options that only gsplat has, with gsplat's defaults (its RollingShutterType.GLOBAL is written None here).
 _GSPLAT_DEFAULTS: dict[str, Any] = {
@@ -61,6 +64,18 @@ def refuse_what_only_gsplat_draws(given: RasterizationInputs) -> None:
             f"sh_degree={given.sh_degree} is not supported on the CPU; use 0 to {MAX_SH_DEGREE_ON_CPU}, "
             "or move the tensors to CUDA, where gsplat has it"
         )
+    if max(given.width, given.height) > MAX_PIXELS_A_SIDE_ON_CPU:
+        raise RenderError(
+            f"an image of {given.width} x {given.height} pixels is not supported on the CPU; draw it in parts of at most "
+            f"{MAX_PIXELS_A_SIDE_ON_CPU} a side"
+        )
+
+
+def refuse_what_is_no_tensor(**tensors: Any) -> None:
+    """Refuse arguments that are no tensors; backgrounds and covars may be left out."""
+    for name, value in tensors.items():
+        if not isinstance(value, Tensor) and not (value is None and name in ("backgrounds", "covars")):
+            raise RenderError(f"{name} must be a tensor of torch's, not {type(value).__name__}")
 
 
 def _shape(tensor: Tensor) -> str:
@@ -78,13 +93,18 @@ def _expect(name: str, tensor: Tensor, *shapes: tuple[int | None, ...]) -> None:
 
 def check_inputs(given: RasterizationInputs) -> None:
     """Refuse inputs whose shapes, types, devices or values no renderer can draw."""
+    refuse_what_is_no_tensor(**{name: getattr(given, name) for name in TENSORS})
     if given.means.dim() < 2:
         _expect("means", given.means, (None, 3))
     batch = tuple(given.means.shape[:-2])
     n = given.means.shape[-2]
     _expect("means", given.means, (*batch, None, 3))
+    if 0 in batch:
+        raise RenderError(
+            f"means {_shape(given.means)} has no batches; give at least one, or no batch dimension"
+        )
     if given.covars is None:
-        if len(given.quats) == 0 < n or len(given.scales) == 0 < n:
+        if given.quats.shape[-2:-1] == (0,) != (n,) or given.scales.shape[-2:-1] == (0,) != (n,):
             raise RenderError("the Gaussians have no shape; give quats and scales, or covars")
         _expect("quats", given.quats, (*batch, n, 4))
         _expect("scales", given.scales, (*batch, n, 3))
@@ -96,10 +116,6 @@ def check_inputs(given: RasterizationInputs) -> None:
     _expect("Ks", given.Ks, (*batch, c, 3, 3))
     if c == 0:
         raise RenderError("viewmats has no cameras; give at least one")
-    if 0 in batch:
-        raise RenderError(
-            f"means {_shape(given.means)} has no batches; give at least one, or no batch dimension"
-        )
     channels = _check_colors(given, batch, n, c)
     if given.backgrounds is not None and given.render_mode.startswith("RGB"):
         _expect("backgrounds", given.backgrounds, (*batch, c, channels))
@@ -117,8 +133,8 @@ def _check_colors(given: RasterizationInputs, batch: tuple[int, ...], n: int, c:
         if channels == 0 and given.render_mode.startswith("RGB"):
             raise RenderError(f"colors has no channels; render_mode {given.render_mode!r} needs at least one")
         return channels
-    if not 0 <= given.sh_degree <= MAX_SH_DEGREE:
-        raise RenderError(f"sh_degree must be 0 to {MAX_SH_DEGREE}, not {given.sh_degree}")
+    if not isinstance(given.sh_degree, int) or not 0 <= given.sh_degree <= MAX_SH_DEGREE:
+        raise RenderError(f"sh_degree must be 0 to {MAX_SH_DEGREE}, not {given.sh_degree!r}")
     _expect("colors (with sh_degree)", given.colors, (*batch, n, None, 3), (*batch, c, n, None, 3))
     needed = (given.sh_degree + 1) ** 2
     if given.colors.shape[-2] < needed:
@@ -130,17 +146,7 @@ def _check_colors(given: RasterizationInputs, batch: tuple[int, ...], n: int, c:
 
 
 def _check_types(given: RasterizationInputs) -> None:
-    for name in (
-        "means",
-        "quats",
-        "scales",
-        "opacities",
-        "colors",
-        "viewmats",
-        "Ks",
-        "backgrounds",
-        "covars",
-    ):
+    for name in TENSORS:
         tensor = getattr(given, name)
         if tensor is None or (given.covars is not None and name in ("quats", "scales")):
             continue
@@ -184,8 +190,10 @@ def _check_values(given: RasterizationInputs) -> None:
         ("viewmats", "world-to-camera transforms"),
         ("Ks", "camera matrices in pixels"),
         ("colors", "numbers, for one that is none would blacken pixels beside it too"),
+        ("backgrounds", "numbers"),
     ):
-        if not _all_finite(getattr(given, name)):
+        values = getattr(given, name)
+        if values is not None and not _all_finite(values):
             raise RenderError(f"{name} has entries that are NaN or infinite; give {meaning}")
     K = given.Ks.detach().numpy()  # a few numbers, and each question to torch costs microseconds
     if not ((K[..., 0, 0] > 0).all() and (K[..., 1, 1] > 0).all()):

@@ -101,6 +101,10 @@ def render_layers(
     elif object_count is not None:
         raise RenderError("object_count needs objects; give the object of each Gaussian, or leave it out")
     if channels is not None:
+        if channels.dim() != 2 or len(channels) != len(colors):
+            raise RenderError(
+                f"channels must have shape [{len(colors)}, c], a row for each Gaussian, not {list(channels.shape)}"
+            )
         drawn.append(channels)
     values = colors if len(drawn) == 1 else torch.cat(drawn, -1)
     viewmats, Ks = camera_tensors(camera, colors.device)

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from perpetua.errors import RenderError
 from perpetua.render.api import CameraModel, RasterizationInputs, RasterizeMode, Renderer, RenderMode
-from perpetua.render.checks import check_inputs, gsplat_only
+from perpetua.render.checks import check_inputs, gsplat_only, refuse_what_is_no_tensor
 
 
 def renderer_for(device_type: str) -> Renderer:
@@ -78,6 +78,7 @@ def rasterization(
         RenderError: for shapes, types, values or options that cannot be drawn, and on the CPU for Gaussians whose mean, shape,
             opacity or colour is not finite.
     """
+    refuse_what_is_no_tensor(means=means)
     given = RasterizationInputs(
         means=means,
         quats=means.new_empty(*means.shape[:-2], 0, 4) if quats is None else quats,

@@ -41,7 +41,7 @@ def rasterization_2dgs(
     the surface normals are made.
 
     Returns:
-        image [..., C, H, W, X] as of `rasterization`; alpha [..., C, H, W, 1]; normals [..., C, H, W, 3], camera axes;
+        image [..., C, H, W, X] as of `rasterization`; alpha [..., C, H, W, 1]; normals [..., C, H, W, 3], world axes;
         normals of the surface of depth [..., C, H, W, 3] (None without depth); distortion [..., C, H, W, 1];
         median depth [..., C, H, W, 1] m; meta, whose `gradient_2dgs` `DefaultStrategy(key_for_gradient=...)` follows.
 

@@ -16,7 +16,10 @@ TILE_LISTS = ("tiles_per_gauss", "isect_ids", "flatten_ids", "isect_offsets")
 
 
 class Meta(dict[str, Any]):
-    """gsplat's meta of images [..., C]; reading one of `TILE_LISTS` makes all four, as `tile_lists` says."""
+    """gsplat's meta of images [..., C]; reading one of `TILE_LISTS` makes all four, as `tile_lists` says.
+
+    They are there by name (`in`, `get`, `[]`); `keys` has them once one was read.
+    """
 
     def __init__(self, image_dims: tuple[int, ...], entries: dict[str, Any]) -> None:
         super().__init__(entries)
@@ -27,6 +30,12 @@ class Meta(dict[str, Any]):
             raise KeyError(key)
         self.update(tile_lists(self, self.image_dims))
         return self[key]
+
+    def __contains__(self, key: object) -> bool:
+        return key in TILE_LISTS or super().__contains__(key)
+
+    def get(self, key: str, default: Any = None) -> Any:
+        return self[key] if key in self else default  # noqa: SIM401 - this is what get is
 
 
 @torch.no_grad()
@@ -44,23 +53,25 @@ def tile_lists(meta: dict[str, Any], image_dims: tuple[int, ...]) -> dict[str, T
     radii, means2d = meta["radii"].reshape(-1, 2), meta["means2d"].reshape(-1, 2)
     depths = meta["depths"].reshape(-1)
     if meta["gaussian_ids"] is None:
-        image_of = torch.arange(images).repeat_interleave(len(depths) // images)
+        image_of = torch.arange(images, device="cpu").repeat_interleave(len(depths) // images)
     else:
         image_of = meta["batch_ids"] * meta["n_cameras"] + meta["camera_ids"]
 
-    last = torch.tensor([columns, rows])
+    last = torch.tensor([columns, rows], device="cpu")
     low = torch.floor((means2d - radii) / size).clamp_min(0).minimum(last).long()
     high = torch.ceil((means2d + radii) / size).clamp_min(0).minimum(last).long()
     width, height = (high - low).unbind(-1)
     touched = width * height * (radii > 0).all(-1)
 
-    row = torch.arange(len(depths)).repeat_interleave(touched)
-    place = torch.arange(len(row)) - (torch.cumsum(touched, 0) - touched)[row]
+    row = torch.arange(len(depths), device="cpu").repeat_interleave(touched)
+    place = torch.arange(len(row), device="cpu") - (torch.cumsum(touched, 0) - touched)[row]
     tile = (low[row, 1] + place // width[row]) * columns + low[row, 0] + place % width[row]
     tile_bits = (columns * rows).bit_length()
     cell = (image_of[row] << tile_bits) | tile
     isect_ids, order = torch.sort((cell << 32) | depths.view(torch.int32)[row].long(), stable=True)
-    cells = (torch.arange(images)[:, None] << tile_bits) | torch.arange(columns * rows)
+    cells = (torch.arange(images, device="cpu")[:, None] << tile_bits) | torch.arange(
+        columns * rows, device="cpu"
+    )
     offsets = torch.searchsorted(isect_ids >> 32, cells)
     return {
         "tiles_per_gauss": touched.int().reshape(meta["depths"].shape),

@@ -24,6 +24,7 @@ from perpetua.render.numba_backend.functions.project import Lens, Project, Proje
 from perpetua.render.numba_backend.lanes import TILE
 from perpetua.render.numba_backend.meta import Meta
 from perpetua.render.numba_backend.project import TRIANGLE
+from perpetua.render.numba_backend.tensors import empty, zeros
 
 
 class _Image(NamedTuple):
@@ -58,7 +59,7 @@ def rasterize_on_cpu(given: RasterizationInputs) -> tuple[Tensor, Tensor, dict[s
         "radii": projected.radii,
         "extents": projected.extents,
         "opacities": _opacities(scene, projected, ids),
-        "absgrad": torch.zeros(*projected.depths.shape, 2 if given.absgrad else 0),
+        "absgrad": zeros(*projected.depths.shape, 2 if given.absgrad else 0),
     }
     # Images are drawn from the very tensors of `meta`, so that a gradient kept on meta["means2d"] is that of the image.
     if given.packed:
@@ -108,10 +109,10 @@ def _with_one_batch_dimension(given: RasterizationInputs) -> RasterizationInputs
 def _project(scene: RasterizationInputs) -> Projected:
     batches = scene.means.shape[0]
     if scene.covars is None:
-        shape = (scene.quats, scene.scales, torch.empty(batches, 0, 6))
+        shape = (scene.quats, scene.scales, empty(batches, 0, 6))
     else:
         upper = scene.covars[..., TRIANGLE[0], TRIANGLE[1]]
-        shape = (torch.empty(batches, 0, 4), torch.empty(batches, 0, 3), upper)
+        shape = (empty(batches, 0, 4), empty(batches, 0, 3), upper)
     lens = Lens(
         width=scene.width,
         height=scene.height,
@@ -143,7 +144,7 @@ def _opacities(scene: RasterizationInputs, projected: Projected, ids: Sequence[T
 def _colors(scene: RasterizationInputs, images: list[_Image], ids: Sequence[Tensor | None]) -> list[Tensor]:
     """The colours of each image's rows, [rows, D]; D = 0 when only depth is drawn."""
     if not scene.render_mode.startswith("RGB"):
-        return [torch.empty(image.depths.shape[0], 0) for image in images]
+        return [empty(image.depths.shape[0], 0) for image in images]
     cameras = scene.viewmats.shape[1]
     shared = scene.colors.dim() == (3 if scene.sh_degree is None else 4)
     if shared:
@@ -180,7 +181,7 @@ def _composite(
     channels, chunk = colors.shape[1], scene.channel_chunk
     if scene.absgrad:  # the absolute value is of a pixel's gradient through all of its channels
         chunk = channels + int(with_depth)
-    background = torch.empty(0) if scene.backgrounds is None else scene.backgrounds[place][:channels]
+    background = empty(0) if scene.backgrounds is None else scene.backgrounds[place][:channels]
     # The depth is the last channel and goes with the last chunk, or alone when that one is full.
     begins = list(range(0, channels + int(with_depth), chunk))
     images, alphas = [], []
@@ -215,7 +216,7 @@ def _indices(projected: Projected, cameras: int) -> dict[str, Tensor | None]:
     sizes = [end - begin for begin, end in pairwise(projected.starts)]
 
     def of_rows(numbers: list[int]) -> Tensor:
-        parts = [torch.full((size,), number) for number, size in zip(numbers, sizes)]
+        parts = [torch.full((size,), number, device="cpu") for number, size in zip(numbers, sizes)]
         return parts[0] if len(parts) == 1 else torch.cat(parts)
 
     return {

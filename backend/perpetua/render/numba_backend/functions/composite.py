@@ -21,6 +21,7 @@ from perpetua.render.numba_backend.composite import composite_forward
 from perpetua.render.numba_backend.composite_backward import MOMENTS, composite_backward, sum_slots
 from perpetua.render.numba_backend.lanes import TILE
 from perpetua.render.numba_backend.scratch import aligned_rows, borrowed_rows
+from perpetua.render.numba_backend.tensors import empty, zeros
 from perpetua.render.numba_backend.threads import (
     array,
     beside,
@@ -102,18 +103,17 @@ class Composite(torch.autograd.Function):
         tile_start, pairs = _tile_lists(sorting(), boxes, first_slot, width, height)
         behind = np.zeros(channels, np.float32)
         behind[: background.shape[0]] = array(background)
-        image = torch.empty(height, width, channels)
-        alpha = torch.empty(height, width, 1)
+        image = empty(height, width, channels)
+        alpha = empty(height, width, 1)
         transmittance = np.empty(height * width, np.float32)
         closed = np.empty(height * width, np.float32)
         reached = np.empty(len(pairs), np.uint16)
         tiles = (records, tile_start, pairs, width, height, behind, expected_depth, reached)
         pixels = (image.numpy().reshape(-1), alpha.numpy().reshape(-1), transmittance, closed)
         _over_tiles(composite_forward, tile_start, *tiles, *pixels)
-        # Only the expected depth needs the image again, so that any other may be changed in place.
-        ctx.save_for_backward(
-            image_covars, conics, opacities, background, image if expected_depth else image.new_empty(0)
-        )
+        # Only the expected depth needs the image again, and gets its own, so that what is returned may be changed in place.
+        kept = image.clone() if expected_depth else empty(0)
+        ctx.save_for_backward(image_covars, conics, opacities, background, kept)
         ctx.stages = (first_slot, tiles, transmittance, closed)
         ctx.image_shape = image.shape
         ctx.sizes = (colors.shape[1], with_depth)
@@ -131,13 +131,13 @@ class Composite(torch.autograd.Function):
         absolute = ctx.absgrad.shape[1]
         shapes = ((count, 2), (count, 3), (count, channels), (count if with_depth else 0,), (count,))
         grad_means2d, grad_image_covars, grad_colors, grad_depths, grad_opacities = (
-            torch.empty(s) for s in shapes
+            empty(*s) for s in shapes
         )
         outputs = (grad_means2d, grad_image_covars, grad_colors, grad_depths, grad_opacities, ctx.absgrad)
         if grad_image is None:
-            grad_image = torch.zeros(*ctx.image_shape)
+            grad_image = zeros(*ctx.image_shape)
         if grad_alpha is None:
-            grad_alpha = torch.empty(0)
+            grad_alpha = empty(0)
         pixels = (array(image).reshape(-1), transmittance, closed)
         incoming = (array(grad_image).reshape(-1), array(grad_alpha).reshape(-1), absolute > 0)
         with borrowed_rows(len(pairs), MOMENTS + channels + int(with_depth) + absolute) as slots:
@@ -146,9 +146,9 @@ class Composite(torch.autograd.Function):
             parallel_ranges(sum_slots, count, equal_size(count), *given, *(t.numpy() for t in outputs))
         grad_background = None
         if ctx.needs_input_grad[8]:
-            colour = grad_image[..., : background.shape[0]]
-            grad_background = (
-                colour * torch.from_numpy(transmittance).reshape(grad_image.shape[:2])[..., None]
-            ).sum((0, 1))
+            colour = array(grad_image).reshape(len(transmittance), -1)[:, : background.shape[0]]
+            # summed by numpy, for torch's sum depends on its threads
+            sums = (colour * transmittance[:, None]).sum(0, dtype=np.float64)
+            grad_background = torch.from_numpy(sums.astype(np.float32))
         projected = (grad_means2d, grad_depths if with_depth else None, grad_image_covars, None, None, None)
         return (*projected, grad_opacities, grad_colors, grad_background, None, None, None, None, None)

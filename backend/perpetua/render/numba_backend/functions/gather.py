@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from perpetua.render.numba_backend.gather import gather_rows, scatter_rows
+from perpetua.render.numba_backend.tensors import empty, zeros
 from perpetua.render.numba_backend.threads import (
     WAKING_PAYS_FOR_COPIES,
     array,
@@ -22,7 +23,7 @@ class Gather(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, values: Tensor, ids: Tensor) -> Tensor:
-        out = torch.empty(ids.shape[0], values.shape[1])
+        out = empty(ids.shape[0], values.shape[1])
         given = (array(values), array(ids), out.numpy())
         parallel_ranges(gather_rows, ids.shape[0], equal_size(ids.shape[0], WAKING_PAYS_FOR_COPIES), *given)
         ctx.save_for_backward(ids)
@@ -33,7 +34,7 @@ class Gather(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, grad_out: Tensor) -> tuple[Tensor, None]:
         (ids,) = ctx.saved_tensors
-        grad_values = torch.zeros(ctx.shape)
+        grad_values = zeros(*ctx.shape)
         given = (array(grad_out), array(ids), grad_values.numpy())
         parallel_ranges(scatter_rows, ids.shape[0], equal_size(ids.shape[0], WAKING_PAYS_FOR_COPIES), *given)
         return grad_values, None

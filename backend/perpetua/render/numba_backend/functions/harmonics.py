@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from perpetua.render.numba_backend.harmonics import harmonics_backward, harmonics_forward
+from perpetua.render.numba_backend.tensors import empty, zeros
 from perpetua.render.numba_backend.threads import GAUSSIANS_A_RANGE, array, equal_size, parallel_ranges
 
 
@@ -29,8 +30,11 @@ class HarmonicColors(torch.autograd.Function):
         ids: Tensor | None,
         degree: int,
     ) -> Tensor:
-        colors = torch.empty(radii.shape[0], 3)
-        packed, rows_of = ids is not None, torch.empty(0, dtype=torch.int64) if ids is None else ids
+        colors = empty(radii.shape[0], 3)
+        packed, rows_of = (
+            ids is not None,
+            torch.empty(0, dtype=torch.int64, device="cpu") if ids is None else ids,
+        )
         given = (
             array(means),
             array(coefficients),
@@ -49,7 +53,7 @@ class HarmonicColors(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, grad_colors: Tensor) -> Any:
         means, coefficients, camera, radii, rows_of, colors = ctx.saved_tensors
-        grad_means, grad_coefficients = torch.zeros(means.shape), torch.zeros(coefficients.shape)
+        grad_means, grad_coefficients = zeros(*means.shape), zeros(*coefficients.shape)
         rows = radii.shape[0]
         sums = np.zeros((-(-rows // GAUSSIANS_A_RANGE), 3), np.float64)
         given = (array(means), array(coefficients), array(camera), ctx.degree, ctx.packed)

@@ -14,6 +14,7 @@ from perpetua.errors import RenderError
 from perpetua.render.numba_backend.lanes import F
 from perpetua.render.numba_backend.project import TALLY, project_forward
 from perpetua.render.numba_backend.project_backward import VIEW_ENTRIES, project_backward
+from perpetua.render.numba_backend.tensors import empty, zeros
 from perpetua.render.numba_backend.threads import GAUSSIANS_A_RANGE, array, equal_size, parallel_ranges
 
 
@@ -58,14 +59,14 @@ class Projected(NamedTuple):
 def _rows(images: int, count: int, lens: Lens) -> tuple[Tensor, ...]:
     """Uninitialised [images, count, ..] in the order in which project_forward takes them: ids, radii, extents, ..."""
     return (
-        torch.empty(images, count if lens.packed else 0, dtype=torch.int64),
-        torch.empty(images, count, 2, dtype=torch.int32),
-        torch.empty(images, count, 2),
-        torch.empty(images, count, 2),
-        torch.empty(images, count),
-        torch.empty(images, count, 3),
-        torch.empty(images, count, 3),
-        torch.empty(images, count if lens.antialiased else 0),
+        torch.empty(images, count if lens.packed else 0, dtype=torch.int64, device="cpu"),
+        torch.empty(images, count, 2, dtype=torch.int32, device="cpu"),
+        empty(images, count, 2),
+        empty(images, count, 2),
+        empty(images, count),
+        empty(images, count, 3),
+        empty(images, count, 3),
+        empty(images, count if lens.antialiased else 0),
     )
 
 
@@ -86,7 +87,7 @@ def _refuse_lost(tally: np.ndarray) -> None:
         first = int(tally[tally[:, 1] > 0, 2][0])
         raise RenderError(
             f"{lost} Gaussians cannot be projected, the first is number {first}: its mean, opacity or "
-            "shape is NaN or infinite (or its quaternion is zero); remove them or find the step that made them"
+            "shape is NaN, infinite or too large to be squared (or its quaternion is zero); remove them or find the step that made them"
         )
 
 
@@ -188,16 +189,16 @@ class Project(torch.autograd.Function):
             through = _through_inverse(conics, grad_conics)
             grad_image_covars = through if grad_image_covars is None else grad_image_covars + through
         incoming = [
-            array(torch.zeros(*rows, *size) if grad is None else grad).reshape(-1, *size)
+            array(zeros(*rows, *size) if grad is None else grad).reshape(-1, *size)
             for grad, size in ((grad_means2d, (2,)), (grad_depths, ()), (grad_image_covars, (3,)))
         ]
-        none = torch.empty(0)
+        none = empty(0)
         incoming.append(array(none if grad_compensations is None else grad_compensations).reshape(-1))
-        gradients = [torch.zeros(t.shape) for t in (means, quats, scales, covars)]
+        gradients = [zeros(*t.shape) for t in (means, quats, scales, covars)]
         gaussians = [array(t) for t in (means, quats, scales, covars)]
         V, K = array(viewmats), array(Ks)
         flat_radii, flat_ids = array(radii).reshape(-1, 2), array(ids).reshape(-1)
-        grad_viewmats = torch.zeros(viewmats.shape) if ctx.needs_input_grad[5] else None
+        grad_viewmats = zeros(*viewmats.shape) if ctx.needs_input_grad[5] else None
         for image in range(batches * cameras):
             b, c = divmod(image, cameras)
             first = ctx.starts[image] if lens.packed else image * count
