@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from perpetua.errors import RenderError
 from perpetua.render import rasterization
 from perpetua.render.bench import run
 from perpetua.render.bench.fresh import first_draws, memory_above_inputs_mb
@@ -16,6 +17,9 @@ from perpetua.render.bench.plot import Curve
 from perpetua.render.bench.report import CurvePlan, Plan, against_gsplat
 from perpetua.render.bench.scenes import view
 from perpetua.render.bench.timing import Way, costs
+from perpetua.render.bench.vectors import check, vector_share
+from perpetua.render.numba_backend.compile import careful_kernel
+from perpetua.render.numba_backend.lanes import LANES, load, store
 
 QUICK = Plan(
     gaussians=(100, 200), repetitions=1, slow_gaussians=40, slow_size=(32, 20), fresh_processes=False
@@ -38,6 +42,8 @@ def test_json(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
         assert 0 < row["forward"]["cpu_ms"] < row["forward_backward"]["cpu_ms"]
         assert row["threads"] == 2 or row["forward_backward_speed_up"] == 1
     assert report["gsplat_torch"]["forward_ratio"] > 0
+    assert set(report["vector_share"]) == {"composite_forward", "composite_backward", "sum_slots"}
+    assert all(0.75 < share < 1 for share in report["vector_share"].values())
     assert [row["gaussians"] for row in report["layers"]] == [100, 200]
     assert all(
         row["everything"]["cpu_ms"] > row["colour_alpha_depth"]["cpu_ms"] > 0 for row in report["layers"]
@@ -58,7 +64,33 @@ def test_table(capsys: pytest.CaptureFixture[str]) -> None:
         ["200", "1"],
         ["200", "2"],
     ]
-    assert "gsplat's torch code at 40 in 32 x 20" in lines[9]
+    assert "gsplat's torch code at 40 in 32 x 20" in lines[10]
+
+
+def test_a_kernel_that_lost_its_vectors_is_named() -> None:
+    """The same sum, in lanes and number by number (each needs the one before, so no compiler may put them side by side)."""
+
+    @careful_kernel
+    def in_lanes(a: np.ndarray, out: np.ndarray) -> None:
+        total = load(a, 0)
+        for at in range(LANES, a.shape[0], LANES):
+            total = total * load(a, at) + load(a, at)
+        store(out, 0, total)
+
+    @careful_kernel
+    def one_by_one(a: np.ndarray, out: np.ndarray) -> None:
+        for at in range(1, a.shape[0]):
+            out[0] = out[0] * a[at] + a[at]
+
+    with pytest.raises(RenderError, match="one_by_one was not called yet"):
+        vector_share(one_by_one)
+    numbers, out = np.ones(4 * LANES, np.float32), np.ones(LANES, np.float32)
+    in_lanes(numbers, out)
+    one_by_one(numbers, out)
+    shares = {kernel.__name__: vector_share(kernel) for kernel in (in_lanes, one_by_one)}
+    assert shares == {"in_lanes": 1, "one_by_one": 0}
+    with pytest.raises(RenderError, match=r"vectors: one_by_one \(0%\);"):
+        check(shares)
 
 
 def test_the_line_of_a_curve() -> None:

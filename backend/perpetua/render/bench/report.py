@@ -18,6 +18,7 @@ from perpetua.render.bench.fresh import first_draws, memory_above_inputs_mb
 from perpetua.render.bench.plot import Curve
 from perpetua.render.bench.scenes import HEIGHT, WIDTH, view
 from perpetua.render.bench.timing import Cost, Way, best_time, costs
+from perpetua.render.bench.vectors import vector_shares
 from perpetua.render.layers import render_layers
 from perpetua.render.motion import Motion
 from perpetua.scene.cameras import Camera
@@ -67,6 +68,7 @@ def measure(plan: Plan) -> dict[str, Any]:
         "width": WIDTH,
         "height": HEIGHT,
         "cpu": rows,
+        "vector_share": vector_shares(),
         "layers": _layers(plan),
         "gsplat_torch": _against_gsplat_torch(plan),
         "memory_above_inputs_mb": memory_above_inputs_mb(plan.gaussians[-1])
