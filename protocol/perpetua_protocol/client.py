@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 
 from perpetua_protocol import __version__, limits
 from perpetua_protocol.errors import BackendUnreachable, JobFailed
+from perpetua_protocol.file_mover import FileMover
 from perpetua_protocol.framing import bytes_array
 from perpetua_protocol.inputs import InputFile
 from perpetua_protocol.keys import HOW_TO_START, Connection, default_connection_file, read_connection
@@ -174,15 +175,7 @@ class Client:
 
         Files are checked against their digest and appear whole; ``meta.json`` comes last. ``progress`` gets bytes done and in all.
         """
-        transfer = self.transfer(job_id, manifest, dest)
-        try:
-            while not transfer.step(_SLICE_S):
-                progress(transfer.bytes_done, transfer.bytes_total)
-                if transfer.waiting:
-                    self._data.wait(_SLICE_S)
-        finally:
-            transfer.close()
-        progress(transfer.bytes_done, transfer.bytes_total)
+        self._finish(self.transfer(job_id, manifest, dest), progress)
 
     def upload_files(
         self, inputs: Sequence[InputFile], progress: Callable[[int, int], None] = lambda done, total: None
@@ -190,14 +183,7 @@ class Client:
         """Send a take's files (``inputs.input_files``), those that the backend lacks. Returns what a request names: the first entry's
         digest and the others. Raises ``TransferFailed`` or ``InvalidMessage``."""
         upload = self.upload(inputs)
-        try:
-            while not upload.step(_SLICE_S):
-                progress(upload.bytes_done, upload.bytes_total)
-                if upload.waiting:
-                    self._data.wait(_SLICE_S)
-        finally:
-            upload.close()
-        progress(upload.bytes_done, upload.bytes_total)
+        self._finish(upload, progress)
         return upload.files
 
     def shutdown(self) -> None:
@@ -279,6 +265,16 @@ class Client:
     def upload(self, inputs: Sequence[InputFile]) -> Upload:
         """As ``upload_files``, to be moved on with ``Upload.step``."""
         return Upload(self._data, inputs)
+
+    def _finish(self, mover: FileMover, progress: Callable[[int, int], None]) -> None:
+        try:
+            while not mover.step(_SLICE_S):
+                progress(mover.bytes_done, mover.bytes_total)
+                if mover.waiting:
+                    self._data.wait(_SLICE_S)
+        finally:
+            mover.close()
+        progress(mover.bytes_done, mover.bytes_total)
 
     def _call(
         self, request: Request, kind: type[Answer], arrays: Mapping[str, NDArray[Any]] | None = None

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 from perpetua_protocol.limits import is_cache_path
 
 if TYPE_CHECKING:
-    from perpetua_protocol.take import SceneSettings, SplatView, Take
+    from perpetua_protocol.scene_settings import SceneSettings
+    from perpetua_protocol.take import Take
 
 FEWEST_FRAMES = 8
 MOST_FRAMES = 200
@@ -37,11 +38,16 @@ def scene_problems(take: Take) -> Iterator[str]:
         yield "A picture is named twice among the take's pictures; name each once."
     if scene.up is not None and not math.hypot(*scene.up) > 0:
         yield "The direction up has no length; write for example [0, 0, 1], or leave it out."
+    maker = scene.view_maker
+    if not 5.0 <= maker.degrees <= 80.0 or not 5 <= maker.frames <= 200:
+        yield (
+            f"The view maker goes {maker.degrees:g} degrees to each side in {maker.frames} frames; let it go 5 to 80 degrees in 5 to 200 frames."
+        )
     yield from _view_problems(scene)
 
 
 def _view_problems(scene: SceneSettings) -> Iterator[str]:
-    view: SplatView | None = scene.view
+    view = scene.view
     if view is None:
         return
     low, high = VIEW_SIDES

@@ -35,6 +35,7 @@ from perpetua_protocol.actions import (
 from perpetua_protocol.errors import InvalidTake
 from perpetua_protocol.material import MaterialSpec
 from perpetua_protocol.scene_checks import scene_problems
+from perpetua_protocol.scene_settings import Matrix16, Provider, SceneSettings, SplatView, ViewMaker
 from perpetua_protocol.tracks import (
     Quaternion,
     Rotation,
@@ -94,13 +95,6 @@ Identify = Literal["off", "offer", "accept"]
 """Whether a round's videos are asked what the physics is: no; yes, and the answer stands in the round's record; yes, and the round
 is played once more with it and the rounds after it use it."""
 
-Matrix16 = tuple[
-    float, float, float, float,
-    float, float, float, float,
-    float, float, float, float,
-    float, float, float, float,
-]  # fmt: skip
-
 
 class Click(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A point in the picture, pixels from its top left corner."""
@@ -151,76 +145,6 @@ class CameraSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Blender's camera matrix, row by row (camera looks along its -Z, +Y up); None uses the orbit."""
     horizontal_fov_degrees: float | None = None
     """None takes the picture's."""
-
-
-class SplatView(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The camera in whose picture the objects of a set of splats are clicked."""
-
-    matrix_world: Matrix16
-    """Blender's camera matrix, row by row (camera looks along its -Z, +Y up), in the file's own axes and unit."""
-    horizontal_fov_degrees: float = 40.0
-    width: int = 640
-    """Pixels."""
-    height: int = 480
-    """Pixels."""
-
-
-class Provider(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A part of reconstruction that can be swapped, by its registered name."""
-
-    name: str = ""
-    """Empty is what needs no weights."""
-    model: str = ""
-    """Folder of its weights inside the models folder; empty is the only one there that fits."""
-
-
-class ViewMaker(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Who paints what one picture does not show: a video refiner, given a film of the scene from a camera that goes around it."""
-
-    name: str = ""
-    """Of a refiner; empty makes no views."""
-    options: dict[str, bool | int | float | str] = {}
-    """As of the refiner."""
-    degrees: float = 40.0
-    """How far the camera goes to each side."""
-    frames: int = 25
-    """Of each of the two films."""
-
-
-class SceneSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What the artist knows of how the picture was taken. None lets the program guess."""
-
-    horizontal_fov_degrees: float | None = None
-    """None reads the picture's EXIF focal length, or takes 40 degrees."""
-    horizon_y: float | None = None
-    """Picture row of the horizon, pixels; may lie outside the picture."""
-    table_edge_y: float | None = None
-    """Picture row where the table ends and the backdrop begins, pixels."""
-    camera_pitch_degrees: float | None = None
-    """How far the camera looks down; overrides the horizon."""
-    particle_spacing: float | None = None
-    """Distance between particles, m; None aims at the quality's particle count."""
-    depth: str = ""
-    """Name of the picture's depth map, which lies beside it: EXR (m along the optical axis) or 16-bit PNG (mm). None if empty."""
-    views: tuple[str, ...] = ()
-    """Names of further pictures of the same still scene, which lie beside the picture; ``take.yaml`` may write patterns such as
-    ``*.jpg``. The places they were taken from are found."""
-    video_frames: int = 32
-    """Frames of a video that are used, at most."""
-    metres_per_unit: float | None = None
-    """Scale of splats, of a capture, or of pictures whose cameras are found; None goes by an object's height or its material."""
-    up: Vec3 | None = None
-    """Direction up in a set of splats, in the file's own axes; None finds the largest plane below the camera."""
-    view: SplatView | None = None
-    """Where a set of splats is looked at from; None looks at its middle."""
-    splats: Literal["3dgs", "2dgs"] = "3dgs"
-    """What a capture is fitted with: ellipsoids, or discs, whose surfaces are better; those need a CUDA GPU."""
-    depth_estimator: Provider = Provider()
-    """Who says how far what the picture shows is, if no depth map does; none if its name is empty."""
-    view_maker: ViewMaker = ViewMaker()
-    """Who paints the sides of a scene of one picture, which is then built anew from what is painted."""
-    segmenter: Provider = Provider()
-    """Who finds objects at clicks and boxes. With sam2 it also carries them through the frames of a video."""
 
 
 class RefinerSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -370,11 +294,6 @@ def _problems(take: Take, look: bool) -> Iterator[str]:
     if take.quality.max_substeps is not None and take.quality.max_substeps < 1:
         yield f"max_substeps is {take.quality.max_substeps}; allow at least one, or leave it out."
     yield from scene_problems(take)
-    maker = take.scene.view_maker
-    if not 5.0 <= maker.degrees <= 80.0 or not 5 <= maker.frames <= 200:
-        yield (
-            f"The view maker goes {maker.degrees:g} degrees to each side in {maker.frames} frames; let it go 5 to 80 degrees in 5 to 200 frames."
-        )
     yield from track_problems(take.gravity, "The take's gravity")
     yield from emitter_problems([turn.actions for turn in take.rounds], names)
     for index, turn in enumerate(take.rounds, 1):

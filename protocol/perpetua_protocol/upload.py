@@ -8,62 +8,31 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections import deque
 from collections.abc import Generator, Sequence
 
-from perpetua_protocol import limits
-from perpetua_protocol.errors import BackendUnreachable, TransferFailed
+from perpetua_protocol.errors import TransferFailed
+from perpetua_protocol.file_mover import FileMover, feed
 from perpetua_protocol.framing import bytes_array
 from perpetua_protocol.inputs import InputFile
 from perpetua_protocol.link import Link, Pending
 from perpetua_protocol.messages import FileEntry, OfferFiles, PutChunk, Stored, Wanted
 
-RETRIES = 2
-"""How often a file is gone on with after its connection broke, before giving up."""
 
-
-class Upload:
+class Upload(FileMover):
     """The files of one input on their way. Call ``step`` until it returns True; then ``files`` is what a request names."""
 
     def __init__(self, link: Link, inputs: Sequence[InputFile]) -> None:
-        self._link = link
+        super().__init__(link)
         self._inputs = tuple(inputs)
-        self._steps = self._run()
-        self._complete = False
         self.files: tuple[FileEntry, ...] = ()
         """Name, size and digest of each file, in the order given."""
-        self.bytes_done = 0
-        self.bytes_total = 0
-        """Of all files; 0 until they are hashed."""
-        self.waiting = False
-        """True when the last step ended because nothing had come in."""
 
-    def step(self, budget_s: float) -> bool:
-        """Work for about ``budget_s`` without waiting. True when the backend has everything.
-
-        Raises ``TransferFailed`` for a file that cannot be read or stored, and ``BackendUnreachable``; a new upload goes on where this
-        one ended.
-        """
-        until = time.monotonic() + budget_s
-        try:
-            for busy in self._steps:
-                self.waiting = not busy
-                if not busy or time.monotonic() >= until:
-                    return False
-        except OSError as error:
-            raise TransferFailed(
-                f"{error.filename} cannot be read ({error.strerror}); check that it is there and yours to read."
-            ) from error
-        if not self._complete:
-            raise TransferFailed("This upload has ended before all was sent; begin a new one.")
-        return True
-
-    def close(self) -> None:
-        """Give up; what has arrived stays for the next attempt."""
-        self._steps.close()
+    def _sentence(self, error: OSError) -> str:
+        return (
+            f"{error.filename} cannot be read ({error.strerror}); check that it is there and yours to read."
+        )
 
     def _run(self) -> Generator[bool, None, None]:
-        """Does the work; yields True after a piece of it and False when there is nothing to do but wait."""
         entries = []
         for file in self._inputs:
             entries.append((yield from _entry(file)))
@@ -84,66 +53,28 @@ class Upload:
                 yield from self._send(file, entry, there)
             sent.add(entry.sha256)
         self.files = tuple(entries)
-        self._complete = True
 
     def _send(self, file: InputFile, entry: FileEntry, there: int) -> Generator[bool, None, None]:
         """One file from the byte ``there`` on."""
-        asked, lost = there, 0
-        under_way: deque[Pending] = deque()
-        try:
-            with file.path.open("rb") as source:
-                while there < entry.bytes:
-                    while len(under_way) < limits.CREDITS and asked < entry.bytes:
-                        source.seek(asked)
-                        wanted = min(limits.CHUNK_BYTES, entry.bytes - asked)
-                        data = source.read(wanted)
-                        if len(data) < wanted:
-                            raise TransferFailed(
-                                f"{file.path} became shorter while it was sent; send it again."
-                            )
-                        put = PutChunk(entry.sha256, entry.bytes, asked)
-                        under_way.append(self._link.send(put, {"bytes": bytes_array(data)}))
-                        asked += len(data)
-                    try:
-                        self._link.drain(time.monotonic())
-                    except BackendUnreachable:
-                        lost += 1
-                        if lost > RETRIES or self._link.nobody_there():
-                            raise
-                        under_way.clear()
-                        asked = there
-                        continue
-                    if not under_way[0].ready:
-                        yield False
-                        continue
-                    first = under_way.popleft()
-                    have = first.result(Stored).have
-                    self.bytes_done += have - there
-                    there = have
-                    if have != _end(first):  # a chunk or a reply was lost; those after it are not taken
-                        for pending in under_way:
-                            self._link.forget(pending)
-                        under_way.clear()
-                        asked = there
-                    for pending in under_way:
-                        self._link.renew(pending)
-                    yield True
-        finally:
-            for pending in under_way:
-                self._link.forget(pending)
+        with file.path.open("rb") as source:
+
+            def put(at: int, length: int) -> Pending:
+                source.seek(at)
+                data = source.read(length)
+                if len(data) < length:
+                    raise TransferFailed(f"{file.path} became shorter while it was sent; send it again.")
+                chunk = PutChunk(entry.sha256, entry.bytes, at)
+                return self._link.send(chunk, {"bytes": bytes_array(data)})
+
+            yield from self._move(there, entry.bytes, put, _stored)
 
 
-def _end(put: Pending) -> int:
-    assert isinstance(put.request, PutChunk)
-    return min(put.request.offset + limits.CHUNK_BYTES, put.request.bytes)
+def _stored(reply: Pending) -> int:
+    return reply.result(Stored).have
 
 
 def _entry(file: InputFile) -> Generator[bool, None, FileEntry]:
     """The file's size and digest (the generator's value)."""
-    digest, size = hashlib.sha256(), 0
-    with file.path.open("rb") as source:
-        while data := source.read(limits.CHUNK_BYTES):
-            digest.update(data)
-            size += len(data)
-            yield True
+    digest = hashlib.sha256()
+    size = yield from feed(file.path, digest)
     return FileEntry(file.name, size, digest.hexdigest())
