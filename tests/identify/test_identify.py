@@ -10,7 +10,7 @@ import pytest
 
 from perpetua.errors import Cancelled
 from perpetua.evaluate.worlds import Solid, drum, make_scene
-from perpetua.identify.identify import Identified, identify, sentence
+from perpetua.identify.identify import Evidence, Identified, identify, sentence
 from perpetua.identify.quantities import WIND_NAME, Known, quantities_of, round_with, scene_with
 from perpetua.physics.api import RoundPlan
 from perpetua.physics.genesis_engine import GenesisEngine
@@ -45,7 +45,8 @@ def found_from(scene: Scene, truth: Known, noise: float) -> Identified:
     off = noise * np.linspace(0, 1, seen.frames)[:, None, None] * waves
     corrected = replace(seen, positions=(seen.positions + off).astype(np.float32))
     belief = np.ones(seen.frames)
-    return identify(scene, start, Known(), simulated, corrected, belief, play, Progress())
+    seen = Evidence(scene, start, simulated, corrected, belief, play)
+    return identify([seen], Known(), Known(), Progress())
 
 
 def test_a_jelly_four_times_as_stiff_is_found_within_a_fifth(scene: Scene):
@@ -78,7 +79,7 @@ def test_it_stops_when_it_is_told_to(scene: Scene):
     rest = play(scene, start, Known(), Progress())
     stop = Progress(cancelled=lambda: True)
     with pytest.raises(Cancelled):
-        identify(scene, start, Known(), rest, rest, np.ones(0), play, stop)
+        identify([Evidence(scene, start, rest, rest, np.ones(0), play)], Known(), Known(), stop)
 
 
 def test_what_is_known_changes_materials_and_adds_the_wind(scene: Scene):

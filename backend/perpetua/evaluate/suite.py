@@ -181,6 +181,7 @@ def evaluate_scene(
                 )
                 videos[label].append(measured.path("video.npy"))
                 start, memory = played.end, played.memory
+                bench = replace(bench, seen=played.seen)
         except SimulationError as error:
             failed = str(error)
         figures[label] = VariantFigures.of(rounds, failed)

@@ -33,7 +33,7 @@ from perpetua.loop.film import film
 from perpetua.loop.resume import Stage
 from perpetua.loop.round import play_round
 from perpetua.loop.stage_files import load_state, load_trajectory, save_looks, save_trajectory, scene_at
-from perpetua.loop.stages import Studio
+from perpetua.loop.stages import Seen, Studio
 from perpetua.optimize.api import Settings, ViewTarget
 from perpetua.scene import Scene, State, Trajectory
 
@@ -46,15 +46,19 @@ class Played:
     show: Callable[[], tuple[Trajectory, Scene]]
     end: Stage
     memory: Stage
+    seen: Seen | None = None
+    """What of it speaks of the physics, where the variant asks."""
 
 
 @dataclass(frozen=True)
 class Bench:
-    """What a variant plays with. truth: the true motion of every round, from the first.  passes: of ``positions_only``."""
+    """What a variant plays with. truth: the true motion of every round, from the first.  passes: of ``positions_only``.  seen: of the
+    round before."""
 
     studio: Studio
     truth: list[Stage]
     passes: int
+    seen: Seen | None = None
 
 
 OWN = "space_time"
@@ -84,10 +88,14 @@ def true_state(bench: Bench, index: int, start: Stage, memory: Stage) -> Played:
 
 def full(bench: Bench, index: int, start: Stage, memory: Stage) -> Played:
     """The loop."""
-    played, memory = play_round(bench.studio, index, start, memory)
+    played, memory = play_round(bench.studio, index, start, memory, bench.seen)
     studio = bench.studio.for_round(index)
     return Played(
-        played.corrected, lambda: studio.played(played.coarse, played.corrected), played.end, memory
+        played.corrected,
+        lambda: studio.played(played.coarse, played.corrected),
+        played.end,
+        memory,
+        played.seen,
     )
 
 

@@ -1,15 +1,16 @@
 """From a round's corrected motion to the physics that would have made the correction unnecessary.
 
-The round is simulated again from its own start with other values, and what is compared is where particles are from frame to frame:
-with the corrected motion, weighed by how far its videos were believed. Where there are many particles a thinned round (``thinned.py``) says how
-motion changes with the values, the round itself where it is, and in the end whether what was found holds. Nothing is compiled
-anew for other numbers (but for rigid bodies).
+The round and the one before it are simulated again, each from its own start, with other values, and what is compared is where particles are
+from frame to frame: with the corrected motion, weighed by how far its videos were believed. One round alone may hardly show a number, such as the
+friction of what does not slide, which then follows the videos' errors; the same number must do for both. Where there are many particles a
+thinned round (``thinned.py``) says how motion changes with the values, the round itself where it is, and in the end whether what was
+found holds. Nothing is compiled anew for other numbers (but for rigid bodies).
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -34,10 +35,10 @@ from perpetua.scene.trajectory import Trajectory
 from perpetua_protocol.cache import Finding, Suggestion
 
 Simulate = Callable[[Scene, State, Known, Progress], Trajectory]
-"""The round in a scene from a state with what is assumed known; raises ``SimulationError``."""
+"""A round in a scene from a state with what is assumed known; raises ``SimulationError``."""
 
 MORE_CALLS = 14
-"""Simulations beyond one a quantity, at most."""
+"""Simulations of each round beyond one a quantity, at most."""
 PARTICLES = 600
 """That are compared of each round, at most about."""
 NOISE = 0.1
@@ -62,27 +63,61 @@ class Identified:
     known: Known
 
 
-def identify(
-    scene: Scene,
-    start: State,
-    known: Known,
-    simulated: Trajectory,
-    corrected: Trajectory,
-    belief: NDArray,
-    simulate: Simulate,
-    progress: Progress,
-) -> Identified:
-    """Values of the scene's physics with which the round from ``start`` comes nearest to ``corrected``.
+@dataclass(frozen=True)
+class Evidence:
+    """A round that its videos corrected: from ``start``, as ``simulated`` with what is known, and ``corrected``. belief: [T + 1] in (0, 1],
+    how far the videos were believed in each frame, or of size 0.  simulate: plays it again."""
 
-    known: what earlier rounds found, where this one begins; with it the round was ``simulated``.  belief: [T + 1] in (0, 1], how far the
-    videos were believed in each frame, or of size 0.  Raises ``Cancelled``.
+    scene: Scene
+    start: State
+    simulated: Trajectory
+    corrected: Trajectory
+    belief: NDArray
+    simulate: Simulate
+
+
+def identify(rounds: Sequence[Evidence], before: Known, known: Known, progress: Progress) -> Identified:
+    """Values of the scene's physics with which ``rounds``, the latest last, come nearest to their corrected motion.
+
+    before: what was known before the first of them.  known: what was found since; with it all were simulated, and there the search
+    begins.  Raises ``Cancelled``.
     """
-    quantities = quantities_of(scene)
+    last = rounds[-1]
+    quantities = quantities_of(last.scene)
     nothing = Identified(Suggestion(), known)
-    if not quantities or not present(corrected.F[0]).any():
+    if not quantities or not present(last.corrected.F[0]).any():
         return nothing
+    prior = _prior(quantities, before)
+    begin, _ = start_of(quantities, known)
+    most = len(quantities) + MORE_CALLS
+    count = _Count(most * len(rounds) + 1, progress)
+    trials = [_Trial(quantities, each, begin, count) for each in rounds]
+    if any(trial.base is None for trial in trials):
+        return nothing
+
+    def residual(x: NDArray[np.float64]) -> NDArray[np.float64] | None:
+        left = []
+        for trial in trials:
+            of_round = trial.residual(x)
+            if of_round is None:
+                return None
+            left.append(of_round.reshape(-1, 3))
+        return np.concatenate(left)
+
+    weights = np.concatenate([trial.weights for trial in trials])
+    independent = float(sum(trial.independent for trial in trials))
+    found = fit(residual, prior, weights, independent, (NOISE * last.scene.spacing) ** 2, most, begin)
+    if found is None:
+        return nothing
+    explains = 0.0 if np.array_equal(found.x, begin) else trials[-1].explained(found.x)
+    return Identified(
+        _suggestion(last.scene, quantities, found, explains, count.calls), _learnt(quantities, found)
+    )
+
+
+def _prior(quantities: list[Quantity], known: Known) -> Prior:
     mean, spread = start_of(quantities, known)
-    prior = Prior(
+    return Prior(
         mean,
         spread,
         np.array([q.low for q in quantities]),
@@ -90,80 +125,74 @@ def identify(
         np.array([q.step for q in quantities]),
         np.array([-1 if q.name in WIND else index for index, q in enumerate(quantities)]),
     )
-    most = len(quantities) + MORE_CALLS
-    trial = _Trial(quantities, scene, start, simulated, corrected, simulate, progress, most)
-    base = trial.simulated if trial.few.is_whole else trial.play(mean)
-    if base is None:
-        return nothing
-
-    def residual(x: NDArray[np.float64]) -> NDArray[np.float64] | None:
-        there = base if np.array_equal(x, mean) else trial.play(x)
-        return None if there is None else (there - base + trial.simulated - trial.wanted).reshape(-1, 3)
-
-    trusted = np.ones(corrected.frames) if belief.size == 0 else np.asarray(belief, np.float64)
-    weights = np.repeat(trusted[1:], len(trial.chosen))
-    independent = float(sum(INDEPENDENT_RIGID if b.material.is_rigid else INDEPENDENT for b in scene.bodies))
-    found = fit(residual, prior, weights, independent, (NOISE * scene.spacing) ** 2, most)
-    if found is None:
-        return nothing
-    explains = 1 - found.after / found.before if found.before > 0 else 0.0
-    if found.moved.any() and not trial.few.is_whole:
-        explains = trial.explained(found.x)
-    suggestion = _suggestion(scene, quantities, found, explains, trial.calls)
-    return Identified(suggestion, _learnt(quantities, found))
 
 
-class _Trial:
-    """The round's particles that are compared (``chosen`` [c]), in frames 1 to T [T, c, 3] m: as ``simulated``, as ``wanted``, and as they
-    would be with other values."""
+@dataclass
+class _Count:
+    """Of simulations, for the artist."""
 
-    def __init__(
-        self,
-        quantities: list[Quantity],
-        scene: Scene,
-        start: State,
-        simulated: Trajectory,
-        corrected: Trajectory,
-        simulate: Simulate,
-        progress: Progress,
-        most: int,
-    ) -> None:
-        self._quantities, self._scene, self._start, self._simulate = quantities, scene, start, simulate
-        self.few = few = thinned(scene, start)
-        self._progress, self._most, self.calls = progress, most, 0
-        there = np.flatnonzero(
-            present(corrected.F[0, few.kept])
-        )  # what comes out of emitters is not corrected
-        self._among = there[np.unique(np.linspace(0, len(there) - 1, PARTICLES).round().astype(int))]
-        self.chosen = few.kept[self._among]
-        self.wanted, self.simulated = (
-            t.positions[1:, self.chosen].astype(np.float64) for t in (corrected, simulated)
-        )
+    most: int
+    progress: Progress
+    calls: int = 0
 
-    def play(self, x: NDArray[np.float64]) -> NDArray[np.float64] | None:
-        """The thinned round with values ``x``; None where they are impossible, which is an answer."""
-        positions = self._played(x, self.few.scene, self.few.state)
-        return None if positions is None else positions[1:, self._among]
-
-    def explained(self, x: NDArray[np.float64]) -> float:
-        """The share of the correction that values ``x`` make unnecessary in the whole round."""
-        positions = self._played(x, self._scene, self._start)
-        if positions is None:
-            return 0.0
-        before, after = self.simulated - self.wanted, positions[1:, self.chosen] - self.wanted
-        return 1 - float((after**2).sum() / max(float((before**2).sum()), 1e-300))
-
-    def _played(self, x: NDArray[np.float64], scene: Scene, start: State) -> NDArray[np.float64] | None:
-        number, most = self.calls, self._most
+    def next(self) -> Progress:
+        """That of one more simulation."""
+        number = self.calls
         self.calls += 1
 
         def report(_: str, fraction: float, text: str) -> None:
-            share = min(1.0, (number + fraction) / (most + 1))
-            self._progress(share, f"simulation {number + 1} of at most {most + 1}")
+            share = min(1.0, (number + fraction) / self.most)
+            self.progress(share, f"simulation {number + 1} of at most {self.most}")
 
-        listen = Progress(report, self._progress.cancelled)
+        return Progress(report, self.progress.cancelled)
+
+
+class _Trial:
+    """The particles of a round that are compared (``chosen`` [c]), in frames 1 to T [T, c, 3] m: as ``simulated`` with values ``begin``, as
+    ``wanted``, and as they would be with other values. base: the thinned round with ``begin``, None if that fails.  weights: [T c].
+    independent: vectors that its corrected motion is worth."""
+
+    def __init__(
+        self, quantities: list[Quantity], seen: Evidence, begin: NDArray[np.float64], count: _Count
+    ) -> None:
+        self._quantities, self._seen, self._begin, self._count = quantities, seen, begin, count
+        self._few = few = thinned(seen.scene, seen.start)
+        # what comes out of emitters is not corrected
+        there = np.flatnonzero(present(seen.corrected.F[0, few.kept]))
+        self._among = there[np.unique(np.linspace(0, len(there) - 1, PARTICLES).round().astype(int))]
+        self._chosen = few.kept[self._among]
+        self._wanted, self._simulated = (
+            t.positions[1:, self._chosen].astype(np.float64) for t in (seen.corrected, seen.simulated)
+        )
+        self.base = self._simulated if few.is_whole else self._play(begin)
+        trusted = np.ones(len(self._wanted) + 1) if seen.belief.size == 0 else seen.belief.astype(np.float64)
+        self.weights = np.repeat(trusted[1:], len(self._chosen))
+        self.independent = sum(
+            INDEPENDENT_RIGID if body.material.is_rigid else INDEPENDENT for body in seen.scene.bodies
+        )
+
+    def residual(self, x: NDArray[np.float64]) -> NDArray[np.float64] | None:
+        """How far the round with values ``x`` is from the corrected one, [T, c, 3] m; None where they are impossible, which is an answer."""
+        there = self.base if np.array_equal(x, self._begin) else self._play(x)
+        if there is None or self.base is None:
+            return None
+        return there - self.base + self._simulated - self._wanted
+
+    def explained(self, x: NDArray[np.float64]) -> float:
+        """The share of the correction that values ``x`` make unnecessary in the whole round."""
+        positions = self._played(x, self._seen.scene, self._seen.start)
+        if positions is None:
+            return 0.0
+        before, after = self._simulated - self._wanted, positions[1:, self._chosen] - self._wanted
+        return 1 - float((after**2).sum() / max(float((before**2).sum()), 1e-300))
+
+    def _play(self, x: NDArray[np.float64]) -> NDArray[np.float64] | None:
+        positions = self._played(x, self._few.scene, self._few.state)
+        return None if positions is None else positions[1:, self._among]
+
+    def _played(self, x: NDArray[np.float64], scene: Scene, state: State) -> NDArray[np.float64] | None:
         try:
-            played = self._simulate(scene, start, _known(self._quantities, x), listen)
+            played = self._seen.simulate(scene, state, _known(self._quantities, x), self._count.next())
         except SimulationError:
             return None
         return played.positions.astype(np.float64)

@@ -55,25 +55,30 @@ class Prior:
 
 @dataclass(frozen=True)
 class Fit:
-    """x: [Q].  spread: [Q], standard deviations, where what stayed may be as far off as the prior says; the prior's for that itself.  moved: [Q] bool.  before, after: weighted mean squares of
-    the residuals at the prior's mean and at x, with the same weights.  calls: how often the residual was asked for."""
+    """x: [Q].  spread: [Q], standard deviations, where what stayed may be as far off as the prior says; the prior's for that itself.  before, after: weighted mean squares of
+    the residuals where the search began and at x, with the same weights.  calls: how often the residual was asked for."""
 
     x: NDArray[np.float64]
     spread: NDArray[np.float64]
-    moved: NDArray[np.bool_]
     before: float
     after: float
     calls: int
 
 
 def fit(
-    residual: Residual, prior: Prior, weights: NDArray, independent: float, floor: float, most: int
+    residual: Residual,
+    prior: Prior,
+    weights: NDArray,
+    independent: float,
+    floor: float,
+    most: int,
+    begin: NDArray[np.float64],
 ) -> Fit | None:
-    """The best x within about ``most`` calls; None if there is no answer at the prior's mean.
+    """The best x within about ``most`` calls; None if there is no answer at ``begin`` [Q], where the search begins.
 
     weights: [K], of the residuals.  independent: n.  floor: the mean square of a component that is noise however good the fit.
     """
-    return _Search(residual, prior, weights, independent, floor, most).run()
+    return _Search(residual, prior, weights, independent, floor, most).run(begin)
 
 
 class _Search:
@@ -87,11 +92,11 @@ class _Search:
         self.calls = 0
         self.sets = _sets(prior.group)
 
-    def run(self) -> Fit | None:
-        first = self._ask(self.prior.mean)
+    def run(self, begin: NDArray[np.float64]) -> Fit | None:
+        first = self._ask(begin)
         if first is None:
             return None
-        self.x, self.r = self.prior.mean.copy(), first
+        self.x, self.r = begin.copy(), first
         self.slopes = np.zeros((first.size, len(self.x)))
         self._take_slopes(np.ones(len(self.x), bool), 1.0)
         self._descend(self.most - LAST_CALLS)
@@ -102,7 +107,7 @@ class _Search:
         spread = self.prior.spread.copy()
         spread[free] = np.sqrt(np.diag(np.linalg.inv(matrix)))[free]
         w = self._weights()
-        return Fit(self.x, spread, free, _mean_square(first, w), _mean_square(self.r, w), self.calls)
+        return Fit(self.x, spread, _mean_square(first, w), _mean_square(self.r, w), self.calls)
 
     def _ask(self, x: NDArray) -> NDArray[np.float64] | None:
         self.calls += 1

@@ -136,10 +136,10 @@ def _play(studio: Studio, writer: CacheWriter, through_round: int) -> list[Round
     writer.add_background(studio.scene_stage.key, lambda: splat_arrays(studio.scene.background))
     _publish(writer, studio, 0, 1, start, start, 0.0, _rest_trajectory(studio.scene), listen)
 
-    summaries = []
+    summaries, seen = [], None
     for index in range(1, through_round + 1):
         clock = time.monotonic()
-        played, memory = play_round(studio, index, start, memory)
+        played, memory = play_round(studio, index, start, memory, seen)
         seconds = time.monotonic() - clock
         made = (played.coarse, played.corrected, played.end, played.found)
         found = all(stage.found for stage in made if stage is not None)
@@ -148,7 +148,7 @@ def _play(studio: Studio, writer: CacheWriter, through_round: int) -> list[Round
         digest, idle = played.end.content_digest(), load_idle(played.coarse)
         suggestion = load_suggestion(played.found)
         summaries.append(RoundSummary(index, frames, round(seconds, 2), found, digest, idle, suggestion))
-        start = played.end
+        start, seen = played.end, played.seen
     return summaries
 
 

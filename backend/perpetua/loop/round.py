@@ -18,23 +18,27 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from perpetua.loop.resume import Stage
-from perpetua.loop.stages import Studio
+from perpetua.loop.stages import Seen, Studio
 
 
 @dataclass(frozen=True)
 class PlayedRound:
     """The stages a round leaves behind: the simulator's own motion, the correction of it, the next round's start, the refined videos
-    of the front and then the sides, and what they say of the physics, if they were asked."""
+    of the front and then the sides, what speaks of its physics, and what was found, if it was asked."""
 
     coarse: Stage
     corrected: Stage
     end: Stage
     refined: list[Stage]
+    seen: Seen
     found: Stage | None = None
 
 
-def play_round(studio: Studio, index: int, start: Stage, memory: Stage) -> tuple[PlayedRound, Stage]:
-    """Play round ``index`` (1-based) from the state in ``start``. Returns its stages and the refiner's memory after it."""
+def play_round(
+    studio: Studio, index: int, start: Stage, memory: Stage, before: Seen | None = None
+) -> tuple[PlayedRound, Stage]:
+    """Play round ``index`` (1-based) from the state in ``start``; ``before`` is what was seen in the round before it. Returns its stages
+    and the refiner's memory after it."""
     studio = studio.for_round(index)
     memory = studio.prepare_refiner(start, memory)
 
@@ -48,10 +52,10 @@ def play_round(studio: Studio, index: int, start: Stage, memory: Stage) -> tuple
     corrected = studio.optimise(coarse, [studio.front, *studio.sides], refined, corrected)
 
     memory = studio.remember(memory, refined[0])
-    found = studio.identify(start, coarse, corrected)
+    found = studio.identify(start, coarse, corrected, before)
     if found is not None and studio.changed(found, start):
         coarse = studio.simulate(start, found)
         corrected = studio.optimise(coarse, [studio.front, *studio.sides], refined, None)
 
     end = studio.write_back(coarse, corrected)
-    return PlayedRound(coarse, corrected, end, refined, found), memory
+    return PlayedRound(coarse, corrected, end, refined, Seen(studio, start, coarse, corrected), found), memory

@@ -15,6 +15,7 @@ from perpetua.identify.identify import identify
 from perpetua.identify.quantities import Known, round_with, scene_with
 from perpetua.loop.film import film
 from perpetua.loop.resume import Stage, StageStore, digest_of
+from perpetua.loop.seen import Seen
 from perpetua.loop.stage_files import (
     load_correction,
     load_known,
@@ -109,7 +110,7 @@ class Studio:
         def make(folder: Path) -> None:
             try:
                 listen = self._listen("simulate again" if found else "simulate")
-                result = self._simulate(self.scene, load_state(start), 1.0, listen, known)
+                result = self.play(self.scene, load_state(start), 1.0, listen, known)
             except SimulationStopped as stopped:
                 so_far = stopped.so_far
                 kept = self.store.run("stopped", inputs, lambda place: save(place, so_far))
@@ -230,26 +231,22 @@ class Studio:
         }
         return self.store.run("optimise", inputs, make)
 
-    def identify(self, start: Stage, coarse: Stage, corrected: Stage) -> Stage | None:
-        """What physics the round's videos speak for (``suggestion.json``, ``known.json``), if the take asks; the simulator's own
-        where they changed nothing."""
+    def identify(
+        self, start: Stage, coarse: Stage, corrected: Stage, before: Seen | None = None
+    ) -> Stage | None:
+        """What physics the videos of the round and of the one ``before`` speak for (``suggestion.json``, ``known.json``), if the take asks;
+        the simulator's own where they changed nothing."""
         asked = self.take.round_identify(self.index - 1)
         if asked == "off":
             return None
+        seen = Seen(self, start, coarse, corrected)
 
         def make(folder: Path) -> None:
-            correction, known = load_correction(corrected), load_known(start)
-            suggestion = Suggestion()
-            if not correction.moves_nothing:
-                moved, _ = self.played(coarse, corrected)
-                state, listen = load_state(start), self._listen("identify")
-
-                def simulate(scene: Scene, begin: State, assumed: Known, progress: Progress) -> Trajectory:
-                    return self._simulate(scene, begin, 1.0, progress, assumed).trajectory
-
-                belief = correction.trust.mean(0) if correction.trust.size else correction.trust
-                simulated = load_trajectory(coarse)
-                found = identify(self.scene, state, known, simulated, moved, belief, simulate, listen)
+            known, suggestion = load_known(start), Suggestion()
+            if seen.moves:
+                first = before if before is not None and before.moves else seen
+                rounds = [seen.evidence()] if first is seen else [first.evidence(), seen.evidence()]
+                found = identify(rounds, load_known(first.start), known, self._listen("identify"))
                 accepted = asked == "accept" and bool(found.suggestion.findings)
                 suggestion = msgspec.structs.replace(found.suggestion, accepted=accepted)
                 known = found.known if accepted else known
@@ -257,6 +254,8 @@ class Studio:
             save_known(folder, known)
 
         inputs = {"start": start, "coarse": coarse, "corrected": corrected, "asked": asked, **self._forces()}
+        if before is not None:
+            inputs["before"] = [before.start.key, before.coarse.key, before.corrected.key]
         return self.store.run("identify", inputs, make)
 
     def changed(self, found: Stage, start: Stage) -> bool:
@@ -336,9 +335,10 @@ class Studio:
     def _refiner_spec(self) -> RefinerSpec:
         return self.take.round_refiner(self.index - 1)
 
-    def _simulate(
+    def play(
         self, scene: Scene, state: State, refinement: float, progress: Progress, known: Known
     ) -> Simulation:
+        """The round's forces on ``scene`` from ``state``, with the physics that is ``known`` and a grid finer by ``refinement``."""
         plan = self._plan(refinement)
         plan = replace(plan, round=round_with(plan.round, known))
         return self.engine.simulate(scene_with(scene, known), state, plan, progress)
@@ -349,7 +349,7 @@ class Studio:
         def simulate(
             world: Scene, state: State, refinement: float, progress: Progress
         ) -> tuple[Trajectory, State]:
-            result = self._simulate(world, state, refinement, progress, Known())
+            result = self.play(world, state, refinement, progress, Known())
             return result.trajectory, result.end
 
         def render(trajectory: Trajectory, camera: Camera) -> RenderedVideo:
