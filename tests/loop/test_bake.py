@@ -91,6 +91,20 @@ def test_the_same_bake_again_finds_every_stage(identity: Baked, take: Take, pict
     assert sorted((identity.store / "stages").iterdir()) == before
 
 
+def test_a_round_is_asked_for_its_physics_together_with_the_one_before(
+    identity: Baked, take: Take, picture: Path, tmp_path: Path
+):
+    asking = msgspec.structs.replace(take, identify="offer")
+    bake(asking, picture, identity.store, tmp_path / "cache", 2, Progress())
+    asked = [
+        msgspec.json.decode((stage / "stage.json").read_bytes())["inputs"]
+        for stage in identity.stage("identify")
+    ]
+    first, second = sorted(asked, key=lambda inputs: "before" in inputs)
+    assert "before" not in first
+    assert second["before"] == [first[name] for name in ("start", "coarse", "corrected")]
+
+
 def test_a_stopped_bake_goes_on_and_gives_the_same_bytes(
     identity: Baked, take: Take, picture: Path, tmp_path: Path
 ):

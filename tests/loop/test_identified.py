@@ -11,7 +11,8 @@ import pytest
 import torch
 
 from perpetua.loop.resume import Stage, StageStore
-from perpetua.loop.stage_files import load_known, load_suggestion, load_trajectory
+from perpetua.loop.seen import Seen
+from perpetua.loop.stage_files import load_known, load_state, load_suggestion, load_trajectory
 from perpetua.loop.stages import Studio
 from perpetua.optimize.api import Correction
 from perpetua.optimize.knots import knot_frames
@@ -81,9 +82,7 @@ def corrected(made: Studio, start: Stage, coarse: Stage) -> Stage:
         replace(b, material=msgspec.structs.replace(b.material, friction=TRUE_FRICTION))
         for b in made.scene.bodies
     ]
-    truth = Slide().simulate(
-        replace(made.scene, bodies=true), made.scene.rest_state(), made._plan(), Progress()
-    )
+    truth = Slide().simulate(replace(made.scene, bodies=true), load_state(start), made._plan(), Progress())
     knots = knot_frames(8)
     off = truth.trajectory.positions - load_trajectory(coarse).positions
     correction = Correction(knots, off[knots.astype(int)], made.scene.foreground.sh.numpy())
@@ -112,6 +111,19 @@ def test_accepted_physics_plays_its_round_again_and_is_known_in_the_next(tmp_pat
     assert load_known(end) == load_known(found)
     later = load_trajectory(made.for_round(2).simulate(end)).positions[:, 0, 0]
     assert later[-1] - later[0] == pytest.approx(glide, rel=1e-3)
+
+
+def test_both_rounds_are_played_for_what_the_second_is_asked(tmp_path: Path) -> None:
+    made, start = studio(tmp_path, "offer")
+    coarse = made.simulate(start)
+    moved = corrected(made, start, coarse)
+    first, second = Seen(made, start, coarse, moved), made.for_round(2)
+    end = made.write_back(coarse, moved)
+    again = second.simulate(end)
+    still = corrected(second, end, again)
+    alone, both = (load_suggestion(second.identify(end, again, still, seen)) for seen in (None, first))
+    assert both.simulations > 1.5 * alone.simulations
+    assert both.findings[0].value == pytest.approx(TRUE_FRICTION, rel=0.1)
 
 
 def test_offered_physics_changes_nothing(tmp_path: Path) -> None:
