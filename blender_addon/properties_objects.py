@@ -64,6 +64,11 @@ class PerpetuaThing(_Marked, bpy.types.PropertyGroup):
         precision=3,
         default=0.0,
     )
+    outline: BoolProperty(
+        name="Clicks Are Its Outline",
+        description="The clicks are the corners of its outline, in their order: for glass, and for what looks like what is behind it",
+        default=False,
+    )
     resting: BoolProperty(
         name="Rests on the Table",
         description="Off for an object that hangs in the air in the picture",

@@ -141,6 +141,7 @@ def _object(thing: bpy.types.PropertyGroup) -> ObjectSpec:
         box=_box(thing),
         material=_material(thing),
         height=thing.height or None,
+        outline=thing.outline,
         resting=thing.resting,
         held=thing.held,
         regions=tuple(

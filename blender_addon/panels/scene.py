@@ -170,6 +170,7 @@ def _draw_thing(layout: bpy.types.UILayout, thing: bpy.types.PropertyGroup) -> N
     column.prop(thing, "material")
     _draw_changes(column, thing, thing.name, "")
     column.prop(thing, "height")
+    column.prop(thing, "outline")
     column.prop(thing, "resting")
     if thing.material in ("cotton", "silk", "denim"):
         column.prop(thing, "held")

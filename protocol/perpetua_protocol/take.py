@@ -123,6 +123,9 @@ class ObjectSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     clicks: tuple[Click, ...] = ()
     box: tuple[float, float, float, float] | None = None
     """x0, y0, x1, y1 in pixels around the object."""
+    outline: bool = False
+    """The clicks are the corners of its outline, in their order, and nobody looks for it: for glass, and for what looks like what is
+    behind it. In a single picture only."""
     material: MaterialSpec = MaterialSpec()
     height: float | None = None
     """Real height of the object as seen, m; None guesses from the material."""
@@ -276,6 +279,10 @@ def _problems(take: Take, look: bool) -> Iterator[str]:
         marked = thing.box is not None or any(click.inside for click in thing.clicks)
         if not marked and not take.is_capture:
             yield f"Object '{thing.name}' has neither a click inside it nor a box; click it in the picture."
+        if thing.outline and (len(thing.clicks) < 3 or not all(click.inside for click in thing.clicks)):
+            yield f"The outline of '{thing.name}' has no three corners; click them in their order, all as inside, or switch `outline` off."
+        if thing.outline and thing.box is not None:
+            yield f"'{thing.name}' has both an outline and a box; leave one of them out."
         for part in thing.regions:
             if part.box is None and not any(click.inside for click in part.clicks):
                 yield f"Region '{part.name}' of '{thing.name}' has neither a click inside it nor a box; mark it in the picture."

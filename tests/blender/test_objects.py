@@ -49,6 +49,15 @@ def test_several_objects_each_with_its_material(scene: Scene) -> None:
     ]
 
 
+def test_clicks_may_be_an_outline(scene: Scene) -> None:
+    bpy.ops.perpetua.add_object(name="glass", x=5, y=5, material="glass")
+    for x, y in ((30, 5), (30, 25)):
+        bpy.ops.perpetua.add_click(name="glass", x=x, y=y)
+    scene.perpetua.things["glass"].outline = True
+    (thing,) = take_builder.build_take(scene, 0).objects
+    assert (thing.outline, thing.clicks) == (True, (Click(5, 5), Click(30, 5), Click(30, 25)))
+
+
 def test_parts_made_of_something_else(scene: Scene) -> None:
     bpy.ops.perpetua.add_object(name="dumpling", x=30, y=18, material="dough")
     bpy.ops.perpetua.add_region(name="dumpling", region="filling", material="jam")

@@ -71,6 +71,10 @@ def test_a_take_survives_the_file(tmp_path):
         ("name: t\npicture: p\nobjects: []\nwind: 3", "unknown field `wind`"),
         ("name: t\npicture: p\nobjects: []", "no object"),
         ("name: t\npicture: p\nobjects: [{name: a}]", "neither a click"),
+        (
+            "name: t\npicture: p\nobjects: [{name: a, outline: true, clicks: [{x: 1, y: 2}]}]",
+            "no three corners",
+        ),
     ],
 )
 def test_a_bad_file_is_refused(tmp_path, text, sentence):

@@ -254,6 +254,16 @@ def test_neither_masks_nor_clicks_is_refused(capture: Capture) -> None:
         ViewsReconstructor(SETTINGS).reconstruct(without_masks(capture), take_of("ball"), Progress())
 
 
+def test_an_outline_is_refused(capture: Capture) -> None:
+    outlined = ObjectSpec(
+        "ball", tuple(Click(x, y) for x, y in ((40.0, 30.0), (50, 30), (45, 40))), outline=True
+    )
+    with pytest.raises(CaptureError, match="'ball' is marked by its outline"):
+        ViewsReconstructor(SETTINGS).reconstruct(
+            without_masks(capture), Take("t", "p", (outlined,)), Progress()
+        )
+
+
 def test_a_click_on_the_table_is_refused(capture: Capture) -> None:
     bare = without_masks(capture)
     thing = ObjectSpec("ball", (Click(3.0, 70.0),))

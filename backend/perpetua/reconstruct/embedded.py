@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from perpetua.errors import ReconstructionError
 from perpetua.progress import Progress
-from perpetua.reconstruct import providers, remembered
+from perpetua.reconstruct import outlined, providers, remembered
 from perpetua.reconstruct.api import Picture, Segmenter
 from perpetua.reconstruct.assemble import metres_per_unit
 from perpetua.reconstruct.camera import View, find_view
@@ -62,7 +62,9 @@ def mattes_of(
     mattes = []
     for index, thing in enumerate(things):
         progress(0.25 * index / len(things), f"finding {thing.name}")
-        mattes.append(remembered.matte(segmenter, picture, thing))
+        mattes.append(
+            outlined.matte(picture, thing) if thing.outline else remembered.matte(segmenter, picture, thing)
+        )
     return without_overlap(mattes)
 
 

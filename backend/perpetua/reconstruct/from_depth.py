@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from perpetua.errors import CaptureError
 from perpetua.progress import Progress
-from perpetua.reconstruct import providers
+from perpetua.reconstruct import outlined, providers
 from perpetua.reconstruct.api import Picture, Segmenter
 from perpetua.reconstruct.assemble import metres_per_unit
 from perpetua.reconstruct.camera import focal_pixels
@@ -118,10 +118,13 @@ def _mattes(
     """[H, W] coverage of each object: what rises above the table where it is marked. Objects that hang together in depth are told apart
     by the segmenter."""
     pieces = raised_pieces(depth, camera)
-    masks = [piece_of(pieces, thing, picture.scale) for thing in things]
+    masks = [
+        outlined.inside(picture, thing) if thing.outline else piece_of(pieces, thing, picture.scale)
+        for thing in things
+    ]
     shared = np.sum(masks, 0) > 1
     for index, thing in enumerate(things):
-        if (masks[index] & shared).any():
+        if not thing.outline and (masks[index] & shared).any():
             masks[index] &= ~shared | (segmenter.segment(picture, thing) > 0.5)
     return without_overlap([soften(picture.rgb, mask.astype(np.uint8)) for mask in masks])
 

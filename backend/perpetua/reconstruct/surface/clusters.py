@@ -55,6 +55,10 @@ WALL = 1.0
 def check_clicked(things: tuple[ObjectSpec, ...]) -> None:
     """Raise ``CaptureError`` for an object that neither a click nor a box shows."""
     for thing in things:
+        if thing.outline:
+            raise CaptureError(
+                f"'{thing.name}' is marked by its outline, which counts in a single picture only; click on the object itself."
+            )
         if thing.box is None and not any(click.inside for click in thing.clicks):
             raise CaptureError(
                 f"The capture has no masks of objects, and '{thing.name}' no click: click it in the front picture, box it, or write "
