@@ -261,7 +261,7 @@ def _problems(take: Take, look: bool) -> Iterator[str]:
             yield f"{place} is {value}; it must be a finite number."
     for kind, names in (("take", [take.name]), ("camera", [c.name for c in take.cameras])):
         for name in names:
-            if not _usable_name(name):
+            if not usable_name(name):
                 yield f"The {kind} is called '{name}', which cannot be a file's name; use letters, digits, space, - and _."
     if take.version != TAKE_VERSION:
         yield (
@@ -329,7 +329,8 @@ def _numbers(thing: object, place: str) -> Iterator[tuple[str, float]]:
             yield from _numbers(item, f"{place}.{key}")
 
 
-def _usable_name(name: str) -> bool:
+def usable_name(name: str) -> bool:
+    """Whether a file can be called so on every system, and no path hides in it."""
     return bool(name.strip()) and not name.startswith(".") and not set(name) & set('/\\:*?"<>|\0')
 
 

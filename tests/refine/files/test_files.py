@@ -15,7 +15,7 @@ from perpetua.errors import RefinerError, WaitingForFiles
 from perpetua.mp4 import read_video, write_video
 from perpetua.progress import Progress
 from perpetua.refine.api import RenderedVideo, RoundContext, VideoName
-from perpetua.refine.files.hand_over import write_picture
+from perpetua.refine.files.hand_over import mask_folders, write_picture
 from perpetua.refine.files.refiner import FilesRefiner, folder_of
 from perpetua.scene import Camera, Scene
 
@@ -88,7 +88,7 @@ def test_all_that_another_program_may_want_is_handed_over(
     request = json.loads((folder / "request.json").read_text())
     assert (request["frames"], request["width"], request["height"], request["fps"]) == (7, 80, 48, 24)
     assert request["prompt"] == "a clay disc"
-    assert request["objects"] == ["jelly", "block"]
+    assert request["objects"] == request["mask_folders"] == ["jelly", "block"]
     np.testing.assert_array_equal(request["camera"]["K"], video.camera.K)
 
     frame = cv2.imread(str(folder / "coarse" / "frame_0003.png"))[..., ::-1]
@@ -111,6 +111,11 @@ def test_all_that_another_program_may_want_is_handed_over(
     np.testing.assert_array_equal(mask, video.alpha[2] * 255)
     assert f"{FRAMES} pictures" in (folder / "README.txt").read_text()
     assert not list((exchange / "shot").glob(".*")), "nothing half written stays"
+
+
+def test_masks_stay_in_the_folder_whatever_objects_are_called() -> None:
+    names = ["jelly", "../../jelly", "a/b", "Jelly", "..", "cup of tea"]
+    assert mask_folders(names) == ["jelly", "object_1", "object_2", "object_3", "object_4", "cup of tea"]
 
 
 def test_pictures_come_back(folder: Path, video: RenderedVideo, context: RoundContext) -> None:
@@ -144,6 +149,15 @@ def test_other_files_are_another_refined_video(
     write_picture(folder / "refined" / "frame_0003.png", np.zeros((HEIGHT, WIDTH, 3), np.uint8))
     assert FilesRefiner().inputs(name) != first
     assert FilesRefiner().inputs(replace(name, key="another")) == {}, "another coarse video waits for its own"
+
+
+def test_what_systems_hide_beside_pictures_is_not_looked_at(
+    folder: Path, video: RenderedVideo, context: RoundContext
+) -> None:
+    give_pictures(folder, video.rgb)
+    for name in (".DS_Store", "._frame_0003.png"):
+        (folder / "refined" / name).write_bytes(b"x")
+    np.testing.assert_allclose(refined(video, context), video.rgb, atol=0.5 / 255 + 1e-6)
 
 
 # -- put right, and said --------------------------------------------------------------------------------------
@@ -244,6 +258,15 @@ def test_black_and_one_black_frame(folder: Path, video: RenderedVideo, context: 
 def test_another_scene(folder: Path, video: RenderedVideo, context: RoundContext) -> None:
     give_pictures(folder, np.random.default_rng(0).random(video.rgb.shape))
     assert "shows something else than was rendered" in refusal(video, context)
+
+
+@pytest.mark.parametrize("name", ["refined.avi", "refined/frame_0000.exr"])
+def test_kinds_that_are_not_read(
+    folder: Path, video: RenderedVideo, context: RoundContext, name: str
+) -> None:
+    (folder / "refined").mkdir()
+    (folder / name).write_bytes(b"x")
+    assert f"{folder / name} is neither" in refusal(video, context)
 
 
 def test_a_movie_and_pictures(folder: Path, video: RenderedVideo, context: RoundContext) -> None:

@@ -6,7 +6,7 @@ coarse/frame_0000.png ...  the coarse video, 8 bit sRGB; and coarse.mp4
 depth/frame_0000.png ...   nearness, 16 bit: white is the nearest thing of the video, black the farthest
 depth.npz                  `depth` [frames, H, W] float32, m along the optical axis
 flow/frame_0000.flo ...    optical flow from that frame to the next, pixels (Middlebury format)
-masks/<object>/frame_0000.png ...   how much of a pixel is that object, 8 bit
+masks/<object>/frame_0000.png ...   how much of a pixel is that object, 8 bit; request.json says which folder is whose
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from perpetua.mp4 import write_video
 from perpetua.progress import Progress
 from perpetua.refine.api import RenderedVideo
 from perpetua.refine.nearness import nearness
+from perpetua_protocol.take import usable_name
 
 FLO_TAG = np.float32(202021.25)
 """First number of a Middlebury flow file."""
@@ -70,7 +71,7 @@ def hand_over(
             for number, flow in enumerate(video.flow):
                 write_flow(work / "flow" / f"frame_{number:04d}.flo", flow)
         if video.masks is not None:
-            for index, name in enumerate(objects):
+            for index, name in enumerate(mask_folders(objects)):
                 masks = (video.masks[..., index] * 255 + 0.5).astype(np.uint8)
                 for number, mask in enumerate(masks):
                     write_picture(work / "masks" / name / f"frame_{number:04d}.png", mask)
@@ -97,6 +98,7 @@ def _request(
         "fps": fps,
         **prompts,
         "objects": objects,
+        "mask_folders": mask_folders(objects),
         "depth_nearest_m": float(video.depth.min()),
         "depth_farthest_m": float(video.depth.max()),
         "camera": {
@@ -106,6 +108,18 @@ def _request(
             "horizontal_fov_degrees": camera.horizontal_fov_degrees,
         },
     }
+
+
+def mask_folders(objects: list[str]) -> list[str]:
+    """A folder's name for each object: its own, or ``object_<n>`` (from 0) where no file can be called so or, as some systems read names,
+    another is."""
+    seen: set[str] = set()
+    folders = []
+    for index, name in enumerate(objects):
+        fits = usable_name(name) and name.casefold() not in seen
+        seen.add(name.casefold())
+        folders.append(name if fits else f"object_{index}")
+    return folders
 
 
 def write_picture(path: Path, image: NDArray) -> None:

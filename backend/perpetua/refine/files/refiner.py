@@ -24,7 +24,7 @@ from perpetua.refine.api import (
 )  # fmt: skip
 from perpetua.refine.check import checked
 from perpetua.refine.files.hand_over import hand_over
-from perpetua.refine.files.take_back import given_files, take_back
+from perpetua.refine.files.take_back import given_files, refuse_others, take_back
 
 KEY_DIGITS = 10
 """Of a video's key in its folder's name: another coarse video gets another folder, so old answers are never taken for new ones."""
@@ -71,6 +71,7 @@ class FilesRefiner(Refiner):
                 progress,
             )
         if not given_files(folder):
+            refuse_others(folder)
             raise WaitingForFiles([str(folder)])
         return checked(take_back(folder, video, context.fps, progress), video, "files")
 

@@ -29,10 +29,23 @@ SAME_SHAPE = 0.02
 
 def given_files(folder: Path) -> dict[str, Any]:
     """Name -> size and time of every file that was given back; empty as long as there is none."""
-    pictures = [p for p in sorted((folder / "refined").glob("*")) if p.suffix.lower() in PICTURES]
-    movies = [p for p in sorted(folder.glob("refined.*")) if p.suffix.lower() in MOVIES]
+    pictures = [p for p in _shown(folder / "refined", "*") if p.suffix.lower() in PICTURES]
+    movies = [p for p in _shown(folder, "refined.*") if p.suffix.lower() in MOVIES]
     stats = {path.relative_to(folder).as_posix(): path.stat() for path in [*pictures, *movies]}
     return {name: [stat.st_size, stat.st_mtime_ns] for name, stat in stats.items()}
+
+
+def refuse_others(folder: Path) -> None:
+    """Raises ``RefinerError`` if what was given back is of kinds that are not read, where nothing else was."""
+    for path in [*_shown(folder, "refined.*"), *_shown(folder / "refined", "*")]:
+        raise RefinerError(
+            f"{path} is neither a PNG or JPEG picture nor a movie (.mp4, .mov, .mkv, .webm); export the refined video as one of them."
+        )
+
+
+def _shown(folder: Path, pattern: str) -> list[Path]:
+    """Files, but for hidden ones, which systems write beside pictures."""
+    return [p for p in sorted(folder.glob(pattern)) if p.is_file() and not p.name.startswith(".")]
 
 
 def take_back(folder: Path, video: RenderedVideo, fps: float, progress: Progress) -> Video:
