@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from itertools import pairwise
 
+import msgspec
 import pytest
 
 from perpetua.jobs.overall import Overall
-from perpetua_protocol.take import ObjectSpec, Round, Take
+from perpetua_protocol.take import ObjectSpec, RefinerSpec, Round, Take
 
 TAKE = Take("t", "p.png", (ObjectSpec("a", box=(0, 0, 1, 1)),), (Round(4), Round(4)))
 ROUND = [
@@ -70,6 +71,22 @@ def test_the_time_left_follows_the_speed_of_the_run() -> None:
     assert told[0][1] is None
     for when, left in told[len(told) // 2 + 9 :]:
         assert left == pytest.approx(now - when, abs=1.0), "the second round goes as the first did"
+
+
+def test_the_time_left_never_counts_a_stage_twice_where_physics_is_accepted() -> None:
+    take = msgspec.structs.replace(TAKE, refiner=RefinerSpec("files"), identify="accept")
+    overall, now = Overall(take, 2), 0.0
+    seconds = {"simulate": 3.0, "optimise": 4.0, "identify": 6.0}
+    told = []
+    for index in (1, 2):
+        for what in (*ROUND[:-1], "identify", "simulate again", "optimise again", "write back"):
+            kind = what.split()[0]
+            for fraction in (0.0, 0.5):
+                overall.update(f"round {index}: {what}", fraction, now)
+                told.append((now, overall.left_s))
+                now += seconds.get(kind, 0.1) / 2 * (index if kind == "identify" else 1)
+    for when, left in told[len(told) // 2 :]:
+        assert left == pytest.approx(now - when, abs=2.0), "its search plays two rounds"
 
 
 def test_what_an_earlier_run_left_does_not_make_the_rest_look_short() -> None:

@@ -106,17 +106,24 @@ def _plan(take: Take, through_round: int) -> dict[tuple[int, str], float]:
     """The weight of every stage of the bake, in order, by round and name."""
     plan = {(0, "reconstruct"): _RECONSTRUCT_WEIGHT, (0, "cache"): _WEIGHTS["cache"]}
     for index in range(1, through_round + 1):
-        refines = take.round_refiner(index - 1).name != "none"
-        weights = _WEIGHTS | _REFINED_WEIGHTS if refines else _WEIGHTS
+        weights = dict(_WEIGHTS)
+        if _refines(take, index - 1):
+            weights |= _REFINED_WEIGHTS
+            if index > 1 and _refines(take, index - 2):
+                weights["identify"] *= 2  # the round before is played again too
         plan |= {(index, what): weights[what.split()[0]] for what in _stages(take, index - 1)}
     return plan
+
+
+def _refines(take: Take, index: int) -> bool:
+    return take.round_refiner(index).name != "none"
 
 
 def _stages(take: Take, index: int) -> list[str]:
     front = [camera.name for camera in take.cameras if camera.role == "front"]
     sides = [camera.name for camera in take.cameras if camera.role != "front"]
     asked = take.round_identify(index)
-    again = asked == "accept" and take.round_refiner(index).name != "none"
+    again = asked == "accept" and _refines(take, index)
     return [
         "simulate",
         "prepare refiner",
@@ -127,7 +134,7 @@ def _stages(take: Take, index: int) -> list[str]:
         *(f"refine {name}" for name in sides),
         f"optimise {1 + len(sides)} views",
         *(["identify"] if asked != "off" else []),
-        *(["simulate again"] if again else []),
+        *(["simulate again", "optimise again"] if again else []),
         "write back",
         "cache",
     ]

@@ -55,7 +55,7 @@ def play_round(
     found = studio.identify(start, coarse, corrected, before)
     if found is not None and studio.changed(found, start):
         coarse = studio.simulate(start, found)
-        corrected = studio.optimise(coarse, [studio.front, *studio.sides], refined, None)
+        corrected = studio.optimise(coarse, [studio.front, *studio.sides], refined, None, again=True)
 
     end = studio.write_back(coarse, corrected)
     return PlayedRound(coarse, corrected, end, refined, Seen(studio, start, coarse, corrected), found), memory

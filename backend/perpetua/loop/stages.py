@@ -198,9 +198,16 @@ class Studio:
         return self.store.run("remember", {"memory": memory, "front": front}, make)
 
     def optimise(
-        self, coarse: Stage, cameras: list[Camera], refined: list[Stage], start: Stage | None
+        self,
+        coarse: Stage,
+        cameras: list[Camera],
+        refined: list[Stage],
+        start: Stage | None,
+        again: bool = False,
     ) -> Stage:
-        """Particles and colours moved towards the refined videos, going on from ``start``'s correction."""
+        """Particles and colours moved towards the refined videos, going on from ``start``'s correction; ``again``, where they moved
+        another simulation before."""
+        views = f"{len(cameras)} view" + "s" * (len(cameras) > 1)
 
         def make(folder: Path) -> None:
             targets = [
@@ -214,7 +221,7 @@ class Studio:
                 None if start is None else load_correction(start),
                 self.take.quality.optimise_renders,
                 self._seed(),
-                self._listen(f"optimise {len(targets)} view" + "s" * (len(targets) > 1)),
+                self._listen("optimise again" if again else f"optimise {views}"),
                 self.settings,
                 self._obstacles(),
             )
