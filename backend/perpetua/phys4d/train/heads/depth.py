@@ -16,7 +16,8 @@ from torch import Tensor, nn
 from perpetua.phys4d.train.heads.tokens import Grid, maps
 
 SCALES = (4.0, 2.0, 1.0, 0.5)
-"""Resolution of each block's map, tokens being 1, from the earliest block to the last."""
+"""Resolution of each block's map, tokens being 1, from the earliest block to the last; all of them less by one factor where fewer predictions
+a token are asked for than the finest has."""
 ATTENTION_HEADS = 4
 START_M = 2.0
 """Depth that an untrained head sees everywhere."""
@@ -30,6 +31,7 @@ class DepthHead(nn.Module):
     def __init__(self, width: int, channels: int, frames: int, cells: int) -> None:
         super().__init__()
         self.cells = cells
+        self.scales = [scale * min(1.0, cells / SCALES[0]) for scale in SCALES]
         self.norm = nn.ModuleList(nn.LayerNorm(width) for _ in SCALES)
         self.reassemble = nn.ModuleList(nn.Linear(width, channels) for _ in SCALES)
         self.fuse = nn.ModuleList(Fusion(channels) for _ in SCALES)
@@ -63,8 +65,9 @@ class DepthHead(nn.Module):
 
     def _reassembled(self, k: int, tokens: Tensor, grid: Grid) -> Tensor:
         level = maps(self.reassemble[k](self.norm[k](tokens.float())), grid)
-        size = [max(1, round(side * SCALES[k])) for side in (grid.rows, grid.columns)]
-        return level if SCALES[k] == 1 else F.interpolate(level, size, mode="bilinear", align_corners=False)
+        scale = self.scales[k]
+        size = [max(1, round(side * scale)) for side in (grid.rows, grid.columns)]
+        return level if scale == 1 else F.interpolate(level, size, mode="bilinear", align_corners=False)
 
 
 class Fusion(nn.Module):
