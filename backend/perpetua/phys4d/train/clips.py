@@ -15,24 +15,17 @@ from torch import Tensor
 from perpetua.clips.clip import is_clip, read_clip
 from perpetua.clips.motion import rise_of_depth
 from perpetua.errors import TrainingError
+from perpetua.phys4d.data.clip import ClipArrays
 from perpetua.phys4d.data.store import INDEX, Split, read_split
 from perpetua.phys4d.data.store import read_clip as read_generated
 from perpetua.phys4d.train.config import DataPlan
 
 
 @dataclass(frozen=True)
-class CoarseVideo:
-    """What a coarse simulation of the same scene shows to the same camera; as in ``perpetua.phys4d.data.clip``."""
-
-    rgb: NDArray[np.uint8]
-    depth: NDArray[np.float32]
-    flow: NDArray[np.floating]
-    alpha: NDArray[np.uint8]
-
-
-@dataclass(frozen=True)
 class TrainingClip:
-    """What training takes of a clip; shapes and units as in ``perpetua.clips.clip``. What is None is not learned from it."""
+    """What training takes of a clip; shapes and units as in ``perpetua.clips.clip``. What is None is not learned from it.
+
+    generated: as in the data set, whose coarse video of the same scene is taken."""
 
     name: str
     rgb: NDArray[np.uint8]
@@ -42,7 +35,7 @@ class TrainingClip:
     scene_flow: NDArray[np.floating] | None = None
     K: NDArray[np.float64] | None = None
     world_to_camera: NDArray[np.float64] | None = None
-    coarse: CoarseVideo | None = None
+    generated: ClipArrays | None = None
 
 
 class ClipSource(ABC):
@@ -101,7 +94,7 @@ class GeneratedClips(ClipSource):
             clip.scene_flow,
             clip.K,
             clip.world_to_camera,
-            CoarseVideo(clip.coarse_rgb, clip.coarse_depth, clip.coarse_flow, clip.coarse_alpha),
+            clip,
         )
 
 
@@ -134,12 +127,13 @@ def cut(clip: TrainingClip, plan: DataPlan, draw: np.random.Generator) -> dict[s
     if clip.flow is not None:
         flow = fit.nearest(clip.flow[on].astype(np.float32)) * np.float32(fit.scale)
     out["flow"] = torch.from_numpy(flow).permute(0, 3, 1, 2).contiguous()
-    if clip.coarse is not None:
-        moved = fit.nearest(clip.coarse.flow[on].astype(np.float32)) * np.float32(fit.scale)
-        out["coarse_rgb"] = _colours(fit, clip.coarse.rgb[now])
-        out["coarse_depth"] = torch.from_numpy(fit.nearest(clip.coarse.depth[now]))
+    if clip.generated is not None:
+        coarse = clip.generated
+        moved = fit.nearest(coarse.coarse_flow[on].astype(np.float32)) * np.float32(fit.scale)
+        out["coarse_rgb"] = _colours(fit, coarse.coarse_rgb[now])
+        out["coarse_depth"] = torch.from_numpy(fit.nearest(coarse.coarse_depth[now]))
         out["coarse_flow"] = torch.from_numpy(moved).permute(0, 3, 1, 2).contiguous()
-        out["coarse_alpha"] = torch.from_numpy(fit.nearest(clip.coarse.alpha[now]) / np.float32(255))
+        out["coarse_alpha"] = torch.from_numpy(fit.nearest(coarse.coarse_alpha[now]) / np.float32(255))
     out["flow_known"] = torch.full((t - 1, h, w), known)
     hidden = np.zeros((t - 1, h, w), bool) if clip.occluded is None else fit.nearest(clip.occluded[on])
     out["occluded"] = torch.from_numpy(hidden.astype(np.float32))
