@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from perpetua.cli.console import Console, table
+from perpetua.cli.reports import print_json, write_page
 from perpetua.evaluate.catalogue import LOOP_WORLDS, loop_world
 from perpetua.evaluate.report import as_html, as_json, as_rows
 from perpetua.evaluate.suite import LoopSettings, evaluate_scene
@@ -42,9 +43,6 @@ def evaluate_loop(
         print(f"\n{name}: in truth {result.world.truth.says}\n{table(*as_rows(result))}", file=sys.stderr)
         results.append(result)
         (out / "loop.json").write_bytes(as_json(results, settings))
-        if page is not None:
-            page.parent.mkdir(parents=True, exist_ok=True)
-            page.write_text(as_html(results, settings), encoding="utf-8")
-    if json:
-        print(as_json(results, settings).decode())
+        write_page(page, lambda: as_html(results, settings))
+    print_json(json, lambda: as_json(results, settings))
     return 0

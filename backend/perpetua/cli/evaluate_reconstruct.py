@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from perpetua.cli.console import Console, table
+from perpetua.cli.console import Console
 from perpetua.cli.doctor import blender_python
+from perpetua.cli.reports import print_json, print_tables, write_page
 from perpetua.errors import UnknownNameError
 from perpetua.evaluate.reconstruct.report import as_html, as_json, as_rows
 from perpetua.evaluate.reconstruct.suite import SceneResult, evaluate_scene
@@ -39,11 +39,8 @@ def evaluate_reconstruct(
         folder = rendered(name, out / "truth", width, blender_python())
         results.append(evaluate_scene(name, folder, ways, settings, console.progress))
         console.close()
-        print(table(*as_rows(results[-1:])), file=sys.stderr)
+        print_tables(as_rows(results[-1:]))
         (out / "reconstruct.json").write_bytes(as_json(results))
-        if page is not None:
-            page.parent.mkdir(parents=True, exist_ok=True)
-            page.write_text(as_html(results), encoding="utf-8")
-    if json:
-        print(as_json(results).decode())
+        write_page(page, lambda: as_html(results))
+    print_json(json, lambda: as_json(results))
     return 0

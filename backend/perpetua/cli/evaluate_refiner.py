@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
-from perpetua.cli.console import Console, table
+from perpetua.cli.console import Console
+from perpetua.cli.reports import print_json, print_tables, write_page
 from perpetua.errors import RefinerError
 from perpetua.evaluate.refiner.report import against_rows, as_html, as_json, as_rows, paired_rows
 from perpetua.evaluate.refiner.suite import BASELINES, TRUTH, evaluate_refiners
@@ -33,13 +33,9 @@ def evaluate_refiner(
     console = Console()
     result = evaluate_refiners(chosen, refiners, console.progress.of("clips"))
     console.close()
-    for rows in (as_rows(result), paired_rows(result), against_rows(result)):
-        print(table(*rows), file=sys.stderr)
-    if page is not None:
-        page.parent.mkdir(parents=True, exist_ok=True)
-        page.write_text(as_html(result), encoding="utf-8")
-    if json:
-        print(as_json(result).decode())
+    print_tables(as_rows(result), paired_rows(result), against_rows(result))
+    write_page(page, lambda: as_html(result))
+    print_json(json, lambda: as_json(result))
     return 0
 
 

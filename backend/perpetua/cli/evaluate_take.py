@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
-from perpetua.cli.console import Console, table
+from perpetua.cli.console import Console
+from perpetua.cli.reports import print_json, print_tables
 from perpetua.evaluate.take.suite import as_json, as_rows, evaluate_cache
 
 
@@ -14,7 +14,6 @@ def evaluate_take(cache: Path, videos: Path | None, width: int, json: bool) -> i
     console = Console()
     result = evaluate_cache(cache, videos, width, console.progress.of("take"))
     console.close()
-    print(table(*as_rows(result)), file=sys.stderr)
-    if json:
-        print(as_json(result).decode())
+    print_tables(as_rows(result))
+    print_json(json, lambda: as_json(result))
     return 0

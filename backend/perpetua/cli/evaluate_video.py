@@ -5,7 +5,8 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from perpetua.cli.console import Console, table
+from perpetua.cli.console import Console
+from perpetua.cli.reports import print_json, print_tables, write_page
 from perpetua.evaluate.video.report import as_html, as_json, as_rows
 from perpetua.evaluate.video.suite import Weights, evaluate_set
 
@@ -23,12 +24,9 @@ def evaluate_video(
     console = Console()
     result = evaluate_set(pred, truth, baseline, weights, resample, console.progress.of("clips"))
     console.close()
-    print(table(*as_rows(result)), file=sys.stderr)
+    print_tables(as_rows(result))
     if result.score is not None:
         print(f"Physics-IQ score: {result.score:.2f} of 100", file=sys.stderr)
-    if page is not None:
-        page.parent.mkdir(parents=True, exist_ok=True)
-        page.write_text(as_html(result), encoding="utf-8")
-    if json:
-        print(as_json(result).decode())
+    write_page(page, lambda: as_html(result))
+    print_json(json, lambda: as_json(result))
     return 0
