@@ -149,11 +149,42 @@ class EvaluateRefiner:
         )
 
 
+@dataclass(frozen=True)
+class EvaluateStages:
+    """Train a space_time network through all stages, with ablations, seeds and an equal-compute control, and compare them. Run again to go
+    on where it stopped."""
+
+    config: Path
+    """A YAML file; docs/training.md describes its fields."""
+    out: Path
+    """Folder for the runs."""
+    data: Path
+    """Folder of the data set that they are measured on."""
+    split: Literal["train", "test", "unseen", "all"] = "unseen"
+    """Which of its clips; unseen: of scenes that no clip of is trained on."""
+    clips: int = 0
+    """At most so many, spread over the scenes; 0 for all."""
+    steps: int = 1
+    """Of the refiners."""
+    html: Path | None = None
+    """Write a page with tables, and the worst clips side by side, here."""
+    json: bool = False
+    """Print the figures as JSON."""
+
+    def run(self) -> int:
+        from perpetua.cli.evaluate_stages import evaluate_stages
+
+        return evaluate_stages(
+            self.config, self.out, self.data, self.split, self.clips, self.steps, self.html, self.json
+        )
+
+
 Evaluation = Annotated[
     Annotated[EvaluateLoop, tyro.conf.subcommand("loop")]
     | Annotated[EvaluateVideo, tyro.conf.subcommand("video")]
     | Annotated[EvaluateTake, tyro.conf.subcommand("take")]
     | Annotated[EvaluateRefiner, tyro.conf.subcommand("refiner")]
+    | Annotated[EvaluateStages, tyro.conf.subcommand("stages")]
     | Annotated[EvaluateReconstruct, tyro.conf.subcommand("reconstruct")],
     tyro.conf.arg(name=""),
 ]

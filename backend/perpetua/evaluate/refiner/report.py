@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -12,11 +12,13 @@ from numpy.typing import NDArray
 
 from perpetua.evaluate.page import STYLE, picture_element, tiled, video_element
 from perpetua.evaluate.refiner.figures import METRICS
-from perpetua.evaluate.refiner.suite import BASELINES, COARSE, ClipResult, Estimate, RefinerResult
+from perpetua.evaluate.refiner.suite import COARSE, ClipResult, Estimate, RefinerResult
 from perpetua.evaluate.video.report import WIDE_PX, element, number
 
 SHEET_FRAMES = 4
 """Of a video on a sheet, evenly spread."""
+PAIR_COLUMNS = ("psnr", "psnr_object", "ssim", "epe", "chamfer_4d", "epe_seen", "flicker")
+"""Differences of two refiners that are told of in a row."""
 CLIP_COLUMNS = ("psnr", "psnr_object", "ssim", "epe", "chamfer_4d")
 """Paired differences that the list of clips shows."""
 
@@ -27,7 +29,10 @@ def as_json(result: RefinerResult) -> bytes:
         "judged": result.judged,
         "count": {"clips": len(result.clips), "scenes": len({c.about.scene for c in result.clips})},
         "paired": result.paired(result.judged),
-        "against": {name: result.paired(result.judged, name) for name in BASELINES},
+        "against": {name: result.paired(result.judged, name) for name in result.others},
+        "compared": [
+            {"of": one, "less": other, "paired": result.paired(one, other)} for one, other in result.compared
+        ],
         "categories": result.by_category(),
         "refiners": {
             name: {"means": result.means(name), "paired": result.paired(name)} for name in result.names
@@ -69,14 +74,28 @@ def paired_rows(result: RefinerResult) -> tuple[list[str], list[list[str]]]:
 
 
 def against_rows(result: RefinerResult) -> tuple[list[str], list[list[str]]]:
-    """Headings and rows: how far the judged refiner is from each baseline, with the interval."""
-    apart = {name: result.paired(result.judged, name) for name in BASELINES}
-    rows = [
-        [figure.title, *(_said(of[key]) if key in of else "-" for of in apart.values())]
-        for key, figure in METRICS.items()
-        if any(key in of for of in apart.values())
-    ]
-    return [f"{result.judged} less", *apart], rows
+    """Headings and rows: how far the judged refiner is from each of the others, with the interval."""
+    return _pair_rows(result, [(result.judged, name) for name in result.others])
+
+
+def compared_rows(result: RefinerResult) -> tuple[list[str], list[list[str]]]:
+    """Headings and rows: the same of the pairs that the result names."""
+    return _pair_rows(result, result.compared)
+
+
+def _pair_rows(result: RefinerResult, pairs: Sequence[tuple[str, str]]) -> tuple[list[str], list[list[str]]]:
+    rows = []
+    for one, other in pairs:
+        apart = result.paired(one, other)
+        rows.append(
+            [f"{one} less {other}", *(_said(apart[key]) if key in apart else "-" for key in PAIR_COLUMNS)]
+        )
+    return ["", *(_column(key) for key in PAIR_COLUMNS)], rows
+
+
+def _column(key: str) -> str:
+    figure = METRICS[key]
+    return f"{figure.title}, {figure.unit}" if figure.unit else figure.title
 
 
 def as_html(result: RefinerResult) -> str:
@@ -91,8 +110,9 @@ def as_html(result: RefinerResult) -> str:
         element(*as_rows(result)),
         "<h2>Differences</h2>",
         element(*paired_rows(result)),
-        f"<h2>{html.escape(result.judged)} against each baseline</h2>",
+        f"<h2>{html.escape(result.judged)} against each of the others</h2>",
         element(*against_rows(result)),
+        *(("<h2>Compared</h2>", element(*compared_rows(result))) if result.compared else ()),
         "<h2>By category</h2>",
         element(*_category_rows(result)),
         "<h2>Clips, the least gain in PSNR first</h2>",

@@ -7,7 +7,7 @@ intervals are over scenes.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -54,12 +54,19 @@ class ClipResult:
 
 @dataclass
 class RefinerResult:
-    """judged: the refiner that the differences are told of first; others by name.  videos: [T, H, W, 3] of the worst clips, by clip and refiner."""
+    """judged: the refiner that the differences are told of first; others by name.  videos: [T, H, W, 3] of the worst clips, by clip and refiner.
+    compared: pairs of names that are held against each other besides."""
 
     judged: str
     names: list[str]
     clips: list[ClipResult]
     videos: dict[str, dict[str, NDArray[np.uint8]]] = field(default_factory=dict)
+    compared: Sequence[tuple[str, str]] = ()
+
+    @property
+    def others(self) -> list[str]:
+        """Baselines and refiners but the one that is judged."""
+        return [name for name in self.names if name not in (self.judged, TRUTH)]
 
     def means(self, name: str) -> dict[str, Estimate]:
         """Of a refiner, by metric."""
@@ -114,6 +121,17 @@ def evaluate_refiners(
         shown = {name: play(about, arrays).rgb for name, play in players.items()}
         result.videos[about.clip] = {**shown, TRUTH: arrays.rgb}
     return result
+
+
+def averaged(result: RefinerResult, name: str, of: Sequence[str]) -> RefinerResult:
+    """``result`` with a row ``name``, which is judged: of each clip the mean of the figures of the refiners ``of``, such as a training's seeds."""
+    clips = []
+    for clip in result.clips:
+        shared = set.intersection(*(set(clip.figures[one]) for one in of))
+        mean = {key: float(np.mean([clip.figures[one][key] for one in of])) for key in shared}
+        clips.append(replace(clip, figures={**clip.figures, name: mean}))
+    names = [*result.names[:-1], name, TRUTH]
+    return replace(result, judged=name, names=names, clips=clips)
 
 
 def over_scenes(values: Sequence[tuple[str, float]]) -> Estimate | None:

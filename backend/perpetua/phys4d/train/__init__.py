@@ -10,6 +10,7 @@ schedules.py  noising.py          noise and the steps from it to a video
 losses.py  warp.py                objectives of stages 1 and 2
 sampling.py  reward.py  ppo.py    rollouts, their reward, and the objective of stage 3
 validation.py                     videos of clips set aside, measured
+study.py                          all stages of one network, and what each must beat
 run.py  checkpoint.py  logs.py  memory.py    steps, resuming, TensorBoard, NaN and lack of memory: any training may use these
 """
 
