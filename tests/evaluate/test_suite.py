@@ -67,6 +67,9 @@ def test_a_curve_has_a_line_for_each_variant(result):
         (["--scene", "cheese"], "no scene called 'cheese'"),
         (["--variant", "magic"], "no variant called 'magic'"),
         (["--rounds", "0"], "at least one round"),
+        (["--renders", "0"], "at least one render"),
+        (["--out", __file__], "cannot be made"),
+        (["--html", f"{__file__}/page.html"], "cannot be made"),
     ],
 )
 def test_wrong_input_is_said_in_one_sentence(arguments, sentence, capsys, tmp_path):

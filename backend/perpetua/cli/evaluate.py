@@ -8,6 +8,7 @@ from pathlib import Path
 
 from perpetua.cli.console import Console, table
 from perpetua.cli.reports import print_json, write_page
+from perpetua.errors import CacheError
 from perpetua.evaluate.catalogue import LOOP_WORLDS, loop_world
 from perpetua.evaluate.report import as_html, as_json, as_rows
 from perpetua.evaluate.suite import LoopSettings, evaluate_scene
@@ -29,11 +30,17 @@ def evaluate_loop(
         raise InvalidTake(
             "The benchmark needs at least one round of three frames; raise --rounds or --frames."
         )
+    if settings.renders < 1:
+        raise InvalidTake(
+            "The benchmark needs at least one render and one pass; raise --renders or --passes."
+        )
     scenes, variants = list(scenes) or list(LOOP_WORLDS), list(variants) or list(VARIANTS)
     for name in scenes:
         loop_world(name)
     for name in variants:
         variant(name)
+    for folder in (out, *([] if page is None else [page.parent])):
+        _writable(folder)
     console = Console()
     store = StageStore(out / "stages")
     results = []
@@ -46,3 +53,11 @@ def evaluate_loop(
         write_page(page, lambda: as_html(results, settings))
     print_json(json, lambda: as_json(results, settings))
     return 0
+
+
+def _writable(folder: Path) -> None:
+    """Make ``folder``, before hours are spent on what is to go there. Raises ``CacheError``."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise CacheError(f"{folder} cannot be made ({error.strerror}); give another folder.") from error
