@@ -106,3 +106,12 @@ def test_every_round_is_played_as_often_and_all_are_counted(scene: Scene):
     earlier, last = (each.simulate.played for each in rounds if isinstance(each.simulate, Pulled))
     assert last == earlier + 1 > 5  # and once more in the end
     assert found.suggestion.simulations == earlier + last
+
+
+def test_a_round_that_began_with_nothing_in_the_world_says_nothing(scene: Scene):
+    """All of it came out of emitters."""
+    full, empty = (seen(scene, x, y, SLIPPERY) for x, y in ((STRONG, 0.0), (0.0, WEAK)))
+    empty = replace(empty, corrected=replace(empty.corrected, F=0 * empty.corrected.F))
+    alone, both = (identify(rounds, Known(), Known(), Progress()) for rounds in ([full], [empty, full]))
+    assert both == alone
+    assert identify([full, empty], Known(), Known(), Progress()).suggestion.simulations == 0

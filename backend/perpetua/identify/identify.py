@@ -85,13 +85,14 @@ def identify(rounds: Sequence[Evidence], before: Known, known: Known, progress: 
     last = rounds[-1]
     quantities = quantities_of(last.scene)
     nothing = Identified(Suggestion(), known)
-    if not quantities or not present(last.corrected.F[0]).any():
+    seen = [each for each in rounds if present(each.corrected.F[0]).any()]
+    if not quantities or not seen or seen[-1] is not last:
         return nothing
     prior = _prior(quantities, before)
     begin, _ = start_of(quantities, known)
     most = len(quantities) + MORE_CALLS
-    count = _Count(most * len(rounds) + 1, progress)
-    trials = [_Trial(quantities, each, begin, count) for each in rounds]
+    count = _Count(most * len(seen) + 1, progress)
+    trials = [_Trial(quantities, each, begin, count) for each in seen]
     if any(trial.base is None for trial in trials):
         return nothing
 
