@@ -1,4 +1,4 @@
-"""How a take is shown: as splats (drawn by the add-on), or as Blender's own points or ellipsoids.
+"""How a take is shown: as splats (drawn by the add-on, or by Blender where it knows splats), or as Blender's points or ellipsoids.
 
 Points and ellipsoids are ordinary geometry, so Cycles and EEVEE render them too. Their colours come from the attribute
 ``perpetua_colour``, which is written only while they are shown.
@@ -9,6 +9,7 @@ from __future__ import annotations
 import bpy
 import numpy as np
 
+from . import native_splats
 from .point_cloud import Floats, read_attributes, write_radius
 from .splat_data import SH_C0, srgb_to_linear
 from .splat_shader import SOLID_OPACITY
@@ -18,8 +19,33 @@ COLOUR = "perpetua_colour"
 POINT_MATERIAL, ELLIPSOID_MATERIAL = "Perpetua points", "Perpetua ellipsoids"
 TREES = {"POINTS": "Perpetua Points", "ELLIPSOIDS": "Perpetua Ellipsoids"}
 """Geometry nodes, and the modifiers with them, by how a take is shown."""
+NATIVE = "NATIVE"
+"""How Blender's own splats are called among the displays."""
+ITEMS = (
+    ("SPLATS", "Splats", "As they will be rendered: soft, sorted, in the picture's colours", 0),
+    ("POINTS", "Points", "Blender's own points: quick, and seen by Cycles and EEVEE", 1),
+    (
+        "ELLIPSOIDS",
+        "Ellipsoids",
+        "Ellipsoids in the splats' sizes and colours, seen by Cycles and EEVEE",
+        2,
+    ),
+)
+NATIVE_ITEM = (NATIVE, "Blender's Splats", "Drawn by Blender itself, and rendered by Cycles and EEVEE", 3)
+ALL_ITEMS = (*ITEMS, NATIVE_ITEM)
 ELLIPSOID_RADIUS = 1.6
 """Standard deviations: about where a dense splat looks solid."""
+
+
+def items(_settings: object = None, _context: object = None) -> tuple[tuple[str, str, str, int], ...]:
+    """The displays that this Blender has, for a property."""
+    return ALL_ITEMS if native_splats.known() else ITEMS
+
+
+def known_one(settings: bpy.types.PropertyGroup) -> None:
+    """A file of a Blender that has its own splats opens where there are none: the add-on draws them."""
+    if not settings.display:
+        settings.display = "SPLATS"
 
 
 def apply(scene: bpy.types.Scene) -> None:
@@ -32,12 +58,15 @@ def apply(scene: bpy.types.Scene) -> None:
     ):
         if cloud is None or cloud.type != "POINTCLOUD":
             continue
-        splats = settings.display == "SPLATS"
+        splats, bodies = settings.display == "SPLATS", settings.display in TREES
         cloud.display_type = "BOUNDS" if splats else "TEXTURED"
         # as splats their outlines would only be in the way: the add-on draws them all the same
         cloud.hide_viewport = splats or not shown
         _set_nodes(cloud, settings.display)
-        if not splats:
+        native_splats.show_as(cloud.data, settings.display == NATIVE)
+        if settings.display == NATIVE:
+            cloud.data.materials.clear()  # that of points
+        if bodies:
             write_radius(cloud, read_attributes(cloud.data)["scale"])
             write_colour(cloud)
             _set_material(cloud)

@@ -5,11 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 
 import bpy
+import numpy as np
 
-from perpetua_protocol.cache import Cache
+from perpetua_protocol.cache import SHEEN, TURN, Cache
 
 from . import display, splat_viewport
-from .point_cloud import Floats, write_attributes, write_radius
+from .point_cloud import Floats, write_attributes, write_radius, write_sheen, write_turns
+from .sheen import turned
+
+NOT_TURNED = np.float32([1.0, 0.0, 0.0, 0.0])
 
 _caches: dict[Path, Cache] = {}
 _coloured: dict[int, Floats] = {}
@@ -35,13 +39,25 @@ def write(cloud: bpy.types.Object, frame: dict[str, Floats], shown_as: str) -> N
     recoloured = _coloured.get(cloud.data.session_uid) is not radiance
     if recoloured:
         values["radiance:base"] = radiance
+        write_sheen(cloud, frame.get(SHEEN))
+    if TURN in frame:
+        _write_turned(cloud, frame, shown_as)
     write_attributes(cloud, values)
-    if recoloured or shown_as != "SPLATS":
+    if recoloured or shown_as in display.TREES:
         write_radius(cloud, frame["scale"])
-    if recoloured and shown_as != "SPLATS":
+    if recoloured and shown_as in display.TREES:
         display.write_colour(cloud)
     _coloured[cloud.data.session_uid] = radiance
-    splat_viewport.mark_changed(cloud)
+    splat_viewport.mark_changed(cloud, recoloured)
+
+
+def _write_turned(cloud: bpy.types.Object, frame: dict[str, Floats], shown_as: str) -> None:
+    """What depends on the view, where matter has turned: as turns, or for Blender's own splats in the coefficients themselves."""
+    if shown_as == display.NATIVE:
+        write_sheen(cloud, turned(frame[SHEEN], frame[TURN]))
+        write_turns(cloud, NOT_TURNED + np.zeros_like(frame[TURN]))
+    else:
+        write_turns(cloud, frame[TURN])
 
 
 def is_written(cloud: bpy.types.Object, frame: dict[str, Floats]) -> bool:

@@ -6,7 +6,10 @@ import bpy
 import bpy.utils.previews
 import numpy as np
 
+from perpetua_protocol.cache import SHEEN, TURN
+
 from .playback import last_frame
+from .sheen import Splats, with_sheen
 from .splat_data import Floats, over, pack
 from .splat_layers import View, draw_layer
 
@@ -41,7 +44,7 @@ def update(scene: bpy.types.Scene) -> int:
 
 def draw(scene: bpy.types.Scene, view: View) -> Floats:
     """The newest frame in sRGB with alpha [H,W,4], first row at the bottom. Needs a GPU context."""
-    background, splats = (_packed(cloud) for cloud in last_frame(scene))
+    background, splats = (_splats(frame) for frame in last_frame(scene))
     behind = draw_layer(background, view)
     return np.clip(over(draw_layer(splats, view, behind).image, behind.image), 0.0, 1.0)
 
@@ -54,5 +57,6 @@ def forget() -> None:
         _previews = None
 
 
-def _packed(splats: dict[str, Floats]) -> Floats:
-    return pack(splats["position"], splats["rotation"], splats["scale"], splats["radiance_base"], np.eye(4))
+def _splats(frame: dict[str, Floats]) -> Splats:
+    packed = pack(frame["position"], frame["rotation"], frame["scale"], frame["radiance_base"], np.eye(4))
+    return with_sheen(packed, frame[SHEEN], frame.get(TURN), np.eye(4)) if SHEEN in frame else Splats(packed)

@@ -229,6 +229,7 @@ def on_load(*_: object) -> None:
     splat_layers.forget()
     session.reset()
     for scene in bpy.data.scenes:
+        display.known_one(scene.perpetua)
         _show_or_tell(scene)
 
 

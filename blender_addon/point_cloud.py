@@ -6,6 +6,8 @@ import bpy
 import numpy as np
 from numpy.typing import NDArray
 
+from .sheen import DEGREES
+
 Floats = NDArray[np.float32]
 
 _TYPES = {item.identifier for item in bpy.types.Attribute.bl_rna.properties["data_type"].enum_items}
@@ -21,6 +23,10 @@ LAYOUT: dict[str, tuple[tuple[str, ...], int]] = {
     # FLOAT_COLOR keeps four floats as they are where Blender has no FLOAT4 (4.5)
     "radiance:base": (("FLOAT4", "FLOAT_COLOR"), 4),
 }
+SHEEN = "radiance:sh_"
+"""How the names of the attributes begin that hold coefficients above degree 0, one each, FLOAT_VECTOR: ``radiance:sh_0`` and on."""
+TURN = "perpetua_turn"
+"""QUATERNION attribute beside those: how a splat's matter has turned since."""
 STATIC = "perpetua_static"
 """Custom property of a cloud's object: True for splats that never move, whose layer is kept between frames."""
 RADIUS_IN_SCALES = 2.0
@@ -118,3 +124,52 @@ def is_splats(data: bpy.types.PointCloud) -> bool:
     return all(
         name in attributes and attributes[name].data_type in kinds for name, (kinds, _) in LAYOUT.items()
     )
+
+
+def write_sheen(cloud: bpy.types.Object, coefficients: Floats | None) -> None:
+    """Set what the colours of an object's points depend on the view by: [N, K, 3], or nothing."""
+    attributes = cloud.data.attributes
+    names = [f"{SHEEN}{k}" for k in range(0 if coefficients is None else coefficients.shape[1])]
+    for name in [a.name for a in attributes if a.name.startswith(SHEEN) and a.name not in names]:
+        attributes.remove(attributes[name])
+    for name in names:
+        if name not in attributes:
+            attributes.new(name, "FLOAT_VECTOR", "POINT")
+    if names and TURN not in attributes:
+        attributes.new(TURN, "QUATERNION", "POINT")
+        write_turns(cloud, np.tile(np.float32([1, 0, 0, 0]), (len(cloud.data.points), 1)))
+    elif not names and TURN in attributes:
+        attributes.remove(attributes[TURN])
+    for k, name in enumerate(names):
+        attributes[name].data.foreach_set("vector", np.ascontiguousarray(coefficients[:, k]).reshape(-1))
+
+
+def write_turns(cloud: bpy.types.Object, turns: Floats) -> None:
+    """Set how the matter of an object's points has turned: [N, 4] wxyz."""
+    cloud.data.attributes[TURN].data.foreach_set("value", np.ascontiguousarray(turns).reshape(-1))
+
+
+def read_sheen(data: bpy.types.PointCloud) -> Floats | None:
+    """What the colours of a point cloud's splats depend on the view by, [N, K, 3] of whole degrees; None where they do not."""
+    attributes, count = data.attributes, len(data.points)
+    there = 0
+    while there < 15 and f"{SHEEN}{there}" in attributes:
+        there += 1
+    whole = max((k for k in DEGREES if k <= there), default=0)
+    if not whole:
+        return None
+    coefficients = np.empty((count, whole, 3), np.float32)
+    flat = np.empty(count * 3, np.float32)
+    for k in range(whole):
+        attributes[f"{SHEEN}{k}"].data.foreach_get("vector", flat)
+        coefficients[:, k] = flat.reshape(count, 3)
+    return coefficients
+
+
+def read_turns(data: bpy.types.PointCloud) -> Floats | None:
+    """How the matter of a point cloud's splats has turned, [N, 4] wxyz; None where that is not known."""
+    if TURN not in data.attributes:
+        return None
+    flat = np.empty(len(data.points) * 4, np.float32)
+    data.attributes[TURN].data.foreach_get("value", flat)
+    return flat.reshape(-1, 4)

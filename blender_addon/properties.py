@@ -17,7 +17,7 @@ from bpy.props import (
     StringProperty,
 )
 
-from . import clouds, display, playback, redraw, session
+from . import clouds, display, frames, native_splats, playback, redraw, session
 from .materials import POURED
 from .properties_input import CLASSES as INPUT_CLASSES
 from .properties_input import PerpetuaInput
@@ -34,6 +34,9 @@ def _redraw_views(settings: bpy.types.PropertyGroup, context: bpy.types.Context)
 
 
 def _change_display(settings: bpy.types.PropertyGroup, context: bpy.types.Context) -> None:
+    if native_splats.known():
+        frames.forget_colours()  # Blender's own splats hold some turned (``frames``)
+        _show_frame(settings, context)
     display.apply(settings.id_data)
     redraw.views()
 
@@ -80,15 +83,6 @@ def _other_takes(settings: bpy.types.PropertyGroup, scene: bpy.types.Scene) -> b
     return scene != settings.id_data and bool(scene.perpetua.cache_folder)
 
 
-DISPLAYS = (
-    ("SPLATS", "Splats", "As they will be rendered: soft, sorted, in the picture's colours"),
-    ("POINTS", "Points", "Blender's own points: quick, and seen by Cycles and EEVEE"),
-    (
-        "ELLIPSOIDS",
-        "Ellipsoids",
-        "Ellipsoids in the splats' sizes and colours, seen by Cycles and EEVEE",
-    ),
-)
 QUALITIES = (
     ("preview", "Preview", "Small and quick: to see what the forces do"),
     ("final", "Final", "The full take"),
@@ -286,7 +280,7 @@ class PerpetuaSettings(bpy.types.PropertyGroup):
     display: EnumProperty(
         name="Display",
         description="How the take is shown in the viewport, and what Cycles and EEVEE render",
-        items=DISPLAYS,
+        items=display.items,
         update=_change_display,
     )
     density: FloatProperty(

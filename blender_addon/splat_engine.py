@@ -15,7 +15,8 @@ import gpu
 import numpy as np
 
 from . import mesh_depth, session, splat_viewport, visitors
-from .point_cloud import STATIC, is_splats, read_attributes
+from .point_cloud import STATIC, is_splats, read_attributes, read_sheen, read_turns
+from .sheen import Splats, joined, with_sheen
 from .splat_data import Floats, over, pack, to_linear
 from .splat_layers import Layer, View, draw_layer, static_layer
 
@@ -28,18 +29,23 @@ EMPTY_DEPTH_M = 1e10
 
 @dataclass(frozen=True)
 class Cloud:
-    """A point cloud's splats as read from the dependency graph, and its object-to-world matrix [4,4]."""
+    """A point cloud's splats as read from the dependency graph, and its object-to-world matrix [4,4].
+
+    sheen: coefficients and turns of colours that depend on the view (``Sheen``), None where they do not."""
 
     attributes: dict[str, Floats]
     matrix: np.ndarray
+    sheen: tuple[Floats, Floats | None] | None = None
 
-    def packed(self) -> Floats:
+    def splats(self) -> Splats:
         a = self.attributes
-        return pack(a["position"], a["rotation"], a["scale"], a["radiance:base"], self.matrix)
+        packed = pack(a["position"], a["rotation"], a["scale"], a["radiance:base"], self.matrix)
+        return Splats(packed) if self.sheen is None else with_sheen(packed, *self.sheen, self.matrix)
 
     def digest(self, start: int) -> int:
         """A checksum of everything that decides how the cloud looks."""
-        for values in (*self.attributes.values(), self.matrix):
+        more = [values for values in self.sheen or () if values is not None]
+        for values in (*self.attributes.values(), self.matrix, *more):
             start = zlib.crc32(np.ascontiguousarray(values).data, start)
         return start
 
@@ -53,14 +59,16 @@ def gather(depsgraph: bpy.types.Depsgraph) -> tuple[list[Cloud], list[Cloud]]:
         if thing.type != "POINTCLOUD" or visitors.is_replaced(thing.original):
             continue
         if is_splats(thing.data):
-            cloud = Cloud(read_attributes(thing.data), np.array(instance.matrix_world))
+            coefficients = read_sheen(thing.data)
+            sheen = None if coefficients is None else (coefficients, read_turns(thing.data))
+            cloud = Cloud(read_attributes(thing.data), np.array(instance.matrix_world), sheen)
             (staying if thing.get(STATIC) else moving).append(cloud)
     return staying, moving
 
 
-def together(clouds: list[Cloud]) -> Floats:
-    """All splats of the clouds, packed [N,16]."""
-    return np.concatenate([cloud.packed() for cloud in clouds] or [np.zeros((0, 16), np.float32)])
+def together(clouds: list[Cloud]) -> Splats:
+    """All splats of the clouds."""
+    return joined([cloud.splats() for cloud in clouds])
 
 
 @dataclass(frozen=True)
@@ -82,8 +90,8 @@ def draw(depsgraph: bpy.types.Depsgraph, view: View, split: bool = False) -> Fra
     for cloud in staying:
         digest = cloud.digest(digest)
     back = static_layer(digest, view, lambda: together(staying))
-    packed = together(moving)
-    front = draw_layer(packed, view, back)
+    drawn = together(moving)
+    front = draw_layer(drawn, view, back)
     depth = np.where(front.image[..., 3] > 0.5, front.depth, back.depth)
     depth = np.minimum(depth, EMPTY_DEPTH_M).astype(np.float32)
     if not split:
@@ -93,14 +101,14 @@ def draw(depsgraph: bpy.types.Depsgraph, view: View, split: bool = False) -> Fra
         colour = to_linear(over(front.image, back.image))
         return Frame(colour, depth, np.zeros_like(colour))
     return Frame(
-        _side(1, digest, view, staying, packed, back, meshes),
+        _side(1, digest, view, staying, drawn, back, meshes),
         depth,
-        _side(-1, digest, view, staying, packed, back, meshes),
+        _side(-1, digest, view, staying, drawn, back, meshes),
     )
 
 
 def _side(
-    side: int, digest: int, view: View, staying: list[Cloud], moving: Floats, back: Layer, meshes: Floats
+    side: int, digest: int, view: View, staying: list[Cloud], moving: Splats, back: Layer, meshes: Floats
 ) -> Floats:
     """What lies before (1) or behind (-1) the meshes. digest, back: of all that stays."""
     own = zlib.crc32(np.float32(side).tobytes(), zlib.crc32(meshes.data, digest))

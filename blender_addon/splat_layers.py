@@ -8,20 +8,23 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import gpu
 import numpy as np
 from mathutils import Matrix
 
-from .splat_data import TEXELS, Floats, back_to_front
+from .sheen import DEGREES, Sheen, Splats
+from .splat_data import Floats, back_to_front
 from .splat_shader import layer_shader, quad_batch, set_view
 
 TEXTURE_WIDTH = 4096
-"""Texels in a row of the data texture; a multiple of TEXELS."""
+"""Texels in a row of the data texture."""
 OCCLUSION_TOLERANCE = 0.02
 """Fraction of the depth by which the static layer must be nearer to hide a moving splat, as in the backend's renderer:
 both are soft, and bodies touch the table."""
+SHEEN_WIDTH = 8192
+"""Texels in a row of the textures of sheen, one a coefficient: 8 million splats of degree 3 fit into 16384 rows."""
 FARTHEST_M = 1e9
 """Stands for infinity in a texture."""
 KEPT_LAYERS = 8
@@ -56,12 +59,12 @@ _kept: OrderedDict[tuple[bytes, int], Layer] = OrderedDict()
 
 
 def static_layer(
-    digest: int, view: View, splats: Callable[[], Floats], meshes: Floats | None = None, side: int = 0
+    digest: int, view: View, splats: Callable[[], Splats], meshes: Floats | None = None, side: int = 0
 ) -> Layer:
     """The layer of the splats that do not move.
 
     digest: of everything but the view; a layer drawn before for the same digest and view is returned again. splats: called for
-    the packed splats [N,16] when there is none. meshes, side: see ``draw_layer``.
+    what is drawn when there is none. meshes, side: see ``draw_layer``.
     """
     key = (view.key(), digest)
     if key not in _kept:
@@ -73,18 +76,19 @@ def static_layer(
 
 
 def draw_layer(
-    packed: Floats, view: View, behind: Layer | None = None, meshes: Floats | None = None, side: int = 0
+    drawn: Splats, view: View, behind: Layer | None = None, meshes: Floats | None = None, side: int = 0
 ) -> Layer:
-    """Draw packed splats [N,16]; with ``behind`` they are hidden where that layer is nearer.
+    """Draw splats; with ``behind`` they are hidden where that layer is nearer.
 
     meshes: depth of the nearest mesh [H,W] m, inf where there is none; side: 1 draws what lies before it, -1 what lies behind. Needs an active GPU context: inside a render engine, or in Blender's window.
     """
     width, height = view.width, view.height
-    if not len(packed):
+    if not len(drawn):
         return Layer(np.zeros((height, width, 4), np.float32), np.full((height, width), np.inf, np.float32))
     shader = layer_shader()
     # named, because a texture that Python lets go of is unbound at once
-    splats = splat_texture(packed, view.matrix)
+    splats = splat_texture(drawn.packed, view.matrix)
+    sheen = SheenTextures.of(drawn.sheen)
     occluder = _occluder_texture(behind, meshes)
     colour = gpu.types.GPUTexture((width, height), format="RGBA32F")
     depth = gpu.types.GPUTexture((width, height), format="RGBA32F")
@@ -100,7 +104,8 @@ def draw_layer(
         set_view(shader, view.matrix, view.projection, width, height, tolerance, side)
         shader.uniform_sampler("splats", splats)
         shader.uniform_sampler("occluder", occluder)
-        quad_batch(shader).draw_instanced(shader, instance_count=len(packed))
+        sheen.bind(shader)
+        quad_batch(shader).draw_instanced(shader, instance_count=len(drawn))
         image = read_slot(target, width, height, 0)
         weighted = read_slot(target, width, height, 1)
         gpu.state.blend_set("NONE")
@@ -110,18 +115,55 @@ def draw_layer(
     return Layer(image, nearest)
 
 
+@dataclass(frozen=True)
+class SheenTextures:
+    """What the shader reads of ``Sheen``."""
+
+    harmonics: gpu.types.GPUTexture
+    turns: gpu.types.GPUTexture
+    degree: int
+
+    @staticmethod
+    def of(sheen: Sheen | None) -> SheenTextures:
+        """The textures of ``sheen``: a coefficient is a texel in half precision."""
+        if sheen is None:
+            empty = _texture(np.zeros((1, 4), np.float32), 1, "RGBA16F")
+            return SheenTextures(empty, empty, 0)
+        texels = np.zeros((sheen.coefficients.shape[0] * sheen.coefficients.shape[1], 4), np.float32)
+        texels[:, :3] = sheen.coefficients.reshape(-1, 3)
+        harmonics = _texture(texels, SHEEN_WIDTH, "RGBA16F")
+        return SheenTextures(harmonics, _turns_texture(sheen.turns), DEGREES[sheen.coefficients.shape[1]])
+
+    def turned(self, turns: Floats) -> SheenTextures:
+        """The same coefficients on matter that lies otherwise now."""
+        return replace(self, turns=_turns_texture(turns)) if self.degree else self
+
+    def bind(self, shader: gpu.types.GPUShader) -> None:
+        """Give them to a bound shader."""
+        shader.uniform_int("sheen_degree", self.degree)
+        shader.uniform_sampler("harmonics", self.harmonics)
+        shader.uniform_sampler("turns", self.turns)
+
+
+def _turns_texture(turns: Floats) -> gpu.types.GPUTexture:
+    return _texture(turns[:, [1, 2, 3, 0]], SHEEN_WIDTH, "RGBA32F")
+
+
+def _texture(texels: Floats, width: int, kind: str) -> gpu.types.GPUTexture:
+    """Texels [N, 4] in rows of ``width``."""
+    rows = max(1, -(-len(texels) // width))
+    data = np.zeros(rows * width * 4, np.float32)
+    data[: texels.size] = texels.reshape(-1)
+    return gpu.types.GPUTexture((width, rows), format=kind, data=gpu.types.Buffer("FLOAT", data.size, data))
+
+
 def splat_texture(packed: Floats, matrix: Matrix, nearer: Floats | float = 0.0) -> gpu.types.GPUTexture:
     """The data texture of packed splats [N,16], in the order they are blended in for a view matrix.
 
     nearer: see ``back_to_front``.
     """
     ordered = packed[back_to_front(packed, np.array(matrix), nearer)]
-    rows = max(1, -(-len(ordered) * TEXELS // TEXTURE_WIDTH))
-    data = np.zeros(rows * TEXTURE_WIDTH * 4, np.float32)
-    data[: ordered.size] = ordered.reshape(-1)
-    return gpu.types.GPUTexture(
-        (TEXTURE_WIDTH, rows), format="RGBA32F", data=gpu.types.Buffer("FLOAT", data.size, data)
-    )
+    return _texture(ordered.reshape(-1, 4), TEXTURE_WIDTH, "RGBA32F")
 
 
 def _occluder_texture(behind: Layer | None, meshes: Floats | None) -> gpu.types.GPUTexture:

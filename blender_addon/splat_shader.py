@@ -21,9 +21,39 @@ SOLID_NEARER = 0.002
 SOLID_AMBIENT = 0.55
 """Brightness of a body's edge; its middle has all of its colour."""
 CAMERA = ("view_x", "view_y", "view_z", "lens_x", "lens_y", "lens_z")
-"""Push constants of ``set_camera``: rows, as with ``frame`` it all has to fit into 128 bytes."""
+"""Push constants of ``set_camera``: rows, as with ``frame`` and ``sheen_degree`` it all has to fit into 128 bytes."""
 
-VERTEX = """
+SHEEN_BASES = """
+vec3 coefficient(int row, int k) {
+  int i = row * ((sheen_degree + 1) * (sheen_degree + 1) - 1) + k, w = textureSize(harmonics, 0).x;
+  return texelFetch(harmonics, ivec2(i % w, i / w), 0).rgb;
+}
+
+// what is added to the colour of a splat that is seen along d, by the real spherical harmonics of degrees 1 to 3
+vec3 sheen(int row, vec3 d) {
+  int wide = textureSize(turns, 0).x;
+  vec4 q = texelFetch(turns, ivec2(row % wide, row / wide), 0);  // xyzw
+  d += 2.0 * cross(-q.xyz, cross(-q.xyz, d) + q.w * d);  // into its matter's own axes
+  float x = d.x, y = d.y, z = d.z, xx = x * x, yy = y * y, zz = z * z;
+  vec3 sum = 0.48860251190292 * (z * coefficient(row, 1) - y * coefficient(row, 0) - x * coefficient(row, 2));
+  if (sheen_degree > 1) {
+    sum += 1.0925484305920792 * (x * y * coefficient(row, 3) - y * z * coefficient(row, 4) - x * z * coefficient(row, 6)
+      + 0.5 * (xx - yy) * coefficient(row, 7)) + (0.9461746957575601 * zz - 0.3153915652525201) * coefficient(row, 5);
+  }
+  if (sheen_degree > 2) {
+    float c = 0.4570457994644658 - 2.285228997322329 * zz;
+    sum += 0.5900435899266435 * (-y * (3.0 * xx - yy) * coefficient(row, 8) - x * (xx - 3.0 * yy) * coefficient(row, 14))
+      + 1.445305721320277 * z * (2.0 * x * y * coefficient(row, 9) + (xx - yy) * coefficient(row, 13))
+      + c * (y * coefficient(row, 10) + x * coefficient(row, 12))
+      + z * (1.865881662950577 * zz - 1.119528997770346) * coefficient(row, 11);
+  }
+  return sum;
+}
+"""
+
+VERTEX = (
+    SHEEN_BASES
+    + """
 vec4 texel(int i) { int w = textureSize(splats, 0).x; return texelFetch(splats, ivec2(i % w, i / w), 0); }
 
 void main() {
@@ -39,6 +69,7 @@ void main() {
     perspective ? -eye.z : 1.0);
   gl_Position = vec4(2.0, 2.0, 2.0, 1.0);  // outside: nothing is drawn
   tint = vec4(colour.rgb, place.w);
+  int row = int(colour.w + 0.5);
   offset = vec2(0.0);
   eye_depth = surface_depth = -eye.z;
 #ifdef SOLID
@@ -50,6 +81,9 @@ void main() {
 
   mat3 spread_world = mat3(low.x, low.y, low.z, low.y, low.w, high.x, low.z, high.x, high.y);
   mat3 turn = transpose(mat3(view_x.xyz, view_y.xyz, view_z.xyz));
+  if (row > 0 && sheen_degree > 0) {
+    tint.rgb = max(tint.rgb + sheen(row - 1, transpose(turn) * (perspective ? normalize(eye.xyz) : vec3(0.0, 0.0, -1.0))), 0.0);
+  }
   mat3 sigma = turn * spread_world * transpose(turn);
   float fx = lens_x.x * 0.5 * frame.x, fy = lens_y.x * 0.5 * frame.y;
   vec3 du = vec3(fx, 0.0, 0.0), dv = vec3(0.0, fy, 0.0);
@@ -81,6 +115,7 @@ void main() {
   gl_Position = vec4(clip.xy / clip.w + pixels * 2.0 / frame.xy, clip.z / clip.w, 1.0);
 }
 """
+)
 
 TO_LINEAR = """
 vec3 srgb_to_linear(vec3 c) {
@@ -236,7 +271,10 @@ def _description(kind: str = "") -> gpu.types.GPUShaderCreateInfo:
     for row in CAMERA:
         info.push_constant("VEC4", row)
     info.push_constant("VEC4", "frame")  # width, height [px], tolerance, side
+    info.push_constant("INT", "sheen_degree")
     info.sampler(0, "FLOAT_2D", "splats")
+    info.sampler(2, "FLOAT_2D", "harmonics")
+    info.sampler(3, "FLOAT_2D", "turns")
     info.vertex_in(0, "VEC2", "quad")
     between = gpu.types.GPUStageInterfaceInfo("perpetua_splat")
     between.smooth("VEC2", "offset")

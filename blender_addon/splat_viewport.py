@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import bpy
 import gpu
@@ -12,10 +12,11 @@ from mathutils import Matrix
 
 from . import visitors
 from .clouds import ROLE
-from .display import ELLIPSOID_RADIUS
-from .point_cloud import RADIUS_IN_SCALES, is_splats, read_attributes
+from .display import ELLIPSOID_RADIUS, NATIVE
+from .point_cloud import RADIUS_IN_SCALES, is_splats, read_attributes, read_sheen, read_turns
+from .sheen import Splats, joined, packed_of, turns_of, with_sheen
 from .splat_data import Floats, pack
-from .splat_layers import OCCLUSION_TOLERANCE, splat_texture
+from .splat_layers import OCCLUSION_TOLERANCE, SheenTextures, splat_texture
 from .splat_shader import composite_shader, quad_batch, set_view, solid_shader, viewport_shader
 
 THIN_SEED = 7
@@ -24,11 +25,12 @@ THIN_SEED = 7
 
 @dataclass
 class Packed:
-    """A cloud's packed splats [N,16], whether they move, and what they were made from."""
+    """A cloud's splats, whether they move, and what they were made from; so too the colours that depend on the view."""
 
     made_from: tuple[int, bytes, float]
-    splats: Floats
+    splats: Splats
     moves: bool
+    coloured_from: tuple[int, int]
 
 
 @dataclass
@@ -39,15 +41,29 @@ class Ordered:
     texture: gpu.types.GPUTexture
 
 
+@dataclass
+class Coloured:
+    """What the colours of everything in a scene depend on the view by, and what it was made from: coefficients, and turns."""
+
+    coloured_from: tuple[tuple[int, int], ...]
+    made_from: tuple[tuple[int, bytes, float], ...]
+    textures: SheenTextures
+
+
 _handle: object | None = None
 _versions: dict[int, int] = {}
 _packed: dict[int, Packed] = {}
 _ordered: dict[int, Ordered] = {}
+_recoloured: dict[int, int] = {}
+_coefficients: dict[int, tuple[int, Floats | None]] = {}
+_coloured: dict[int, Coloured] = {}
 
 
-def mark_changed(cloud: bpy.types.Object) -> None:
-    """The splats of a cloud were written: draw them anew."""
+def mark_changed(cloud: bpy.types.Object, recoloured: bool = True) -> None:
+    """The splats of a cloud were written: draw them anew. recoloured: not only where they are."""
     _versions[cloud.session_uid] = _versions.get(cloud.session_uid, 0) + 1
+    if recoloured:
+        _recoloured[cloud.session_uid] = _recoloured.get(cloud.session_uid, 0) + 1
 
 
 SIZES = {"POINTS": RADIUS_IN_SCALES, "ELLIPSOIDS": ELLIPSOID_RADIUS}
@@ -71,7 +87,8 @@ def draw_scene(context: bpy.types.Context, solid: bool = False) -> None:
     if solid:
         _draw_solid(splats, count, view3d, (width, height), SIZES[settings.display])
         return
-    layer = _draw_layer(splats, count, view3d, width, height)
+    sheen = _sheen(context.scene, clouds)
+    layer = _draw_layer(splats, sheen, count, view3d, width, height)
     shader = composite_shader()
     gpu.state.blend_set("ALPHA_PREMULT")
     shader.bind()
@@ -87,7 +104,10 @@ def _draw_solid(
     frame: tuple[int, int],
     size: float,
 ) -> None:
-    """The splats as solid bodies, with their depth. frame: width and height, px. size: in standard deviations."""
+    """The splats as solid bodies, with their depth. frame: width and height, px. size: in standard deviations.
+
+    Their colours are the same from everywhere, as those of the points and ellipsoids that other engines render.
+    """
     shader = solid_shader()
     gpu.state.blend_set("NONE")
     gpu.state.depth_test_set("LESS_EQUAL")
@@ -95,13 +115,20 @@ def _draw_solid(
     shader.bind()
     set_view(shader, view3d.view_matrix, view3d.window_matrix, *frame, size)
     shader.uniform_sampler("splats", splats)
+    none = SheenTextures.of(None)  # named, because a texture that Python lets go of is unbound at once
+    none.bind(shader)
     quad_batch(shader).draw_instanced(shader, instance_count=count)
     gpu.state.depth_test_set("NONE")
     gpu.state.depth_mask_set(False)
 
 
 def _draw_layer(
-    splats: gpu.types.GPUTexture, count: int, view3d: bpy.types.RegionView3D, width: int, height: int
+    splats: gpu.types.GPUTexture,
+    sheen: SheenTextures,
+    count: int,
+    view3d: bpy.types.RegionView3D,
+    width: int,
+    height: int,
 ) -> gpu.types.GPUTexture:
     """The splats [height, width] as a layer of their own, blended in sRGB as they were fitted; the viewport blends in linear."""
     meshes = _depth_texture(width, height)
@@ -118,6 +145,7 @@ def _draw_layer(
         set_view(shader, view3d.view_matrix, view3d.window_matrix, width, height)
         shader.uniform_sampler("splats", splats)
         shader.uniform_sampler("meshes", meshes)
+        sheen.bind(shader)
         quad_batch(shader).draw_instanced(shader, instance_count=count)
     return layer
 
@@ -147,18 +175,48 @@ def _packed_cloud(cloud: bpy.types.Object, place: Matrix, density: float, round_
     if kept is None or kept.made_from != made_from:
         a = read_attributes(cloud.data)
         scale = np.repeat(a["scale"].mean(1, keepdims=True), 3, 1) if round_ else a["scale"]
-        splats = pack(a["position"], a["rotation"], scale, a["radiance:base"], matrix)
+        packed = pack(a["position"], a["rotation"], scale, a["radiance:base"], matrix)
+        colours, coefficients = _coefficients_of(cloud)
+        splats = Splats(packed)
+        if coefficients is not None:
+            splats = with_sheen(packed, coefficients, read_turns(cloud.data), matrix)
         if density < 1.0:
-            splats = splats[np.random.default_rng(THIN_SEED).random(len(splats)) < density]
-        _packed[cloud.session_uid] = kept = Packed(made_from, splats, cloud.get(ROLE) != "background")
+            kept_ones = np.random.default_rng(THIN_SEED).random(len(packed)) < density
+            splats = replace(splats, packed=packed[kept_ones])
+        moves, coloured_from = cloud.get(ROLE) != "background", (cloud.session_uid, colours)
+        _packed[cloud.session_uid] = kept = Packed(made_from, splats, moves, coloured_from)
     return kept
+
+
+def _coefficients_of(cloud: bpy.types.Object) -> tuple[int, Floats | None]:
+    """How often a cloud's colours were written, and what they depend on the view by: read once each time."""
+    version = _recoloured.get(cloud.session_uid, 0)
+    kept = _coefficients.get(cloud.session_uid)
+    if kept is None or kept[0] != version:
+        _coefficients[cloud.session_uid] = kept = (version, read_sheen(cloud.data))
+    return kept
+
+
+def _sheen(scene: bpy.types.Scene, clouds: list[Packed]) -> SheenTextures:
+    """The textures of what colours depend on the view by. Coefficients are sent to the GPU once, turns with each frame."""
+    coloured_from = tuple(cloud.coloured_from for cloud in clouds)
+    made_from = tuple(cloud.made_from for cloud in clouds)
+    kept = _coloured.get(scene.session_uid)
+    if kept is None or (kept.coloured_from, kept.made_from) != (coloured_from, made_from):
+        splats = [cloud.splats for cloud in clouds]
+        if kept is not None and kept.coloured_from == coloured_from:
+            textures = kept.textures.turned(turns_of(splats))
+        else:
+            textures = SheenTextures.of(joined(splats).sheen)
+        _coloured[scene.session_uid] = kept = Coloured(coloured_from, made_from, textures)
+    return kept.textures
 
 
 def _texture(scene: bpy.types.Scene, clouds: list[Packed], view: Matrix) -> gpu.types.GPUTexture:
     made_from = (np.array(view, np.float32).tobytes(), tuple(cloud.made_from for cloud in clouds))
     kept = _ordered.get(scene.session_uid)
     if kept is None or kept.made_from != made_from:
-        splats = np.concatenate([cloud.splats for cloud in clouds])
+        splats = packed_of([cloud.splats for cloud in clouds])
         # as in the engine: what moves stands before what does not where both are about as far
         nearer = [
             np.full(len(cloud.splats), OCCLUSION_TOLERANCE * cloud.moves, np.float32) for cloud in clouds
@@ -172,6 +230,8 @@ def _texture(scene: bpy.types.Scene, clouds: list[Packed], view: Matrix) -> gpu.
 def _on_draw() -> None:
     context = bpy.context
     shading = context.space_data.shading if context.space_data else None
+    if context.scene.perpetua.display == NATIVE:
+        return  # Blender draws them
     if context.scene.perpetua.display != "SPLATS":
         if shading is not None and shading.type == "SOLID":
             draw_scene(context, solid=True)  # over Blender's own, which are grey there
@@ -206,3 +266,6 @@ def forget() -> None:
     _versions.clear()
     _packed.clear()
     _ordered.clear()
+    _recoloured.clear()
+    _coefficients.clear()
+    _coloured.clear()

@@ -8,10 +8,16 @@
         rotation.npy         [T, N, 4] float32, wxyz
         scale.npy            [T, N, 3] float32, m, standard deviations
         radiance_base.npy    [N, 4] float32: degree-0 SH coefficients of the colour, and opacity in [0, 1]
+        radiance_sh.npy      [N, K, 3] float32, only of splats whose colours depend on the view: the coefficients of degrees 1 to 3 (K is 3,
+                             8 or 15), of matter at rest; the background's folder has its own
+        turn.npy             [T, N, 4] float32, wxyz, only beside those: how the matter has turned since, and its colours with it
         opacity.npy          [T, N] float32, instead of that opacity, in rounds in which it changes: matter comes, or fades
         colour.npy           [T, N, 3] float32, instead of those coefficients, in rounds in which they change: light falls on
                              matter that an emitter lets out, and its shadow on the rest
         refined_<camera>.mp4 the round as its refiner says that it should look, if it has one
+
+A splat seen along the unit direction d, from the eye, has the colour 0.5 + sum_k Y_k(R^T d) c_k, not below 0, with the real basis of Kerbl et
+al. (2023), d in Blender's axes and R its ``turn``.
 
 Every array is an ``.npy`` file that playback maps into memory. A folder is named by the digest of what it came from and
 appears whole or not at all, so a new bake never touches what an earlier one left. Attribute names
@@ -39,10 +45,14 @@ NOTHING = {
     "rotation": (1.0, 0.0, 0.0, 0.0),
     "scale": (1e-6, 1e-6, 1e-6),
     "radiance_base": (0.0, 0.0, 0.0, 0.0),
+    "radiance_sh": (0.0, 0.0, 0.0),
+    "turn": (1.0, 0.0, 0.0, 0.0),
 }
 """Attributes of a splat that is not there yet."""
 REFINED = "refined_"
 """How the name of a refined video begins, before its camera's."""
+SHEEN, TURN = "radiance_sh", "turn"
+"""Attributes that only splats have whose colours depend on the view."""
 ATTRIBUTES = ("position", "rotation", "scale", "radiance_base")
 MOVING = {"colour": slice(0, 3), "opacity": slice(3, 4)}
 """Columns of ``radiance_base`` that an array of a round may hold for each frame."""
@@ -190,11 +200,14 @@ class Cache:
         return path
 
     def background(self) -> dict[str, NDArray[np.float32]]:
-        """The splats that never move, by attribute name."""
-        return {a: self.array(f"{self.meta.background_folder}/{a}.npy") for a in ATTRIBUTES}
+        """The splats that never move, by attribute name; ``SHEEN`` only where they have it."""
+        folder = self.meta.background_folder
+        names = (*ATTRIBUTES, SHEEN) if f"{folder}/{SHEEN}.npy" in self.meta.files else ATTRIBUTES
+        return {a: self.array(f"{folder}/{a}.npy") for a in names}
 
     def frame(self, number: int) -> dict[str, NDArray[np.float32]]:
-        """Attributes of the moving splats at a frame of the take; outside the baked range the nearest frame.
+        """Attributes of the moving splats at a frame of the take, ``SHEEN`` and ``TURN`` only where they have them; outside the baked
+        range the nearest frame.
 
         A splat that only a later round brings is a clear point at the origin.
         """
@@ -209,11 +222,14 @@ class Cache:
                 if f"{round_.folder}/{name}.npy" in self.meta.files:
                     base[:, columns] = self.array(f"{round_.folder}/{name}.npy")[local].reshape(len(base), -1)
         animated["radiance_base"] = base
+        if f"{round_.folder}/{SHEEN}.npy" in self.meta.files:
+            animated[SHEEN] = self.array(f"{round_.folder}/{SHEEN}.npy")
+            animated[TURN] = self.array(f"{round_.folder}/{TURN}.npy")[local]
         missing = self.meta.foreground - len(base)
         if missing > 0:
-            for name, value in NOTHING.items():
-                rest = np.tile(np.array(value, np.float32), (missing, 1))
-                animated[name] = np.concatenate([animated[name], rest])
+            for name, array in animated.items():
+                rest = np.broadcast_to(np.array(NOTHING[name], np.float32), (missing, *array.shape[1:]))
+                animated[name] = np.concatenate([array, rest])
         return animated
 
     def radiance_moves(self, round_: RoundRecord) -> bool:

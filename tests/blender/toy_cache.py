@@ -29,16 +29,27 @@ def radiance(srgb: np.ndarray, opacity: float | np.ndarray) -> np.ndarray:
 
 
 def write_cache(
-    folder: Path, background: int = 40, foreground: int = 25, rounds: tuple[int, ...] = (4, 3), seed: int = 0
+    folder: Path,
+    background: int = 40,
+    foreground: int = 25,
+    rounds: tuple[int, ...] = (4, 3),
+    seed: int = 0,
+    sheen: int = 0,
 ) -> Path:
-    """Frame 0 and ``rounds``; every number is drawn from ``seed``."""
+    """Frame 0 and ``rounds``; every number is drawn from ``seed``. sheen: coefficients above degree 0."""
     rng = np.random.default_rng(seed)
 
     def splats(frames: int | None, count: int) -> dict[str, np.ndarray]:
         shape = (count,) if frames is None else (frames, count)
         rotation = rng.normal(size=(*shape, 4))
         rotation /= np.linalg.norm(rotation, axis=-1, keepdims=True)
-        return {
+        more: dict[str, np.ndarray] = {}
+        if sheen:
+            more["radiance_sh"] = rng.uniform(-0.1, 0.1, (count, sheen, 3)).astype(np.float32)
+        if sheen and frames is not None:
+            turns = rng.normal(size=(*shape, 4))
+            more["turn"] = (turns / np.linalg.norm(turns, axis=-1, keepdims=True)).astype(np.float32)
+        return more | {
             "position": rng.uniform(-0.1, 0.1, (*shape, 3)).astype(np.float32),
             "rotation": rotation.astype(np.float32),
             "scale": rng.uniform(0.002, 0.01, (*shape, 3)).astype(np.float32),

@@ -21,7 +21,7 @@ MATRIX = (0.8660254, 0, 0.5, 0.1, 0.5, 0, -0.8660254, -1.0, 0, 1.0, 0, 0.2, 0, 0
 MakeCache = Callable[..., Path]
 
 
-def _splats(seed: int, count: int, frames: int | None = None) -> dict[str, np.ndarray]:
+def _splats(seed: int, count: int, frames: int | None = None, sheen: int = 0) -> dict[str, np.ndarray]:
     rng = np.random.default_rng(seed)
     shape = (count,) if frames is None else (frames, count)
     rotation = rng.normal(size=(*shape, 4))
@@ -35,14 +35,22 @@ def _splats(seed: int, count: int, frames: int | None = None) -> dict[str, np.nd
         "scale": rng.uniform(0.001, 0.01, (*shape, 3)),
         "radiance_base": base,
     }
+    if sheen:
+        arrays["radiance_sh"] = rng.normal(size=(count, sheen, 3))
+    if sheen and frames is not None:
+        turns = rng.normal(size=(*shape, 4))
+        arrays["turn"] = turns / np.linalg.norm(turns, axis=-1, keepdims=True)
     return {name: array.astype(np.float32) for name, array in arrays.items()}
 
 
 @pytest.fixture
 def make_cache(tmp_path: Path) -> MakeCache:
-    """``make_cache(colours_move=False, name="toy", rounds=ROUNDS)`` writes a cache and returns its folder."""
+    """``make_cache(colours_move=False, name="toy", rounds=ROUNDS, sheen=0)`` writes a cache and returns its folder. sheen: coefficients
+    above degree 0."""
 
-    def make(colours_move: bool = False, name: str = "toy", rounds: tuple[int, ...] = ROUNDS) -> Path:
+    def make(
+        colours_move: bool = False, name: str = "toy", rounds: tuple[int, ...] = ROUNDS, sheen: int = 0
+    ) -> Path:
         folder = tmp_path / "cache"
         cameras = [
             CameraRecord("front", "front", MATRIX, 40.0, 64, 36),
@@ -55,10 +63,10 @@ def make_cache(tmp_path: Path) -> MakeCache:
             take=Take(name, "p.png", (ObjectSpec("ball", (Click(1, 1),)),)), backend="0",
         )  # fmt: skip
         writer = CacheWriter(folder, meta)
-        writer.add_background("b" * 64, lambda: _splats(99, BACKGROUND))
+        writer.add_background("b" * 64, lambda: _splats(99, BACKGROUND, sheen=sheen))
         colours, start = _splats(0, FOREGROUND)["radiance_base"], 0
         for index, frames in enumerate(rounds):
-            arrays = _splats(index, FOREGROUND, frames)
+            arrays = _splats(index, FOREGROUND, frames, sheen)
             if not colours_move:
                 arrays["radiance_base"] = colours
             record = RoundRecord(index, start, frames, "", str(index) * 64, "0" * 64, 0.0)

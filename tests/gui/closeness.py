@@ -11,7 +11,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from perpetua.cache.export_video import camera_of, gaussians_of
+from perpetua.cache.arrays import gaussians_of
+from perpetua.cache.export_video import camera_of
 from perpetua.render import render_layers
 from perpetua.render.film import compose
 from perpetua.scene import Camera

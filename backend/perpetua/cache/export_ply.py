@@ -4,8 +4,8 @@
     background.ply    the splats that never move, once
 
 Binary, little endian, float32: ``x y z`` in metres with Z up, ``nx ny nz`` zero, ``f_dc_0..2`` the degree-0 SH
-coefficients, ``opacity`` before the sigmoid, ``scale_0..2`` the natural logarithm of metres, ``rot_0..3`` wxyz
-(Kerbl et al. 2023, ``GaussianModel.save_ply``).
+coefficients, ``f_rest_0..`` those of higher degrees, colour by colour, where the splats have any, ``opacity`` before the
+sigmoid, ``scale_0..2`` the natural logarithm of metres, ``rot_0..3`` wxyz (Kerbl et al. 2023, ``GaussianModel.save_ply``).
 """
 
 from __future__ import annotations
@@ -14,23 +14,20 @@ import re
 from pathlib import Path
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
+from perpetua.cache.arrays import gaussians_of
 from perpetua.cache.whole_file import whole_file
 from perpetua.errors import CacheError
 from perpetua.progress import Progress
+from perpetua.scene import Gaussians
 from perpetua_protocol.cache import Cache
 
-Splats = dict[str, NDArray[np.float32]]
-
-PROPERTIES = (
-    "x", "y", "z", "nx", "ny", "nz", "f_dc_0", "f_dc_1", "f_dc_2", "opacity",
-    "scale_0", "scale_1", "scale_2", "rot_0", "rot_1", "rot_2", "rot_3",
-)  # fmt: skip
-OPACITY_MARGIN = 1e-6
-"""Opacities are kept this far from 0 and 1, where the logit is infinite."""
-SMALLEST_SCALE_M = 1e-9
-"""Scales are kept above this, for their logarithm."""
+BEFORE_REST = ("x", "y", "z", "nx", "ny", "nz", "f_dc_0", "f_dc_1", "f_dc_2")
+AFTER_REST = ("opacity", "scale_0", "scale_1", "scale_2", "rot_0", "rot_1", "rot_2", "rot_3")
+PROPERTIES = (*BEFORE_REST, *AFTER_REST)
+"""Of splats of degree 0."""
 
 
 def export_ply(
@@ -48,12 +45,12 @@ def export_ply(
     if frames == 0:
         raise CacheError(f"The cache at {folder} has no frames yet; bake a round first.")
     stem = file_stem(cache.meta.name)
-    backdrop = ply_rows(cache.background())
+    still = gaussians_of(cache.background())
     paths: list[Path] = []
     for frame in range(frames):
-        rows = ply_rows(cache.frame(frame))
+        splats = gaussians_of(cache.frame(frame))
         path = out / f"{stem}_{frame:04d}.ply"
-        write_ply(path, np.concatenate([rows, backdrop]) if with_background else rows)
+        write_ply(path, ply_rows(Gaussians.cat([splats, still]) if with_background else splats))
         paths.append(path)
         report((frame + 1) / frames, path.name)
     for path in out.glob("*.ply"):
@@ -64,28 +61,34 @@ def export_ply(
         (out / "background.ply").unlink(missing_ok=True)
     else:
         paths.append(out / "background.ply")
-        write_ply(paths[-1], backdrop)
+        write_ply(paths[-1], ply_rows(still))
     cache.close()
     return paths
 
 
-def ply_rows(splats: Splats) -> NDArray[np.float32]:
-    """The cache's attributes of N splats as rows [N, 17] in the order of ``PROPERTIES``."""
-    base = splats["radiance_base"]
-    opacity = np.clip(base[:, 3].astype(np.float64), OPACITY_MARGIN, 1 - OPACITY_MARGIN)
-    rows = np.zeros((len(base), len(PROPERTIES)), "<f4")
-    rows[:, 0:3] = splats["position"]
-    rows[:, 6:9] = base[:, :3]
-    rows[:, 9] = np.log(opacity / (1 - opacity))
-    rows[:, 10:13] = np.log(np.maximum(splats["scale"].astype(np.float64), SMALLEST_SCALE_M))
-    rows[:, 13:17] = splats["rotation"]
-    return rows
+def ply_rows(splats: Gaussians) -> NDArray[np.float32]:
+    """N splats as rows [N, 17 + 3 K] in the order of ``properties``; K is the number of coefficients of higher degrees."""
+    rest = splats.sh[:, 1:].transpose(1, 2).flatten(1)
+    columns = (
+        splats.means,
+        torch.zeros(len(splats), 3),
+        splats.sh[:, 0],
+        rest,
+        splats.opacity_logits[:, None],
+    )
+    return torch.cat([*columns, splats.log_scales, splats.quats], 1).numpy().astype("<f4", copy=False)
+
+
+def properties(width: int) -> list[str]:
+    """Names of the columns of rows that are ``width`` numbers long."""
+    rest = [f"f_rest_{i}" for i in range(width - len(PROPERTIES))]
+    return [*BEFORE_REST, *rest, *AFTER_REST]
 
 
 def write_ply(path: Path, rows: NDArray[np.float32]) -> None:
-    """Write rows [N, 17] of ``ply_rows`` as one binary PLY file. Raises ``CacheError`` if ``path`` is refused."""
+    """Write rows of ``ply_rows`` as one binary PLY file. Raises ``CacheError`` if ``path`` is refused."""
     header = ["ply", "format binary_little_endian 1.0", f"element vertex {len(rows)}"]
-    header += [f"property float {name}" for name in PROPERTIES] + ["end_header", ""]
+    header += [f"property float {name}" for name in properties(rows.shape[1])] + ["end_header", ""]
     with whole_file(path) as work, work.open("wb") as file:
         file.write("\n".join(header).encode("ascii"))
         file.write(np.ascontiguousarray(rows, "<f4").data)

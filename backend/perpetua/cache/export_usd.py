@@ -11,6 +11,8 @@ file. Blender reads the twins' primvars as point attributes with the names and t
 ``rotation`` (quatf becomes QUATERNION) and ``radiance:base`` (color4f: the degree-0 SH coefficients, and opacity). A
 float4[] primvar instead would make Blender 4.5 drop every later one.
 
+Colours that depend on the view are in the splat prims alone: the coefficients of all degrees, turned with their matter in every frame.
+
 Frames are saved as they are written: memory does not grow with the length of the take.
 """
 
@@ -23,10 +25,12 @@ import numpy as np
 from numpy.typing import NDArray
 from pxr import Gf, Sdf, Tf, Usd, UsdGeom, Vt
 
+from perpetua.cache.arrays import gaussians_of
 from perpetua.cache.whole_file import whole_file
 from perpetua.errors import CacheError
 from perpetua.progress import Progress
-from perpetua_protocol.cache import SH_C0, Cache, CameraRecord
+from perpetua.scene.harmonics import degree_of
+from perpetua_protocol.cache import SH_C0, SHEEN, Cache, CameraRecord
 
 Splats = dict[str, NDArray[np.float32]]
 Time = float | None
@@ -84,10 +88,11 @@ def _write(cache: Cache, path: Path, progress: Progress) -> None:
     stage.SetDefaultPrim(UsdGeom.Xform.Define(stage, "/Perpetua").GetPrim())
     _write_cameras(stage, meta.cameras)
 
-    still = _Pair(stage, "Background", "BackgroundPoints")
+    still = _Pair(stage, "Background", "BackgroundPoints", _degree(cache.background()))
     still.shape(cache.background(), None)
     still.colour(cache.background(), None)
-    moving = _Pair(stage, "Splats", "SplatPoints")
+    still.sheen(cache.background(), None)
+    moving = _Pair(stage, "Splats", "SplatPoints", _degree(cache.frame(0)))
     colours_move = _colours_move(cache)
     if not colours_move:
         moving.colour(cache.frame(0), None)
@@ -96,7 +101,7 @@ def _write(cache: Cache, path: Path, progress: Progress) -> None:
         last = round_.start + round_.frames - 1
         for frame in range(round_.start, last + 1):
             splats = cache.frame(frame)
-            gathered += moving.shape(splats, frame)
+            gathered += moving.shape(splats, frame) + moving.sheen(splats, frame)
             # at both ends of the round, so that a reader's linear interpolation does not mix two rounds' colours
             if colours_move and (cache.radiance_moves(round_) or frame in (round_.start, last)):
                 gathered += moving.colour(splats, frame)
@@ -110,7 +115,8 @@ def _write(cache: Cache, path: Path, progress: Progress) -> None:
 class _Pair:
     """A splat prim and its twin of points, which share their arrays in the file."""
 
-    def __init__(self, stage: Any, splats: str, points: str) -> None:
+    def __init__(self, stage: Any, splats: str, points: str, degree: int) -> None:
+        self.degree = degree
         field = stage.DefinePrim(f"/Perpetua/{splats}", TYPE)
         types = Sdf.ValueTypeNames
 
@@ -122,7 +128,7 @@ class _Pair:
         self.scales = attribute("scales", types.Float3Array)
         self.opacities = attribute("opacities", types.FloatArray)
         self.sh = attribute("radiance:sphericalHarmonicsCoefficients", types.Float3Array)
-        attribute("radiance:sphericalHarmonicsDegree", types.Int, Sdf.VariabilityUniform).Set(0)
+        attribute("radiance:sphericalHarmonicsDegree", types.Int, Sdf.VariabilityUniform).Set(degree)
         attribute("projectionModeHint", types.Token, Sdf.VariabilityUniform).Set("perspective")
         attribute("sortingModeHint", types.Token, Sdf.VariabilityUniform).Set("zDepth")
 
@@ -163,15 +169,28 @@ class _Pair:
     def colour(self, splats: Splats, time: Time) -> int:
         """Write the splats' colours and opacities. Returns the bytes written."""
         base = splats["radiance_base"]
-        _set(self.sh, Vt.Vec3fArray.FromNumpy(np.ascontiguousarray(base[:, :3])), time)
+        if not self.degree:
+            _set(self.sh, Vt.Vec3fArray.FromNumpy(np.ascontiguousarray(base[:, :3])), time)
         _set(self.opacities, Vt.FloatArray.FromNumpy(np.ascontiguousarray(base[:, 3])), time)
         _set(self.base, Vt.Vec4fArray.FromNumpy(np.ascontiguousarray(base)), time)
         _set(self.display, Vt.Vec3fArray.FromNumpy(linear_colour(base)), time)
         return 3 * int(base.nbytes)
 
+    def sheen(self, splats: Splats, time: Time) -> int:
+        """Write the coefficients of all degrees where there are higher ones, splat after splat. Returns the bytes written."""
+        if not self.degree:
+            return 0
+        coefficients = gaussians_of(splats).sh.reshape(-1, 3).numpy()
+        _set(self.sh, Vt.Vec3fArray.FromNumpy(np.ascontiguousarray(coefficients)), time)
+        return int(coefficients.nbytes)
+
 
 def _set(attribute: Any, value: Any, time: Time) -> None:
     attribute.Set(value) if time is None else attribute.Set(value, time)
+
+
+def _degree(splats: Splats) -> int:
+    return degree_of(1 + splats[SHEEN].shape[1]) if SHEEN in splats else 0
 
 
 def linear_colour(base: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -10,12 +10,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from perpetua.cache.arrays import gaussians_of
 from perpetua.errors import CacheError
 from perpetua.mp4 import write_video
 from perpetua.progress import Progress
 from perpetua.render import Layers, render_layers
 from perpetua.render.film import compose
-from perpetua.scene import Camera, Gaussians
+from perpetua.scene import Camera
 from perpetua_protocol.cache import REFINED, Cache, CameraRecord, RoundRecord
 
 
@@ -66,14 +67,6 @@ def _frames(
     for number in range(round_.start, round_.start + round_.frames):
         layer = compose(render_layers(gaussians_of(cache.frame(number)), camera), backdrop)
         yield (layer.rgb.clamp(0, 1) * 255 + 0.5).to(torch.uint8).numpy()
-
-
-def gaussians_of(arrays: dict[str, NDArray[np.float32]]) -> Gaussians:
-    """The cache's arrays as gaussians."""
-    t = {name: torch.from_numpy(np.array(array)) for name, array in arrays.items()}
-    base = t["radiance_base"]
-    opacity = torch.logit(base[:, 3].clamp(1e-6, 1 - 1e-6))
-    return Gaussians(t["position"], t["rotation"], t["scale"].log(), opacity, base[:, None, :3])
 
 
 def camera_of(record: CameraRecord) -> Camera:

@@ -57,7 +57,8 @@ class Stage:
         self.offsets.raw.requires_grad_(settings.offsets)
         fading = torch.zeros(len(self.foreground)) if going_on.fading is None else going_on.fading
         self.fading = fading[: scene.binding.carried].to(device, copy=True).requires_grad_(settings.fading)
-        self.detail = torch.from_numpy(start.sh).to(device, copy=True).requires_grad_()
+        self.detail = torch.from_numpy(start.sh[:, :1]).to(device, copy=True).requires_grad_()
+        self.sheen = torch.from_numpy(start.sh[:, 1:]).to(device)
         self.tint = torch.zeros(2, 3, device=device, requires_grad=True)
         self.F_start = torch.from_numpy(trajectory.F[0]).to(device)
         self.shaped = [
@@ -68,10 +69,11 @@ class Stage:
 
     @property
     def sh(self) -> Tensor:
-        """[N, K, 3]: the splats' colours, and one gain and bias for all of them; shadows keep theirs."""
+        """[N, K, 3]: the splats' colours, and one gain and bias for all of them; shadows keep theirs, and all what depends on the
+        view, which the few views of a round do not show."""
         count = len(self.fading)
         objects = self.detail[:count] * (1 + self.tint[0]) + self.tint[1]
-        return torch.cat([objects, self.detail[count:].detach()])
+        return torch.cat([torch.cat([objects, self.detail[count:].detach()]), self.sheen], 1)
 
     def matter(self, frame: int) -> Matter:
         """The particles in a frame."""

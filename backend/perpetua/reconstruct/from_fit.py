@@ -30,6 +30,7 @@ from perpetua.reconstruct.surface.plane import Plane
 from perpetua.reconstruct.surface.shape import cleaned, cut_at_plane, surface
 from perpetua.scene.cameras import Camera
 from perpetua.scene.gaussians import Gaussians
+from perpetua.scene.harmonics import turned
 from perpetua.scene.materials import Material, resolve
 from perpetua.scene.rotations import matrix_from_quaternion, quaternion_from_matrix
 from perpetua.scene.scene import Scene
@@ -144,13 +145,13 @@ def _levelled(capture: Capture, fit: Fit, plane: Plane) -> tuple[Capture, Fit]:
     rotation = np.array([[c, -s, 0.0], [s, c, 0.0], [0.0, 0.0, 1.0]]) @ level
     shift = np.array([0.0, 0.0, -plane.offset])
 
-    def turned(splats: Gaussians) -> Gaussians:
+    def levelled(splats: Gaussians) -> Gaussians:
         turn = torch.from_numpy(rotation).float()
         means = splats.means @ turn.T + torch.from_numpy(shift).float()
         quats = quaternion_from_matrix(turn @ matrix_from_quaternion(splats.quats))
-        return replace(splats, means=means, quats=quats)
+        return replace(splats, means=means, quats=quats, sh=turned(splats.sh, turn))
 
-    fit = replace(fit, gaussians=turned(fit.gaussians), dome=turned(fit.dome))
+    fit = replace(fit, gaussians=levelled(fit.gaussians), dome=levelled(fit.dome))
     return capture.moved(rotation, shift, 1.0), fit
 
 

@@ -99,6 +99,5 @@ class GaussiansLike(Protocol):
     def opacities(self) -> Tensor:
         """[N] in [0, 1]."""
 
-    @property
-    def colors(self) -> Tensor:
-        """[N, 3] in [0, 1]."""
+    def colors_from(self, position: Tensor) -> Tensor:
+        """[N, 3] in [0, 1], as they are seen from ``position`` [3] m."""

@@ -72,7 +72,7 @@ def render_layers(
     """Draw `gaussians` through `camera`: colour, coverage and depth always, the rest where it is asked for.
 
     Args:
-        gaussians: means, quats, scales, opacities, colors (N Gaussians, float32, one device).
+        gaussians: means, quats, scales, opacities, colours (N Gaussians, float32, one device).
         camera: the engine's camera (OpenCV axes, pixels).
         background: [3], behind the colours; black when None. Everything else has zero behind it.
         normals: whether to draw normals: each Gaussian's shortest axis, turned towards the camera.
@@ -86,7 +86,8 @@ def render_layers(
     Raises:
         RenderError: what `rasterization` refuses, or an argument that does not fit the Gaussians.
     """
-    colors = gaussians.colors
+    position = torch.as_tensor(camera.position, dtype=torch.float32, device=gaussians.means.device)
+    colors = gaussians.colors_from(position)
     drawn = [colors]
     if normals:
         drawn.append(_facing_normals(gaussians, camera))

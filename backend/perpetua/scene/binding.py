@@ -15,6 +15,7 @@ from torch import Tensor
 
 from perpetua.scene.gaussians import Gaussians
 from perpetua.scene.ground import DRAWN_IN, SOFTENED, SOFTENED_FROM, footing, rise, spread
+from perpetua.scene.harmonics import turn_of, turned
 from perpetua.scene.rotations import matrix_from_quaternion, quaternion_from_matrix
 
 JACOBI_SWEEPS = 2
@@ -105,7 +106,7 @@ def deform(rest: Gaussians, binding: Binding, positions: Tensor, F: Tensor) -> G
 
     Differentiable in positions, colours and opacities, but for where splats on the ground are. The covariance is F S F^T (to a
     percent, see ``principal_axes``). Where F is zero no matter is, and the splat is a clear point; so is the shadow of what an emitter
-    lets out, which ``Appearance`` lays out.
+    lets out, which ``Appearance`` lays out. Colours that depend on the view turn with the matter.
     """
     count = binding.carried
     means = binding.carried_means(positions, F)
@@ -123,7 +124,11 @@ def deform(rest: Gaussians, binding: Binding, positions: Tensor, F: Tensor) -> G
         unlaid = torch.nonzero(binding.cast)[:, 0]
         scales = scales.index_fill(0, unlaid, ABSENT_SCALE_M)
         opacity_logits = opacity_logits.index_fill(0, unlaid, ABSENT_LOGIT)
-    return Gaussians(means, quats, scales.log(), opacity_logits, rest.sh)
+    sh = rest.sh
+    if sh.shape[1] > 1:
+        turn = turn_of(F)[binding.particle[:count]]
+        sh = torch.cat([turned(sh[:count], turn), sh[count:]])
+    return Gaussians(means, quats, scales.log(), opacity_logits, sh)
 
 
 @torch.no_grad()

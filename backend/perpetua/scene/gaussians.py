@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import torch
 from torch import Tensor
+
+from perpetua.scene.harmonics import colors_from
 
 SH_C0 = 0.28209479177387814
 """Zeroth real spherical harmonic, 1 / (2 sqrt(pi)): colour = 0.5 + SH_C0 * dc (Kerbl et al. 2023)."""
@@ -17,7 +19,8 @@ class Gaussians:
 
     means: [N, 3], m.  quats: [N, 4], wxyz, need not be normalised.  log_scales: [N, 3], natural logarithm of the
     standard deviations in m.  opacity_logits: [N].  sh: [N, (degree + 1)^2, 3], spherical harmonics of the colour in
-    the picture's own encoding (sRGB values in [0, 1] are 0.5 + SH_C0 * sh[:, 0]).
+    the picture's own encoding (sRGB values in [0, 1] are 0.5 + SH_C0 * sh[:, 0]). What Perpetua makes itself has degree 0: one
+    colour from everywhere. Splats of other programs may have up to 3.
     """
 
     means: Tensor
@@ -41,8 +44,14 @@ class Gaussians:
 
     @property
     def colors(self) -> Tensor:
-        """[N, 3], view-independent colour in [0, 1] (degree 0 only)."""
+        """[N, 3], colour in [0, 1] without what depends on the view."""
         return 0.5 + SH_C0 * self.sh[:, 0]
+
+    def colors_from(self, position: Tensor) -> Tensor:
+        """[N, 3], colour as it is seen from ``position`` [3] m."""
+        if self.sh.shape[1] == 1:
+            return self.colors
+        return colors_from(self.means, self.sh, position)
 
     @staticmethod
     def from_colors(
@@ -54,7 +63,9 @@ class Gaussians:
 
     @staticmethod
     def cat(parts: list[Gaussians]) -> Gaussians:
-        """Concatenate sets of the same SH degree."""
+        """Concatenate sets; those of a lower degree than others look as before."""
+        most = max(p.sh.shape[1] for p in parts)
+        parts = [replace(p, sh=_padded(p.sh, most)) if p.sh.shape[1] < most else p for p in parts]
         return Gaussians(*(torch.cat([getattr(p, f.name) for p in parts]) for f in fields(Gaussians)))
 
     def to(self, device: torch.device) -> Gaussians:
@@ -63,3 +74,8 @@ class Gaussians:
 
     def __getitem__(self, index: Tensor | slice) -> Gaussians:
         return Gaussians(*(getattr(self, f.name)[index] for f in fields(Gaussians)))
+
+
+def _padded(sh: Tensor, count: int) -> Tensor:
+    """[N, K, 3] -> [N, count, 3], with zeros."""
+    return torch.nn.functional.pad(sh, (0, 0, 0, count - sh.shape[1]))

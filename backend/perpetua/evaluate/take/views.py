@@ -9,7 +9,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from perpetua.cache.export_video import camera_of, gaussians_of
+from perpetua.cache.arrays import gaussians_of
+from perpetua.cache.export_video import camera_of
 from perpetua.errors import ClipError
 from perpetua.mp4 import read_video
 from perpetua.render import render_layers

@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from perpetua.errors import ReconstructionError, SplatError
 from perpetua.progress import Progress
 from perpetua.reconstruct.capture.capture import Capture, CapturedView
-from perpetua.reconstruct.existing.colours import held_still
 from perpetua.reconstruct.existing.file import read_splats
 from perpetua.reconstruct.existing.standpoint import Support, front_camera, ring_of, support_of
 from perpetua.reconstruct.fit.train import Fit
@@ -65,8 +64,7 @@ class SplatsReconstructor:
         capture = with_followed(capture, take, ratio, progress)
         progress(0.6, "finding the table")
         plane = _plane(capture, support, take)
-        still = held_still(splats, list(capture.views), capture.front)
-        fit = Fit(still, np.full(len(still), -1), still[:0])
+        fit = Fit(splats, np.full(len(splats), -1), splats[:0])
         fitted = Fitted(fit, capture, picture, plane, rough=True)
         return scene_of_fit(fitted, take, self.voxels, part_of(progress, 0.6, 1.0))
 

@@ -65,7 +65,7 @@ class FitSettings:
 
 @dataclass(frozen=True)
 class Fit:
-    """gaussians: on the CPU, of degree 0.  objects: [N] int64, whose each is, -1 for the background's.  dome: what is far around, not
+    """gaussians: on the CPU, of degree 0 if they were fitted.  objects: [N] int64, whose each is, -1 for the background's.  dome: what is far around, not
     among them."""
 
     gaussians: Gaussians
