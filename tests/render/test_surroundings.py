@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
 from perpetua.errors import RenderError
-from perpetua.render import rasterization
+from perpetua.render import Motion, rasterization, render_layers
+from perpetua.render.motion import axes_of
 from perpetua.render.numba_backend.meta import TILE_LISTS
+from perpetua.scene import Camera, Gaussians
 
 
 def draw(mode: str = "RGB+D", channels: int = 3) -> tuple[Tensor, dict[str, Tensor], dict]:
@@ -78,6 +81,33 @@ def test_torchs_default_type_changes_no_bit(expected: dict, mode: str, default_d
 
 def test_torchs_threads_change_no_bit(expected: dict, one_torch_thread: None) -> None:
     assert equal(draw("RGB", 1), expected["one channel"])
+
+
+def test_autocast_changes_no_bit() -> None:
+    """Neither the flow, whose places in the image are beyond what bfloat16 tells apart, nor the gradient of conics."""
+
+    def flow_and_gradient() -> tuple[Tensor, Tensor]:
+        random = torch.Generator().manual_seed(0)
+        means = torch.rand(50, 3, generator=random) + torch.tensor([-0.5, -0.5, 2.0])
+        quats, scales = torch.randn(50, 4, generator=random), torch.full((50, 3), 0.05)
+        colors = torch.rand(50, 3, generator=random)
+        splats = Gaussians.from_colors(means, quats, scales, torch.full((50,), 0.8), colors)
+        camera = Camera(np.array([[60.0, 0, 32], [0, 60, 24], [0, 0, 1]]), np.eye(4), 64, 48)
+        motion = Motion(axes_of(quats, scales), means + 0.03, axes_of(quats, scales))
+        flow = render_layers(splats, camera, motion=motion).flow
+        assert flow is not None
+        means.requires_grad_(True)
+        viewmats, Ks = torch.eye(4)[None], torch.tensor([[[60.0, 0, 32], [0, 60, 24], [0, 0, 1]]])
+        _, _, meta = rasterization(means, quats, scales, splats.opacities, colors, viewmats, Ks, 64, 48)
+        meta["conics"].square().sum().backward()
+        assert means.grad is not None
+        return flow, means.grad
+
+    expected = flow_and_gradient()
+    with torch.autocast("cpu", torch.bfloat16):
+        found = flow_and_gradient()
+    assert torch.equal(found[0], expected[0])
+    assert torch.equal(found[1], expected[1])
 
 
 @pytest.mark.parametrize("mode", MODES)

@@ -92,7 +92,8 @@ def render_layers(
     if normals:
         drawn.append(_facing_normals(gaussians, camera))
     if motion is not None:
-        drawn.append(flow_features(gaussians.means, motion, camera, camera_after or camera, BLUR, near))
+        with torch.autocast(colors.device.type, enabled=False):  # bfloat16 would round places by whole pixels
+            drawn.append(flow_features(gaussians.means, motion, camera, camera_after or camera, BLUR, near))
     elif camera_after is not None:
         raise RenderError(
             "camera_after needs a motion; give Motion.still(gaussians) if only the camera moves"

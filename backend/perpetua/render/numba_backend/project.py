@@ -88,13 +88,19 @@ def to_camera(V: Any, m: Any) -> Any:
 
 
 @inlined
-def image_axis(V: Any, row: Any, scale: Any, slope: Any) -> Any:
-    """scale (W_row - slope W_2): how a step in the world moves one pixel coordinate."""
-    return (
+def image_axis(V: Any, row: Any, focal: Any, ratio: Any, iz: Any, low: Any, high: Any, ortho: Any) -> Any:
+    """(u, a, tx) of one pixel coordinate, as above: u = a (W_row - tx W_2) says how a step in the world moves it.
+
+    ratio is x/z, held to [low, high], and iz is 1/z; for ortho x and 1.
+    """
+    slope = ZERO if ortho else min(high, max(low, ratio))
+    scale = focal * iz
+    axis = (
         scale * (V[row, 0] - slope * V[2, 0]),
         scale * (V[row, 1] - slope * V[2, 1]),
         scale * (V[row, 2] - slope * V[2, 2]),
     )
+    return axis, scale, slope
 
 
 @inlined
@@ -171,9 +177,8 @@ def project_forward(
             continue
 
         iz = ONE if ortho else ONE / z
-        tx = ZERO if ortho else min(x_max, max(x_min, x * iz))
-        ty = ZERO if ortho else min(y_max, max(y_min, y * iz))
-        u, v = image_axis(V, 0, fx * iz, tx), image_axis(V, 1, fy * iz, ty)
+        u, _, _ = image_axis(V, 0, fx, x * iz, iz, x_min, x_max, ortho)
+        v, _, _ = image_axis(V, 1, fy, y * iz, iz, y_min, y_max, ortho)
         xx, xy, yy, sharp_det = _image_covariance(u, v, quats, scales, covars, i)
         det = sharp_det + eps2d * (xx + yy) + eps2d * eps2d
         sxx, syy = xx + eps2d, yy + eps2d

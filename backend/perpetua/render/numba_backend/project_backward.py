@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from perpetua.render.numba_backend.compile import inlined, kernel
-from perpetua.render.numba_backend.lanes import HALF, ONE, TWO, ZERO, F
+from perpetua.render.numba_backend.lanes import HALF, ONE, TWO, F
 from perpetua.render.numba_backend.project import field_limits, image_axis, to_camera
 from perpetua.render.numba_backend.threads import GAUSSIANS_A_RANGE
 from perpetua.render.numba_backend.vectors import (
@@ -121,11 +121,9 @@ def project_backward(
         x, y, z = to_camera(V, m)
         iz = ONE if ortho else ONE / z
         ux, uy = x * iz, y * iz
-        tx = ZERO if ortho else min(x_max, max(x_min, ux))
-        ty = ZERO if ortho else min(y_max, max(y_min, uy))
+        u, a, tx = image_axis(V, 0, fx, ux, iz, x_min, x_max, ortho)
+        v, b, ty = image_axis(V, 1, fy, uy, iz, y_min, y_max, ortho)
         free_x, free_y = (not ortho) and tx == ux, (not ortho) and ty == uy
-        a, b = fx * iz, fy * iz
-        u, v = image_axis(V, 0, a, tx), image_axis(V, 1, b, ty)
 
         # G = dL/dS; the off-diagonal entry is stored once and stands for two.
         gxx, gxy, gyy = grad_image_covars[row, 0], HALF * grad_image_covars[row, 1], grad_image_covars[row, 2]

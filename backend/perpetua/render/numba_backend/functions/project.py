@@ -92,15 +92,20 @@ def _refuse_lost(tally: np.ndarray) -> None:
 
 
 def _through_inverse(conics: Tensor, grad_conics: Tensor) -> Tensor:
-    """Gradient to S from that to its inverse C: -C G C, both as upper triangles whose off-diagonal stands for two."""
+    """Gradient to S from that to its inverse C: -C G C, both as upper triangles whose off-diagonal stands for two.
 
-    def matrix(xx: Tensor, xy: Tensor, yy: Tensor) -> Tensor:
-        return torch.stack([torch.stack([xx, xy], -1), torch.stack([xy, yy], -1)], -2)
-
-    C = matrix(*conics.unbind(-1))
+    Entry by entry, for torch multiplies matrices in half precision where autocast says so.
+    """
+    a, b, d = conics.unbind(-1)
     xx, xy, yy = grad_conics.unbind(-1)
-    G = -C @ matrix(xx, xy / 2, yy) @ C
-    return torch.stack([G[..., 0, 0], 2 * G[..., 0, 1], G[..., 1, 1]], -1)
+    return -torch.stack(
+        [
+            a * a * xx + a * b * xy + b * b * yy,
+            2 * a * b * xx + (a * d + b * b) * xy + 2 * b * d * yy,
+            b * b * xx + b * d * xy + d * d * yy,
+        ],
+        -1,
+    )
 
 
 class Project(torch.autograd.Function):
