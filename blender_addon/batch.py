@@ -23,6 +23,14 @@ def bake_and_wait(scene: bpy.types.Scene, through_round: int) -> None:
     follow(bake.start(scene, through_round))
 
 
+def see_to(job: BackendJob) -> None:
+    """Follow a job that has begun: from Blender's timers, or to its end where timers do not run. Raises as ``bake_and_wait``."""
+    if bpy.app.background:
+        follow(job)
+    else:
+        following.start_timer()
+
+
 def follow(job: BackendJob) -> None:
     """Wait for the end of a bake under way, printing what happens. Raises as ``bake_and_wait``."""
     shown, stage, printed = "", "", 0.0

@@ -8,7 +8,7 @@ import bpy
 from bpy.props import IntProperty, StringProperty
 
 from . import backend_process, bake, following, playback
-from .batch import bake_and_wait, follow
+from .batch import bake_and_wait, see_to
 from .errors import EXPECTED, AddonError, PerpetuaOperator
 from .reconstruction import import_reconstruction, match_picture
 
@@ -46,15 +46,6 @@ class PERPETUA_OT_stop_backend(PerpetuaOperator, bpy.types.Operator):
         backend_process.stop()
 
 
-def _bake(scene: bpy.types.Scene, through_round: int) -> None:
-    """Bake from Blender's timers, or at once where timers do not run."""
-    if bpy.app.background:
-        bake_and_wait(scene, through_round)
-        return
-    bake.start(scene, through_round)
-    following.start_timer()
-
-
 class PERPETUA_OT_reconstruct(PerpetuaOperator, bpy.types.Operator):
     """Turn the picture into a scene of splats: frame 0"""
 
@@ -63,7 +54,7 @@ class PERPETUA_OT_reconstruct(PerpetuaOperator, bpy.types.Operator):
     bl_options = {"REGISTER"}  # noqa: RUF012
 
     def act(self, context: bpy.types.Context) -> None:
-        _bake(context.scene, 0)
+        see_to(bake.start(context.scene, 0))
 
 
 class PERPETUA_OT_bake(PerpetuaOperator, bpy.types.Operator):
@@ -78,7 +69,7 @@ class PERPETUA_OT_bake(PerpetuaOperator, bpy.types.Operator):
     )
 
     def act(self, context: bpy.types.Context) -> None:
-        _bake(context.scene, _through(context.scene, self.through_round))
+        see_to(bake.start(context.scene, _through(context.scene, self.through_round)))
 
 
 class PERPETUA_OT_bake_again(PerpetuaOperator, bpy.types.Operator):
@@ -97,7 +88,7 @@ class PERPETUA_OT_bake_again(PerpetuaOperator, bpy.types.Operator):
         turn = scene.perpetua.rounds[self.round - 1]
         turn.draw += 1
         try:
-            _bake(scene, self.round)
+            see_to(bake.start(scene, self.round))
         except EXPECTED:  # what is baked already is still what the round is
             turn.draw -= 1
             raise
@@ -154,11 +145,7 @@ class PERPETUA_OT_resume(PerpetuaOperator, bpy.types.Operator):
     bl_options = {"REGISTER"}  # noqa: RUF012
 
     def act(self, context: bpy.types.Context) -> None:
-        job = bake.resume(context.scene)
-        if bpy.app.background:
-            follow(job)
-        else:
-            following.start_timer()
+        see_to(bake.resume(context.scene))
 
 
 class PERPETUA_OT_load_cache(PerpetuaOperator, bpy.types.Operator):

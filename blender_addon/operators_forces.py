@@ -207,13 +207,13 @@ class PERPETUA_OT_use_force(PerpetuaOperator, bpy.types.Operator):
 
 
 class PERPETUA_OT_toggle_target(PerpetuaOperator, bpy.types.Operator):
-    """Let the force act on this object, or not; a force without any chosen acts on all"""
+    """Let the force act on this object, or not. A force that is limited to none acts on everything"""
 
     bl_idname = "perpetua.toggle_target"
     bl_label = "Acts on"
 
     index: IntProperty(name="Force", description="Its place in the list")  # type: ignore[valid-type]
-    name: StringProperty(name="Object", description="Name of the object")  # type: ignore[valid-type]
+    name: StringProperty(name="Object", description="Name of the object; empty is everything")  # type: ignore[valid-type]
 
     def act(self, context: bpy.types.Context) -> None:
         settings = context.scene.perpetua
@@ -221,7 +221,9 @@ class PERPETUA_OT_toggle_target(PerpetuaOperator, bpy.types.Operator):
             raise AddonError("There is no such force; choose one in the list.")
         entry = settings.forces[self.index]
         chosen = list(targets(entry))
-        if self.name in chosen:
+        if not self.name:
+            chosen.clear()
+        elif self.name in chosen:
             chosen.remove(self.name)
         elif self.name in settings.things or self.name in emitters(context.scene):
             chosen.append(self.name)

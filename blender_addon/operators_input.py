@@ -7,8 +7,8 @@ from pathlib import Path
 import bpy
 from bpy.props import BoolProperty, CollectionProperty, StringProperty
 
-from . import following, inputs, look, marking, session
-from .batch import follow
+from . import inputs, look, marking, session
+from .batch import see_to
 from .errors import EXPECTED, AddonError, PerpetuaOperator
 
 
@@ -56,11 +56,9 @@ class PERPETUA_OT_open_picture(PerpetuaOperator, bpy.types.Operator):
 def _look_after_opening(scene: bpy.types.Scene) -> None:
     """The file is open whether or not the backend can show it: what is wrong stands in the panel, beside the button that tries again."""
     try:
-        look.start(scene)
+        see_to(look.start(scene))
     except EXPECTED as error:
         session.current().sentence = str(error)
-        return
-    following.start_timer()
 
 
 class PERPETUA_OT_look(PerpetuaOperator, bpy.types.Operator):
@@ -73,11 +71,7 @@ class PERPETUA_OT_look(PerpetuaOperator, bpy.types.Operator):
     def act(self, context: bpy.types.Context) -> None:
         if inputs.kind(context.scene.perpetua) != "splats":
             raise AddonError("Only splats have to be looked at; objects are clicked in the picture itself.")
-        job = look.start(context.scene)
-        if bpy.app.background:
-            follow(job)
-        else:
-            following.start_timer()
+        see_to(look.start(context.scene))
 
 
 CLASSES = (PERPETUA_OT_open_picture, PERPETUA_OT_look)

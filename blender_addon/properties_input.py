@@ -85,7 +85,11 @@ class PerpetuaInput(bpy.types.PropertyGroup):
         min=0.0,
         precision=4,
     )
-    up: EnumProperty(name="Up", description="Which axis of the splats' file points up", items=UP)
+    up: EnumProperty(
+        name="Up",
+        description="Which axis of the splats' file points up. If they lie askew, choose another and look again",
+        items=UP,
+    )
     look_matrix: FloatVectorProperty(
         size=16,
         description="Matrix, by rows, of the camera that the splats are clicked through, in their own axes",

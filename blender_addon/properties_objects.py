@@ -36,6 +36,10 @@ class PerpetuaChange(bpy.types.PropertyGroup):
     value: FloatProperty(name="Value", description="Its value instead of the material's own", precision=5)
 
 
+FIRST_HEIGHT_M = 0.1
+"""Of an object whose height is to be given: where its number begins."""
+
+
 class _Marked:
     """A place in the picture, points on it and beside it or a box around it, and what is there."""
 
@@ -52,6 +56,14 @@ class PerpetuaRegion(_Marked, bpy.types.PropertyGroup):
     """A part of a soft object that is made of something else. Its ``name`` is the group's own."""
 
 
+def _knows_height(thing: bpy.types.PropertyGroup) -> bool:
+    return thing.height > 0.0
+
+
+def _know_height(thing: bpy.types.PropertyGroup, known: bool) -> None:
+    thing.height = FIRST_HEIGHT_M if known else 0.0
+
+
 class PerpetuaThing(_Marked, bpy.types.PropertyGroup):
     """An object of the picture that will move. Its ``name`` is the group's own."""
 
@@ -64,8 +76,14 @@ class PerpetuaThing(_Marked, bpy.types.PropertyGroup):
         precision=3,
         default=0.0,
     )
+    knows_height: BoolProperty(
+        name="Height Is Known",
+        description="Tick it to give the object's real height; else Perpetua guesses from the material",
+        get=_knows_height,
+        set=_know_height,
+    )
     outline: BoolProperty(
-        name="Clicks Are Its Outline",
+        name="Clicks Outline It",
         description="The clicks are the corners of its outline, in their order: for glass, and for what looks like what is behind it",
         default=False,
     )

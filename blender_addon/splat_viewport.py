@@ -17,8 +17,10 @@ from .point_cloud import RADIUS_IN_SCALES, is_splats, read_attributes, read_shee
 from .sheen import Splats, joined, packed_of, turns_of, with_sheen
 from .splat_data import Floats, pack
 from .splat_layers import OCCLUSION_TOLERANCE, SheenTextures, splat_texture
-from .splat_shader import composite_shader, quad_batch, set_view, solid_shader, viewport_shader
+from .splat_shader import SOLID_OPACITY, composite_shader, quad_batch, set_view, solid_shader, viewport_shader
 
+LEAST_OPACITY = 1 / 255
+"""Clearer splats are not drawn."""
 THIN_SEED = 7
 """Which splats a density below 1 keeps; fixed, so that they do not flicker."""
 
@@ -52,7 +54,8 @@ class Coloured:
 
 _handle: object | None = None
 _versions: dict[int, int] = {}
-_packed: dict[int, Packed] = {}
+_packed: dict[tuple[int, bool], Packed] = {}
+"""By cloud, and whether it is shown round."""
 _ordered: dict[int, Ordered] = {}
 _recoloured: dict[int, int] = {}
 _coefficients: dict[int, tuple[int, Floats | None]] = {}
@@ -71,7 +74,8 @@ SIZES = {"POINTS": RADIUS_IN_SCALES, "ELLIPSOIDS": ELLIPSOID_RADIUS}
 
 
 def draw_scene(context: bpy.types.Context, solid: bool = False) -> None:
-    """Draw the scene's splat clouds into the active viewport. solid: as the points or ellipsoids that they are shown as."""
+    """Draw the scene's splat clouds into the active viewport. solid: as the points or ellipsoids that they are shown as, but for what
+    is no body."""
     settings = context.scene.perpetua
     view3d = context.region_data
     if view3d is None:
@@ -88,7 +92,27 @@ def draw_scene(context: bpy.types.Context, solid: bool = False) -> None:
         _draw_solid(splats, count, view3d, (width, height), SIZES[settings.display])
         return
     sheen = _sheen(context.scene, clouds)
-    layer = _draw_layer(splats, sheen, count, view3d, width, height)
+    _blend(_draw_layer(splats, sheen, count, view3d, width, height))
+
+
+def draw_faint(context: bpy.types.Context) -> None:
+    """Draw softly, over points or ellipsoids, what is no body: gas, and the picture's own shadows. A viewport draws no points of them,
+    since solid shading knows no clear ones."""
+    settings, view3d = context.scene.perpetua, context.region_data
+    if view3d is None:
+        return
+    clouds = [_packed_cloud(cloud, matrix, 1.0, False) for cloud, matrix in _visible_clouds(settings)]
+    faint = np.concatenate([cloud.splats.packed for cloud in clouds] or [np.zeros((0, 16), np.float32)])
+    faint = faint[(faint[:, 3] < SOLID_OPACITY) & (faint[:, 3] >= LEAST_OPACITY)]
+    if not len(faint):
+        return
+    width, height = gpu.state.viewport_get()[2:]
+    texture, plain = splat_texture(faint, view3d.view_matrix), SheenTextures.of(None)
+    _blend(_draw_layer(texture, plain, len(faint), view3d, width, height))
+
+
+def _blend(layer: gpu.types.GPUTexture) -> None:
+    """Lay a layer over the viewport."""
     shader = composite_shader()
     gpu.state.blend_set("ALPHA_PREMULT")
     shader.bind()
@@ -171,7 +195,7 @@ def _packed_cloud(cloud: bpy.types.Object, place: Matrix, density: float, round_
     matrix = np.array(place)
     thinned = -1.0 if round_ else round(density, 4)
     made_from = (_versions.get(cloud.session_uid, 0), matrix.tobytes(), thinned)
-    kept = _packed.get(cloud.session_uid)
+    kept = _packed.get((cloud.session_uid, round_))
     if kept is None or kept.made_from != made_from:
         a = read_attributes(cloud.data)
         scale = np.repeat(a["scale"].mean(1, keepdims=True), 3, 1) if round_ else a["scale"]
@@ -184,7 +208,7 @@ def _packed_cloud(cloud: bpy.types.Object, place: Matrix, density: float, round_
             kept_ones = np.random.default_rng(THIN_SEED).random(len(packed)) < density
             splats = replace(splats, packed=packed[kept_ones])
         moves, coloured_from = cloud.get(ROLE) != "background", (cloud.session_uid, colours)
-        _packed[cloud.session_uid] = kept = Packed(made_from, splats, moves, coloured_from)
+        _packed[cloud.session_uid, round_] = kept = Packed(made_from, splats, moves, coloured_from)
     return kept
 
 
@@ -235,6 +259,7 @@ def _on_draw() -> None:
     if context.scene.perpetua.display != "SPLATS":
         if shading is not None and shading.type == "SOLID":
             draw_scene(context, solid=True)  # over Blender's own, which are grey there
+        draw_faint(context)
         return
     if (
         shading is not None

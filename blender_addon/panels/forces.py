@@ -122,7 +122,9 @@ def _draw_targets(
     names = [thing.name for thing in settings.things] + emitters
     if not names:
         return
-    layout.label(text="Acts on all" if not chosen else "Acts on")
+    layout.label(text="Acts on")
+    button = layout.operator("perpetua.toggle_target", text="Everything", depress=not chosen)
+    button.index, button.name = settings.force_index, ""
     grid = layout.grid_flow(row_major=True, columns=3, even_columns=True, align=True)
     for name in names:
         button = grid.operator("perpetua.toggle_target", text=name, depress=name in chosen)

@@ -92,8 +92,6 @@ class PERPETUA_PT_guesses(shared.Tab, bpy.types.Panel):
             column.prop(settings, "table_edge_y")
         if kind == "video":
             column.prop(settings.input, "video_frames")
-        if kind == "splats":
-            column.prop(settings.input, "up")
         if kind != "picture" or several:
             column.prop(settings.input, "metres_per_unit")
         if kind != "splats":
@@ -163,13 +161,20 @@ def _draw_input(layout: bpy.types.UILayout, settings: bpy.types.PropertyGroup) -
         layout.label(text=words, icon=ICONS[kind])
     if kind == "splats" and not session.current().baking:
         row.operator("perpetua.look", text="Look", icon="HIDE_OFF")
+    if kind == "splats":
+        shared.properties(layout).prop(settings.input, "up")
 
 
 def _draw_thing(layout: bpy.types.UILayout, thing: bpy.types.PropertyGroup) -> None:
     column = shared.properties(layout)
     column.prop(thing, "material")
     _draw_changes(column, thing, thing.name, "")
-    column.prop(thing, "height")
+    row = column.row(heading="Height")
+    row.prop(thing, "knows_height", text="")
+    if thing.knows_height:
+        row.prop(thing, "height", text="")
+    else:
+        row.label(text="guessed")
     column.prop(thing, "outline")
     column.prop(thing, "resting")
     if thing.material in ("cotton", "silk", "denim"):

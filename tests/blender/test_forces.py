@@ -211,6 +211,8 @@ def test_objects_are_chosen_by_their_buttons(scene: bpy.types.Scene) -> None:
     assert first_action(scene).targets == ("ball",)
     with pytest.raises(RuntimeError, match="no object 'plate'"):
         bpy.ops.perpetua.toggle_target(index=0, name="plate")
+    bpy.ops.perpetua.toggle_target(index=0, name="")
+    assert first_action(scene).targets == (), "everything"
 
 
 @pytest.mark.parametrize(

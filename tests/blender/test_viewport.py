@@ -47,7 +47,7 @@ def scene(tmp_path: Path) -> bpy.types.Scene:
     return scene
 
 
-def drawn(scene: bpy.types.Scene, solid: bool) -> tuple[np.ndarray, np.ndarray]:
+def drawn(scene: bpy.types.Scene, solid: bool, faint: bool = False) -> tuple[np.ndarray, np.ndarray]:
     """Linear colours [H,W,4] and depths [H,W] in m, first row at the bottom, as seen from y = -1."""
     matrix = Matrix(np.array(LOOKS_ALONG_Y).reshape(4, 4).tolist())
     camera = bpy.data.objects.new("eye", bpy.data.cameras.new("eye"))
@@ -63,6 +63,8 @@ def drawn(scene: bpy.types.Scene, solid: bool) -> tuple[np.ndarray, np.ndarray]:
         buffer = gpu.state.active_framebuffer_get()
         buffer.clear(color=(0, 0, 0, 0), depth=1.0)
         splat_viewport.draw_scene(context, solid)
+        if faint:
+            splat_viewport.draw_faint(context)
         colour = buffer.read_color(0, 0, WIDTH, HEIGHT, 4, 0, "FLOAT")
         depth = buffer.read_depth(0, 0, WIDTH, HEIGHT)
     colour.dimensions, depth.dimensions = WIDTH * HEIGHT * 4, WIDTH * HEIGHT
@@ -112,3 +114,23 @@ def test_faint_splats_are_no_bodies(scene: bpy.types.Scene) -> None:
     colour, _ = drawn(scene, solid=True)
     assert not (colour[..., 0] > colour[..., 2]).any()
     assert (colour[..., 2] > colour[..., 0]).any()
+
+
+@pytest.mark.parametrize("before", [True, False])
+def test_what_is_no_body_is_seen_softly_among_bodies(scene: bpy.types.Scene, before: bool) -> None:
+    scene.perpetua.display = "ELLIPSOIDS"
+    splats = {
+        "position": np.float32([[0.06, -0.2 if before else 0.5, 0], [0.06, 0.2, 0]]),
+        "radiance:base": radiance(np.array([RED, BLUE]), np.array([0.2, 0.9])),
+    }
+    point_cloud.write_attributes(scene.perpetua.splats, splats)
+    splat_viewport.forget()
+    middle = (
+        HEIGHT // 2,
+        WIDTH // 2 + round(0.06 / (0.8 if before else 1.5) * WIDTH / 2 / np.tan(np.radians(20))),
+    )
+    bodies, front = drawn(scene, solid=True)
+    colour, depth = drawn(scene, solid=True, faint=True)
+    mixed = 0.8 * bodies[middle] + 0.2 * np.array([*linear(RED), 1.0])
+    np.testing.assert_allclose(colour[middle], mixed if before else bodies[middle], atol=0.02)
+    np.testing.assert_array_equal(depth, front, "it has no depth of its own")

@@ -7,7 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from gsplat.exporter import export_splats
 
+from perpetua.cache.arrays import gaussians_of
 from perpetua.cache.export_ply import export_ply, file_stem
 from perpetua.errors import CacheError
 from perpetua_protocol.cache import Cache
@@ -76,6 +78,17 @@ def test_properties_stand_in_the_order_that_readers_of_fixed_layouts_expect(make
             "rot_3",
         ]
     )
+
+
+def test_a_ply_file_holds_what_gsplats_own_does(make_cache, tmp_path) -> None:
+    folder = make_cache(sheen=8)
+    splats = gaussians_of(Cache(folder).frame(4))
+    shapes = (splats.means, splats.log_scales, splats.quats, splats.opacity_logits)
+    export_splats(*shapes, splats.sh[:, :1], splats.sh[:, 1:], save_to=str(tmp_path / "gsplat.ply"))
+    theirs, ours = read_ply(tmp_path / "gsplat.ply"), read_ply(export_ply(folder, tmp_path / "ply")[4])
+    assert [name for name in ours if name not in ("nx", "ny", "nz")] == list(theirs)
+    for name, values in theirs.items():
+        np.testing.assert_array_equal(ours[name], values, name)
 
 
 def test_with_the_background_every_file_holds_the_whole_scene(make_cache, tmp_path):
