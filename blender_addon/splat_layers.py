@@ -87,7 +87,7 @@ def draw_layer(
         return Layer(np.zeros((height, width, 4), np.float32), np.full((height, width), np.inf, np.float32))
     shader = layer_shader()
     # named, because a texture that Python lets go of is unbound at once
-    splats = splat_texture(drawn.packed, view.matrix)
+    splats = SplatTextures.of(drawn.packed, view.matrix)
     sheen = SheenTextures.of(drawn.sheen)
     occluder = _occluder_texture(behind, meshes)
     colour = gpu.types.GPUTexture((width, height), format="RGBA32F")
@@ -102,7 +102,7 @@ def draw_layer(
         shader.bind()
         tolerance = 0.0 if behind is None else OCCLUSION_TOLERANCE
         set_view(shader, view.matrix, view.projection, width, height, tolerance, side)
-        shader.uniform_sampler("splats", splats)
+        splats.bind(shader)
         shader.uniform_sampler("occluder", occluder)
         sheen.bind(shader)
         quad_batch(shader).draw_instanced(shader, instance_count=len(drawn))
@@ -150,20 +150,42 @@ def _turns_texture(turns: Floats) -> gpu.types.GPUTexture:
 
 
 def _texture(texels: Floats, width: int, kind: str) -> gpu.types.GPUTexture:
-    """Texels [N, 4] in rows of ``width``."""
+    """Texels [N, 4], or [N, 1], in rows of ``width``."""
     rows = max(1, -(-len(texels) // width))
-    data = np.zeros(rows * width * 4, np.float32)
+    data = np.zeros(rows * width * texels.shape[1], np.float32)
     data[: texels.size] = texels.reshape(-1)
     return gpu.types.GPUTexture((width, rows), format=kind, data=gpu.types.Buffer("FLOAT", data.size, data))
 
 
-def splat_texture(packed: Floats, matrix: Matrix, nearer: Floats | float = 0.0) -> gpu.types.GPUTexture:
-    """The data texture of packed splats [N,16], in the order they are blended in for a view matrix.
+@dataclass(frozen=True)
+class SplatTextures:
+    """Splats on the GPU, and the order in which they are blended: a view that moves sends the order alone."""
 
-    nearer: see ``back_to_front``.
-    """
-    ordered = packed[back_to_front(packed, np.array(matrix), nearer)]
-    return _texture(ordered.reshape(-1, 4), TEXTURE_WIDTH, "RGBA32F")
+    splats: gpu.types.GPUTexture
+    order: gpu.types.GPUTexture
+
+    @staticmethod
+    def of(packed: Floats, matrix: Matrix, nearer: Floats | float = 0.0) -> SplatTextures:
+        """The textures of packed splats [N,16] for a view matrix. nearer: see ``back_to_front``."""
+        return SplatTextures(
+            _texture(packed.reshape(-1, 4), TEXTURE_WIDTH, "RGBA32F"), _order_texture(packed, matrix, nearer)
+        )
+
+    def seen_from(self, places: Floats, matrix: Matrix, nearer: Floats | float = 0.0) -> SplatTextures:
+        """The same for another view matrix. places: [N,3] m, where the splats are."""
+        return replace(self, order=_order_texture(places, matrix, nearer))
+
+    def bind(self, shader: gpu.types.GPUShader) -> None:
+        """Give them to a bound shader."""
+        shader.uniform_sampler("splats", self.splats)
+        shader.uniform_sampler("order", self.order)
+
+
+def _order_texture(places: Floats, matrix: Matrix, nearer: Floats | float) -> gpu.types.GPUTexture:
+    order = back_to_front(places, np.array(matrix), nearer).astype(
+        np.float32
+    )  # whole numbers up to 16 million are exact
+    return _texture(order[:, None], TEXTURE_WIDTH, "R32F")
 
 
 def _occluder_texture(behind: Layer | None, meshes: Floats | None) -> gpu.types.GPUTexture:

@@ -57,7 +57,8 @@ VERTEX = (
 vec4 texel(int i) { int w = textureSize(splats, 0).x; return texelFetch(splats, ivec2(i % w, i / w), 0); }
 
 void main() {
-  int first = (gl_InstanceID) * 4;
+  int wide = textureSize(order, 0).x;
+  int first = int(texelFetch(order, ivec2(gl_InstanceID % wide, gl_InstanceID / wide), 0).r + 0.5) * 4;
   vec4 place = texel(first), low = texel(first + 1), high = texel(first + 2), colour = texel(first + 3);
   vec4 world = vec4(place.xyz, 1.0);
   vec4 eye = vec4(dot(view_x, world), dot(view_y, world), dot(view_z, world), 1.0);
@@ -275,6 +276,7 @@ def _description(kind: str = "") -> gpu.types.GPUShaderCreateInfo:
     info.sampler(0, "FLOAT_2D", "splats")
     info.sampler(2, "FLOAT_2D", "harmonics")
     info.sampler(3, "FLOAT_2D", "turns")
+    info.sampler(4, "FLOAT_2D", "order")
     info.vertex_in(0, "VEC2", "quad")
     between = gpu.types.GPUStageInterfaceInfo("perpetua_splat")
     between.smooth("VEC2", "offset")

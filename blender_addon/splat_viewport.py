@@ -16,7 +16,7 @@ from .display import ELLIPSOID_RADIUS, NATIVE
 from .point_cloud import RADIUS_IN_SCALES, is_splats, read_attributes, read_sheen, read_turns
 from .sheen import Splats, joined, packed_of, turns_of, with_sheen
 from .splat_data import Floats, pack
-from .splat_layers import OCCLUSION_TOLERANCE, SheenTextures, splat_texture
+from .splat_layers import OCCLUSION_TOLERANCE, SheenTextures, SplatTextures
 from .splat_shader import SOLID_OPACITY, composite_shader, quad_batch, set_view, solid_shader, viewport_shader
 
 LEAST_OPACITY = 1 / 255
@@ -37,10 +37,16 @@ class Packed:
 
 @dataclass
 class Ordered:
-    """The texture of everything in a scene, in the blending order of one view."""
+    """Everything in a scene on the GPU, in the blending order of one view.
 
-    made_from: tuple[bytes, tuple[tuple[int, bytes, float], ...]]
-    texture: gpu.types.GPUTexture
+    places: [N,3] m, and nearer [N] (``back_to_front``), for the order of another view.
+    """
+
+    made_from: tuple[tuple[int, bytes, float], ...]
+    view: bytes
+    places: Floats
+    nearer: Floats
+    textures: SplatTextures
 
 
 @dataclass
@@ -87,7 +93,7 @@ def draw_scene(context: bpy.types.Context, solid: bool = False) -> None:
     if count == 0:
         return
     width, height = gpu.state.viewport_get()[2:]
-    splats = _texture(context.scene, clouds, view3d.view_matrix)
+    splats = _textures(context.scene, clouds, view3d.view_matrix)
     if solid:
         _draw_solid(splats, count, view3d, (width, height), SIZES[settings.display])
         return
@@ -107,8 +113,8 @@ def draw_faint(context: bpy.types.Context) -> None:
     if not len(faint):
         return
     width, height = gpu.state.viewport_get()[2:]
-    texture, plain = splat_texture(faint, view3d.view_matrix), SheenTextures.of(None)
-    _blend(_draw_layer(texture, plain, len(faint), view3d, width, height))
+    splats, plain = SplatTextures.of(faint, view3d.view_matrix), SheenTextures.of(None)
+    _blend(_draw_layer(splats, plain, len(faint), view3d, width, height))
 
 
 def _blend(layer: gpu.types.GPUTexture) -> None:
@@ -122,7 +128,7 @@ def _blend(layer: gpu.types.GPUTexture) -> None:
 
 
 def _draw_solid(
-    splats: gpu.types.GPUTexture,
+    splats: SplatTextures,
     count: int,
     view3d: bpy.types.RegionView3D,
     frame: tuple[int, int],
@@ -138,7 +144,7 @@ def _draw_solid(
     gpu.state.depth_mask_set(True)
     shader.bind()
     set_view(shader, view3d.view_matrix, view3d.window_matrix, *frame, size)
-    shader.uniform_sampler("splats", splats)
+    splats.bind(shader)
     none = SheenTextures.of(None)  # named, because a texture that Python lets go of is unbound at once
     none.bind(shader)
     quad_batch(shader).draw_instanced(shader, instance_count=count)
@@ -147,7 +153,7 @@ def _draw_solid(
 
 
 def _draw_layer(
-    splats: gpu.types.GPUTexture,
+    splats: SplatTextures,
     sheen: SheenTextures,
     count: int,
     view3d: bpy.types.RegionView3D,
@@ -167,7 +173,7 @@ def _draw_layer(
         gpu.state.depth_mask_set(False)
         shader.bind()
         set_view(shader, view3d.view_matrix, view3d.window_matrix, width, height)
-        shader.uniform_sampler("splats", splats)
+        splats.bind(shader)
         shader.uniform_sampler("meshes", meshes)
         sheen.bind(shader)
         quad_batch(shader).draw_instanced(shader, instance_count=count)
@@ -236,19 +242,21 @@ def _sheen(scene: bpy.types.Scene, clouds: list[Packed]) -> SheenTextures:
     return kept.textures
 
 
-def _texture(scene: bpy.types.Scene, clouds: list[Packed], view: Matrix) -> gpu.types.GPUTexture:
-    made_from = (np.array(view, np.float32).tobytes(), tuple(cloud.made_from for cloud in clouds))
+def _textures(scene: bpy.types.Scene, clouds: list[Packed], view: Matrix) -> SplatTextures:
+    made_from, key = tuple(cloud.made_from for cloud in clouds), np.array(view, np.float32).tobytes()
     kept = _ordered.get(scene.session_uid)
     if kept is None or kept.made_from != made_from:
-        splats = packed_of([cloud.splats for cloud in clouds])
+        packed = packed_of([cloud.splats for cloud in clouds])
+        places = np.ascontiguousarray(packed[:, :3])
         # as in the engine: what moves stands before what does not where both are about as far
-        nearer = [
-            np.full(len(cloud.splats), OCCLUSION_TOLERANCE * cloud.moves, np.float32) for cloud in clouds
-        ]
-        _ordered[scene.session_uid] = kept = Ordered(
-            made_from, splat_texture(splats, view, np.concatenate(nearer))
+        nearer = np.concatenate(
+            [np.full(len(cloud.splats), OCCLUSION_TOLERANCE * cloud.moves, np.float32) for cloud in clouds]
         )
-    return kept.texture
+        textures = SplatTextures.of(packed, view, nearer)
+        _ordered[scene.session_uid] = kept = Ordered(made_from, key, places, nearer, textures)
+    elif kept.view != key:
+        kept.textures, kept.view = kept.textures.seen_from(kept.places, view, kept.nearer), key
+    return kept.textures
 
 
 def _on_draw() -> None:

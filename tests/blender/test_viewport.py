@@ -47,9 +47,11 @@ def scene(tmp_path: Path) -> bpy.types.Scene:
     return scene
 
 
-def drawn(scene: bpy.types.Scene, solid: bool, faint: bool = False) -> tuple[np.ndarray, np.ndarray]:
-    """Linear colours [H,W,4] and depths [H,W] in m, first row at the bottom, as seen from y = -1."""
-    matrix = Matrix(np.array(LOOKS_ALONG_Y).reshape(4, 4).tolist())
+def drawn(
+    scene: bpy.types.Scene, solid: bool, faint: bool = False, turn: float = 0.0
+) -> tuple[np.ndarray, np.ndarray]:
+    """Linear colours [H,W,4] and depths [H,W] in m, first row at the bottom, as seen from y = -1, or ``turn`` radians around."""
+    matrix = Matrix.Rotation(turn, 4, "Z") @ Matrix(np.array(LOOKS_ALONG_Y).reshape(4, 4).tolist())
     camera = bpy.data.objects.new("eye", bpy.data.cameras.new("eye"))
     camera.data.angle, camera.data.clip_start, camera.data.clip_end = np.radians(40), 0.1, 10.0
     projection = camera.calc_matrix_camera(bpy.context.evaluated_depsgraph_get(), x=WIDTH, y=HEIGHT)
@@ -86,6 +88,16 @@ def test_splats_are_drawn_soft_and_leave_no_depth(scene: bpy.types.Scene) -> Non
     assert middle[0] > 0.8 * linear(RED)[0]
     assert ((colour[..., 3] > 0.05) & (colour[..., 3] < 0.9)).sum() > 100
     np.testing.assert_allclose(depth, 10.0, rtol=1e-3)
+
+
+def test_a_view_that_goes_around_blends_in_its_own_order(scene: bpy.types.Scene) -> None:
+    front, _ = drawn(scene, solid=False)
+    back, _ = drawn(scene, solid=False, turn=np.pi)
+    splat_viewport.forget()
+    np.testing.assert_array_equal(drawn(scene, solid=False, turn=np.pi)[0], back)
+    seen = lambda image, x: image[HEIGHT // 2, WIDTH // 2 + x, :3]  # noqa: E731
+    assert seen(front, 3)[0] > seen(front, 3)[2], "red is before blue"
+    assert seen(back, -3)[2] > seen(back, -3)[0], "and behind it"
 
 
 @pytest.mark.parametrize(("display", "size"), [("POINTS", 2.0), ("ELLIPSOIDS", 1.6)])
