@@ -91,6 +91,8 @@ def test_damaged_numbers_and_columns_are_named_with_their_file(tmp_path: Path, a
         ({"masks_shape": [2, 32, 24]}, r"soft_000000\.parquet' has masks of shape"),
         ({"masks_shape": [3, 32, 24]}, r"soft_000000\.parquet is damaged"),
         ({"K": b"12345"}, r"soft_000000\.parquet is damaged"),
+        ({"K": None}, r"soft_000000\.parquet is damaged"),
+        ({"rgb_shape": [arrays.rgb.size]}, r"soft_000000\.parquet' has rgb of shape"),
     ):
         rewritten(entry.shard, lambda row, change=change: row | change)
         with pytest.raises(DataError, match=says):

@@ -98,6 +98,10 @@ def depth_of(counts: NDArray, per_count: float) -> NDArray[np.float32]:
 
 def check(clip: ClipArrays, name: str) -> None:
     """Raise ``DataError`` for numbers that are none, or layers of other frames and pixels than the picture's."""
+    if clip.rgb.ndim != 4 or clip.track_position.ndim != 3:
+        raise DataError(
+            f"Clip '{name}' has rgb of shape {list(clip.rgb.shape)} and tracks of shape {list(clip.track_position.shape)}; make it again."
+        )
     T, H, W = clip.rgb.shape[:3]
     N = clip.track_position.shape[1]
     shapes = {

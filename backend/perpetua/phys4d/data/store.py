@@ -171,7 +171,7 @@ def read_clip(entry: Entry) -> ClipArrays:
         _same_version(entry.shard, file.schema_arrow.metadata)
         row = file.read_row_group(entry.row, columns=[*names, *(f"{n}_shape" for n in names)]).to_pylist()[0]
         found = {n: np.frombuffer(row[n], DTYPES[n]).reshape(row[f"{n}_shape"]) for n in names}
-    except (pa.ArrowInvalid, OSError, KeyError, IndexError, ValueError) as error:
+    except (pa.ArrowInvalid, OSError, KeyError, IndexError, TypeError, ValueError) as error:
         raise DataError(
             f"{entry.shard} is damaged ({error}); delete it and run `perpetua data generate` again."
         ) from error
