@@ -1,4 +1,4 @@
-"""Pieces of a report's page that needs no other file: curves, videos side by side, and how it all looks."""
+"""Pieces of a report's page that needs no other file: tables, curves, videos side by side, and how it all looks."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ PALETTE = ("#777777", "#d08a28", "#b3413a", "#2f6fb0", "#7fb2d9", "#4f9d5d", "#8
 VIDEO_ZOOM, VIDEO_COLUMNS, CAPTION = 2, 3, 18
 """Small videos are enlarged so often, stand so many in a row, under a caption of so many pixels."""
 STYLE = """body{font:15px/1.5 system-ui,sans-serif;max-width:1080px;margin:2em auto;padding:0 1em;color:#222}
-table{border-collapse:collapse;margin:1em 0}td,th{padding:.25em .8em;border-bottom:1px solid #ddd;text-align:right}
+div.table{overflow-x:auto}table{border-collapse:collapse;margin:1em 0}td,th{padding:.25em .6em;border-bottom:1px solid #ddd;text-align:right}
 td:first-child,th:first-child{text-align:left;white-space:nowrap}figure{display:inline-block;margin:.5em}figcaption{font-size:13px;color:#555}
 .best{font-weight:600}.ours td{background:#eef4fb}video,img{max-width:100%}"""
 
@@ -28,9 +28,10 @@ def line_chart(
     from_zero: bool = True,
     width: int = 330,
     height: int = 210,
-    first: int = 1,
+    first: float = 1,
+    step: float = 1,
 ) -> str:
-    """Values over whole numbers that start at ``first``, one line a name, as an SVG element; empty if no value is finite."""
+    """Values at ``first``, ``first`` + ``step`` and so on, one line a name, as an SVG element; empty if no value is finite."""
     left, bottom, top = 40, 24, 10
     values = [v for line in lines.values() for v in line if np.isfinite(v)]
     if not values:
@@ -52,12 +53,31 @@ def line_chart(
         parts.append(f"<text x='{left - 4}' y='{y}' text-anchor='end'>{value:.3g}</text>")
     for index in range(0, count, -(-count // 12)):
         x = place(index, low).split(",")[0]
-        parts.append(f"<text x='{x}' y='{height - 8}' text-anchor='middle'>{index + first}</text>")
+        parts.append(f"<text x='{x}' y='{height - 8}' text-anchor='middle'>{first + index * step:g}</text>")
     for number, line in enumerate(lines.values()):
         points = " ".join(place(i, v) for i, v in enumerate(line) if np.isfinite(v))
         colour = PALETTE[number % len(PALETTE)]
         parts.append(f"<polyline points='{points}' fill='none' stroke='{colour}' stroke-width='2'/>")
     return "".join(parts) + "</svg>"
+
+
+def table_element(headings: Sequence[str], rows: Sequence[Sequence[str]], ours: int = 0) -> str:
+    """A table, its last ``ours`` rows marked; one that is wider than the page is scrolled by itself."""
+    head = "".join(f"<th>{html.escape(h)}</th>" for h in headings)
+    body = ""
+    for index, row in enumerate(rows):
+        mark = " class='ours'" if index >= len(rows) - ours else ""
+        body += f"<tr{mark}>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>"
+    return f"<div class='table'><table><tr>{head}</tr>{body}</table></div>"
+
+
+def legend_element(names: Sequence[str]) -> str:
+    """Which colour is whose, in the order of a chart's lines."""
+    marks = (
+        f"<span style='color:{PALETTE[i % len(PALETTE)]}'>&#9632;</span> {html.escape(name)}"
+        for i, name in enumerate(names)
+    )
+    return f"<p>{' '.join(marks)}</p>"
 
 
 def tiled(

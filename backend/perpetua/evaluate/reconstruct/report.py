@@ -7,7 +7,7 @@ from dataclasses import asdict
 
 import msgspec
 
-from perpetua.evaluate.page import STYLE, picture_element
+from perpetua.evaluate.page import STYLE, picture_element, table_element
 from perpetua.evaluate.reconstruct.measures import Figures
 from perpetua.evaluate.reconstruct.suite import SceneResult
 
@@ -54,9 +54,7 @@ def as_rows(results: list[SceneResult]) -> tuple[list[str], list[list[str]]]:
 
 def as_html(results: list[SceneResult]) -> str:
     """A page that needs no other file: the table, and pictures of the truth and of each way."""
-    head, rows = as_rows(results)
-    cells = "".join("<tr>" + "".join(f"<td>{html.escape(c)}</td>" for c in row) + "</tr>" for row in rows)
-    table = f"<table><tr>{''.join(f'<th>{html.escape(h)}</th>' for h in head)}</tr>{cells}</table>"
+    table = table_element(*as_rows(results))
     figures = "".join(
         f"<h2>{html.escape(result.name)}</h2><p>From above: {', '.join(['the truth', *result.figures])}. Left to right: two views held out, "
         f"20 degrees left, 20 degrees right.</p>{picture_element(result.pictures)}"

@@ -10,10 +10,10 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from perpetua.evaluate.page import STYLE, picture_element, tiled, video_element
+from perpetua.evaluate.page import STYLE, picture_element, table_element, tiled, video_element
 from perpetua.evaluate.refiner.figures import METRICS
 from perpetua.evaluate.refiner.suite import COARSE, ClipResult, Estimate, RefinerResult
-from perpetua.evaluate.video.report import WIDE_PX, element, number
+from perpetua.evaluate.video.report import WIDE_PX, number
 
 SHEET_FRAMES = 4
 """Of a video on a sheet, evenly spread."""
@@ -107,16 +107,16 @@ def as_html(result: RefinerResult) -> str:
         f"<p>{len(order)} clips of {scenes} scenes. Each scene counts once, as the mean of its clips; intervals are 95%, of the mean, by "
         f"bootstrap of the scenes. EPE and 4D Chamfer measure the flow and depth that a refiner says its picture has; filters change only "
         f"the picture. {html.escape(result.judged)} is judged.</p>",
-        element(*as_rows(result)),
+        table_element(*as_rows(result)),
         "<h2>Differences</h2>",
-        element(*paired_rows(result)),
+        table_element(*paired_rows(result)),
         f"<h2>{html.escape(result.judged)} against each of the others</h2>",
-        element(*against_rows(result)),
-        *(("<h2>Compared</h2>", element(*compared_rows(result))) if result.compared else ()),
+        table_element(*against_rows(result)),
+        *(("<h2>Compared</h2>", table_element(*compared_rows(result))) if result.compared else ()),
         "<h2>By category</h2>",
-        element(*_category_rows(result)),
+        table_element(*_category_rows(result)),
         "<h2>Clips, the least gain in PSNR first</h2>",
-        element(*_clip_rows(result, order)),
+        table_element(*_clip_rows(result, order)),
     ]
     for clip in order:
         name = clip.about.clip

@@ -8,12 +8,22 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from perpetua.evaluate.page import PALETTE, STYLE, figure_element, line_chart, tiled, video_element
+from perpetua.evaluate.page import (
+    STYLE,
+    figure_element,
+    legend_element,
+    line_chart,
+    table_element,
+    tiled,
+    video_element,
+)
 from perpetua.evaluate.video.clip_figures import ClipFigures
 from perpetua.evaluate.video.figures import CURVES, FIGURES
 from perpetua.evaluate.video.intervals import Interval
+from perpetua.evaluate.video.picture import PSNR_LIMIT_DB
 from perpetua.evaluate.video.published import TABLES, PublishedTable
 from perpetua.evaluate.video.suite import SetFigures, worst_first
+from perpetua.evaluate.video.worldlines import FAIL_CURVE_M
 
 WIDE_PX = 320
 """Videos narrower than this are enlarged on the page."""
@@ -54,13 +64,20 @@ def _clip(clip: ClipFigures) -> dict[str, Any]:
 
 def as_rows(result: SetFigures) -> tuple[list[str], list[list[str]]]:
     """Headings and rows: every figure's mean and interval, the baseline's and the paired difference where there is one."""
-    headings = ["", "unit", "mean", "95% interval", "clips"]
+    headings = ["", "unit", "better", "mean", "95% interval", "clips"]
     if result.baseline:
         headings += ["baseline", "difference", "95% interval"]
     rows = []
     for key, found in result.means.items():
         figure = FIGURES[key]
-        row = [figure.title, figure.unit, number(found.mean), _interval(found), str(found.clips)]
+        row = [
+            figure.title,
+            figure.unit,
+            figure.better,
+            number(found.mean),
+            _interval(found),
+            str(found.clips),
+        ]
         if result.baseline:
             other, apart = result.baseline_means.get(key), result.paired.get(key)
             row += [
@@ -81,7 +98,7 @@ def as_html(result: SetFigures) -> str:
         "<h1>Videos against the truth</h1>",
         f"<p>{len(order)} clips. Physics-IQ score: {score}. Intervals are of the mean over clips (bootstrap); differences are paired, clip by "
         "clip, prediction minus baseline.</p>",
-        element(*as_rows(result)),
+        table_element(*as_rows(result)),
         _unavailable(result),
         "<h2>Beside the published figures</h2><p>The paper measured other scenes, at another scale, with other "
         "models: its rows show the order of things and do not rank ours.</p>",
@@ -96,16 +113,6 @@ def as_html(result: SetFigures) -> str:
             zoom = max(1, WIDE_PX // videos["truth"].shape[2])
             parts.append(video_element(tiled(videos, zoom), result.fps))
     return "\n".join(parts)
-
-
-def element(headings: list[str], rows: list[list[str]], ours: int = 0) -> str:
-    """A table, its last ``ours`` rows marked."""
-    head = "".join(f"<th>{html.escape(h)}</th>" for h in headings)
-    body = ""
-    for index, row in enumerate(rows):
-        mark = " class='ours'" if index >= len(rows) - ours else ""
-        body += f"<tr{mark}>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>"
-    return f"<table><tr>{head}</tr>{body}</table>"
 
 
 def number(value: float | None) -> str:
@@ -131,7 +138,7 @@ def _published(table: PublishedTable, result: SetFigures) -> str:
             cells.append("unavailable" if found is None else number(found))
         rows.append([name, *cells])
     headings = ["", *(c.heading for c in table.columns)]
-    return f"<h3>{html.escape(table.title)}</h3>{element(headings, rows, len(own))}<p>{html.escape(table.note)}</p>"
+    return f"<h3>{html.escape(table.title)}</h3>{table_element(headings, rows, len(own))}<p>{html.escape(table.note)}</p>"
 
 
 def _unavailable(result: SetFigures) -> str:
@@ -139,10 +146,12 @@ def _unavailable(result: SetFigures) -> str:
     for clip in result.clips:
         for key, reason in clip.unavailable.items():
             why.setdefault(key, f"{reason} (in {clip.name})")
-    if not why:
-        return ""
-    items = "".join(f"<li>{html.escape(k)}: {html.escape(v)}</li>" for k, v in sorted(why.items()))
-    return f"<p>Unavailable:</p><ul>{items}</ul>"
+    by_reason: dict[str, list[str]] = {}
+    for key, reason in sorted(why.items()):
+        by_reason.setdefault(reason, []).append(key)
+    said = (f"{', '.join(keys)}: {reason}" for reason, keys in by_reason.items())
+    items = "".join(f"<li>{html.escape(line)}</li>" for line in said)
+    return f"<p>Unavailable:</p><ul>{items}</ul>" if items else ""
 
 
 def _clips(result: SetFigures, order: list[str]) -> str:
@@ -150,7 +159,7 @@ def _clips(result: SetFigures, order: list[str]) -> str:
     columns = [c for c in WORST_COLUMNS if c in result.means]
     rows = [[name, *(number(by_name[name].figures.get(c)) for c in columns)] for name in order]
     units = (FIGURES[c].title + (f", {FIGURES[c].unit}" if FIGURES[c].unit else "") for c in columns)
-    return element(["", *units], rows)
+    return table_element(["", *units], rows)
 
 
 def _curves(result: SetFigures, name: str) -> list[str]:
@@ -159,14 +168,21 @@ def _curves(result: SetFigures, name: str) -> list[str]:
     charts = []
     for key, title in CURVES.items():
         lines = {label: clip.curves[key] for label, clip in clips.items() if key in clip.curves}
-        if lines:
-            charts.append(
-                figure_element(
-                    line_chart(lines, from_zero=key != "picture.psnr", first=0),
-                    f"{title}, by frame" if key != "worldlines.fail_curve" else title,
-                )
-            )
+        if not lines:
+            continue
+        if key == "worldlines.fail_curve":
+            first, step = FAIL_CURVE_M[0], FAIL_CURVE_M[1] - FAIL_CURVE_M[0]
+            charts.append(figure_element(line_chart(lines, first=first, step=step), title))
+        elif key == "picture.psnr":
+            chart = line_chart({k: _unequal(v) for k, v in lines.items()}, from_zero=False, first=0)
+            charts.append(figure_element(chart, f"{title}, by frame, without equal ones"))
+        else:
+            charts.append(figure_element(line_chart(lines, first=0), f"{title}, by frame"))
     if len(clips) > 1:
-        marks = (f"<span style='color:{PALETTE[i]}'>&#9632;</span> {label}" for i, label in enumerate(clips))
-        charts.append(f"<p>{' '.join(marks)}</p>")
+        charts.append(legend_element(list(clips)))
     return charts
+
+
+def _unequal(psnr: list[float]) -> list[float]:
+    """Without frames that are equal, such as a first one that was given: their 100 dB would flatten the curve."""
+    return [np.nan if value >= PSNR_LIMIT_DB else value for value in psnr]
