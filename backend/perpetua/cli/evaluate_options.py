@@ -79,13 +79,15 @@ class EvaluateTake:
     """Judge these videos of it, round_<n>_<camera>.mp4, in place of what the cache itself shows."""
     width: int = 480
     """Pixels across at which the cache is drawn; videos have their own size."""
+    html: Path | None = None
+    """Write a page with the table, curves and videos here."""
     json: bool = False
     """Print the figures as JSON."""
 
     def run(self) -> int:
         from perpetua.cli.evaluate_take import evaluate_take
 
-        return evaluate_take(self.cache, self.videos, self.width, self.json)
+        return evaluate_take(self.cache, self.videos, self.width, self.html, self.json)
 
 
 @dataclass(frozen=True)

@@ -140,20 +140,24 @@ def test_flicker_is_that_of_still_pixels():
 
 
 def test_the_caches_own_pictures_hold_together(scene):
-    found = judge(*scene)
+    judged = judge(*scene)
+    found = judged.figures
     assert found.tracks > 100
     assert found.reprojection_px < 0.2
     assert found.following_px < 0.3
     assert found.camera_degrees < 0.3
     assert found.flicker < 0.05
     assert found.flow_return_px < 0.5
+    for key, curve in judged.curves.items():
+        assert len(curve) == FRAMES - 1
+        assert np.mean(curve) == pytest.approx(getattr(found, key), rel=0.2, abs=1e-6)
 
 
 def test_a_view_that_drifts_is_noticed(scene):
     views, still, moving = scene
-    fine = judge(*scene)
+    fine = judge(*scene).figures
     drifting = np.stack([np.roll(frame, t, 0) for t, frame in enumerate(views[2].rgb)])
-    found = judge([*views[:2], replace(views[2], rgb=drifting)], still, moving)
+    found = judge([*views[:2], replace(views[2], rgb=drifting)], still, moving).figures
     assert found.reprojection_px > 3 * fine.reprojection_px
     assert found.following_px > fine.following_px + 0.3  # 1, 2 and 3 px in one of three views
     assert found.camera_error > 1.5 * fine.camera_error
@@ -171,13 +175,18 @@ def test_the_command_judges_the_cache_and_videos_of_it(cache, scene, tmp_path, c
     for view, name in zip(scene[0], ("front", "left", "right")):
         dark = (view.rgb * np.linspace(1, 0.9, FRAMES)[:, None, None, None]).astype(np.uint8)
         write_video(tmp_path / f"round_1_{name}.mp4", dark, 12.0, (WIDTH, HEIGHT))
-    assert run(["evaluate", "take", str(cache), "--width", str(WIDTH), "--json"]) == 0
+    page = tmp_path / "page.html"
+    assert run(["evaluate", "take", str(cache), "--width", str(WIDTH), "--json", "--html", str(page)]) == 0
     said = capsys.readouterr()
     own = msgspec.json.decode(said.out)
     assert own["rounds"]["1"] == own["mean"]
     assert "reprojection, px" in said.err
     assert run(["evaluate", "take", str(cache), "--videos", str(tmp_path), "--json"]) == 0
     judged = msgspec.json.decode(capsys.readouterr().out)["mean"]
+    text = page.read_text()
+    assert text.count("<svg") == 4
+    assert text.count("<video") == 1
+    assert own["worst_first"] == [1]
     assert own["mean"]["flicker"] < 0.05
     assert judged["flicker"] > 1
 

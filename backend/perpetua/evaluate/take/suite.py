@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -49,13 +49,41 @@ TITLES = {
 }  # fmt: skip
 """Headings, by figure."""
 
+CURVES = ("reprojection_px", "following_px", "camera_mm", "flicker")
+"""Figures that are also told frame by frame, from a round's second frame on."""
+KEPT_ROUNDS = 3
+"""The worst, whose videos are kept for the page."""
+
 
 @dataclass(frozen=True)
-class TakeResult:
-    """rounds: by the round's number.  mean: over them."""
+class Judged:
+    """A round. curves: by name of ``CURVES``, NaN where nothing could be measured."""
 
-    rounds: dict[int, TakeFigures]
-    mean: TakeFigures
+    figures: TakeFigures
+    curves: dict[str, list[float]]
+
+
+@dataclass
+class TakeResult:
+    """rounds: by the round's number.  mean: over them.  videos: [T, H, W, 3] of the worst rounds, by number and camera."""
+
+    fps: float
+    rounds: dict[int, Judged] = field(default_factory=dict)
+    videos: dict[int, dict[str, NDArray[np.uint8]]] = field(default_factory=dict)
+
+    @property
+    def mean(self) -> TakeFigures:
+        rounds = [judged.figures for judged in self.rounds.values()]
+        return TakeFigures(*(_finite_mean([getattr(r, f.name) for r in rounds]) for f in fields(TakeFigures)))
+
+    def worst_first(self) -> list[int]:
+        """The rounds by their reprojection error; those without one last."""
+
+        def error(number: int) -> float:
+            found = self.rounds[number].figures.reprojection_px
+            return -1.0 if found is None else found
+
+        return sorted(self.rounds, key=error, reverse=True)
 
 
 def evaluate_cache(folder: Path, videos: Path | None, width: int, progress: Progress) -> TakeResult:
@@ -64,11 +92,16 @@ def evaluate_cache(folder: Path, videos: Path | None, width: int, progress: Prog
     rounds = [r for r in cache.meta.rounds if r.index > 0]
     if not rounds:
         raise DamagedCache(f"The cache at {folder} holds the picture only; bake a round first.")
-    found = {}
+    result = TakeResult(cache.meta.fps)
+    names = [record.name for record in cache.meta.cameras]
     for number, round_ in enumerate(rounds):
-        found[round_.index] = judge(views_of(cache, round_, width, videos), *_points(cache, round_))
+        views = views_of(cache, round_, width, videos)
+        result.rounds[round_.index] = judge(views, *_points(cache, round_))
+        result.videos[round_.index] = {name: view.rgb for name, view in zip(names, views, strict=True)}
+        for better in result.worst_first()[KEPT_ROUNDS:]:
+            result.videos.pop(better, None)
         progress((number + 1) / len(rounds), f"round {round_.index}")
-    return TakeResult(found, _mean(list(found.values())))
+    return result
 
 
 def _points(cache: Cache, round_: RoundRecord) -> tuple[NDArray, NDArray]:
@@ -77,7 +110,7 @@ def _points(cache: Cache, round_: RoundRecord) -> tuple[NDArray, NDArray]:
     return np.asarray(cache.background()["position"]), np.asarray(moving)
 
 
-def judge(views: list[View], still: NDArray, moving: NDArray) -> TakeFigures:
+def judge(views: list[View], still: NDArray, moving: NDArray) -> Judged:
     """A round's views against the scene: still points [B, 3] m and moving points [T, N, 3] m, world."""
     at_rest, of_matter = choose(views, still), choose(views, moving[0])
     truth = np.concatenate(
@@ -85,45 +118,40 @@ def judge(views: list[View], still: NDArray, moving: NDArray) -> TakeFigures:
     )
     tracks = np.stack([follow(view, *seen(view, truth[0], 0)) for view in views])
     cameras = [view.camera for view in views]
-    reprojection, following, poses = [], [], []
+    reprojection, following, poses, trembling = [], [], [], []
     for t in range(1, len(truth)):
         reprojection.append(_finite_median(reprojection_errors(cameras, tracks[:, t])))
+        followed: list[float | None] = []
+        posed: list[tuple[float, float]] = []
         for view, pixels in zip(views, tracks[:, t]):
             expected, there = seen(view, truth[t], t)
-            following.append(_finite_median(np.linalg.norm(pixels - expected, axis=-1)[there]))
+            followed.append(_finite_median(np.linalg.norm(pixels - expected, axis=-1)[there]))
             alone = np.where(apart(view, pixels)[:, None], pixels, np.nan)[: len(at_rest)]
             pose = camera_error(view.camera, truth[t, : len(at_rest)], alone)
             if pose is not None:
-                poses.append(pose)
-    degrees, metres = (_finite_mean([p[i] for p in poses]) for i in (0, 1))
+                posed.append(pose)
+        following.append(followed)
+        poses.append(posed)
+        trembling.append([flicker(v.rgb[t - 1 : t + 1], v.covered[t - 1 : t + 1]) for v in views])
+    degrees, metres = (_finite_mean([pose[i] for posed in poses for pose in posed]) for i in (0, 1))
     joined = None if degrees is None or metres is None else math.sqrt(degrees * metres)
-    followed = np.isfinite(tracks[:, -1, :, 0]).sum(0) >= min(2, len(views))
-    return TakeFigures(
-        _finite_mean(reprojection), _finite_mean(following), degrees, None if metres is None else 1000 * metres, joined,
+    tracked = np.isfinite(tracks[:, -1, :, 0]).sum(0) >= min(2, len(views))
+    figures = TakeFigures(
+        _finite_mean(reprojection), _finite_mean([value for of in following for value in of]), degrees,
+        None if metres is None else 1000 * metres, joined,
         _finite_mean([flicker(v.rgb, v.covered) for v in views]),
-        _finite_mean([flow_return_error(v.rgb) for v in views]), float(followed.sum()),
+        _finite_mean([flow_return_error(v.rgb) for v in views]), float(tracked.sum()),
     )  # fmt: skip
+    away = [[1000 * pose[1] for pose in posed] for posed in poses]
+    single = [[value] for value in reprojection]
+    frames: tuple[list[Any], ...] = (single, following, away, trembling)
+    return Judged(figures, {key: _by_frame(of) for key, of in zip(CURVES, frames, strict=True)})
 
 
-def as_json(result: TakeResult) -> bytes:
-    """``mean.<figure>`` and ``rounds.<number>.<figure>``."""
-    record: dict[str, Any] = {"mean": result.mean, "rounds": {str(k): v for k, v in result.rounds.items()}}
-    return msgspec.json.format(msgspec.json.encode(record), indent=2)
-
-
-def as_rows(result: TakeResult) -> tuple[list[str], list[list[str]]]:
-    """Headings and rows, one a round, and the mean."""
-    named = {**{f"round {k}": v for k, v in result.rounds.items()}, "mean": result.mean}
-    rows = []
-    for name, figures in named.items():
-        values = asdict(figures)
-        rows.append([name, *("-" if values[k] is None else f"{values[k]:.3g}" for k in TITLES)])
-    return ["", *TITLES.values()], rows
-
-
-def _mean(rounds: list[TakeFigures]) -> TakeFigures:
-    means = (_finite_mean([getattr(r, f.name) for r in rounds]) for f in fields(TakeFigures))
-    return TakeFigures(*means)
+def _by_frame(frames: Sequence[Sequence[float | None]]) -> list[float]:
+    """The mean of what the views have in each frame, NaN for none."""
+    means = (_finite_mean(list(values)) for values in frames)
+    return [math.nan if mean is None else mean for mean in means]
 
 
 def _finite_median(values: NDArray) -> float | None:
