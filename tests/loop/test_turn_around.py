@@ -27,9 +27,11 @@ class Redder(NoRefiner):
     """Paints everything redder than it was filmed."""
 
     seen: list[str] = []  # noqa: RUF012 - one for all, as the loop makes them itself
+    ways: list[tuple[Camera, ...]] = []  # noqa: RUF012
 
     def refine(self, video, context, memory, progress):
         self.seen.append(video.camera.name)
+        self.ways.append(video.cameras)
         return (video.rgb * [1.0, 0.7, 0.7]).astype(np.float32)
 
 
@@ -91,6 +93,8 @@ def test_the_scene_looks_as_it_was_painted(
     Redder.seen.clear()
     made = painted_from_its_sides(shot, coarse, stages, Progress(), steps=40)
     assert Redder.seen == ["turn_left", "turn_right"]
+    assert [len(way) for way in Redder.ways] == [9, 9], "who paints is told where each frame was taken from"
+    assert not np.allclose(Redder.ways[0][-1].position, Redder.ways[1][-1].position)
     before, after = Scene.load(coarse.folder), Scene.load(made.folder)
     np.testing.assert_array_equal(after.foreground.means, before.foreground.means)
     np.testing.assert_array_equal(after.particles.positions, before.particles.positions)

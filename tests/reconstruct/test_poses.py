@@ -20,7 +20,8 @@ from perpetua.reconstruct.from_views import ViewsReconstructor
 from perpetua.reconstruct.poses.colmap import Placed, Poses, find_poses
 from perpetua.reconstruct.poses.frames import chosen_frames, first_frame, spread
 from perpetua.reconstruct.poses.reconstructor import ShotsReconstructor, capture_of, marked_in
-from perpetua.reconstruct.poses.shots import Shot, ShotFiles
+from perpetua.reconstruct.poses.shot import Shot
+from perpetua.reconstruct.poses.shots import ShotFiles
 from perpetua.reconstruct.source import front_picture, open_source
 from perpetua_protocol.take import Click, MaterialSpec, ObjectSpec, Quality, SceneSettings, Take
 

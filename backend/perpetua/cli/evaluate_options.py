@@ -102,9 +102,9 @@ class EvaluateReconstruct:
     """views (all views), depth (one picture with its depth), embedded (one picture); all if none is given."""
     width: int = 200
     """Pixels across of the pictures."""
-    gaussians: int = 8000
+    gaussians: int = 7000
     """Most gaussians of a fit to all views."""
-    steps: int = 1200
+    steps: int = 900
     """Steps of such a fit."""
     device: str = "cpu"
     """Where the fit runs: cpu or cuda."""

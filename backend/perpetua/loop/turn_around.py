@@ -51,7 +51,7 @@ def painted_from_its_sides(
     try:
         for name, cameras in paths.items():
             filmed = _film_stage(stages, coarse, scene, name, cameras, maker, progress)
-            painted[name] = _painted_stage(stages, take, filmed, scene, name, cameras[0], maker, progress)
+            painted[name] = _painted_stage(stages, take, filmed, scene, name, cameras, maker, progress)
     finally:
         maker.release()
 
@@ -141,7 +141,7 @@ def _painted_stage(
     filmed: Stage,
     scene: Scene,
     name: str,
-    camera: Camera,
+    cameras: list[Camera],
     maker: Refiner,
     progress: Progress,
 ) -> Stage:
@@ -149,7 +149,7 @@ def _painted_stage(
 
     def make(folder: Path) -> None:
         listen = progress.of(f"paint {name}")
-        video = load_video(filmed, replace(camera, name=name))
+        video = replace(load_video(filmed, replace(cameras[0], name=name)), cameras=tuple(cameras))
         np.save(folder / "rgb.npy", maker.refine(video, context, maker.prepare(context, {}, listen), listen))
 
     inputs = {

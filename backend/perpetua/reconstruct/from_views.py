@@ -11,6 +11,7 @@ import torch
 
 from perpetua.errors import CaptureError
 from perpetua.progress import Progress
+from perpetua.reconstruct.capture.agreement import check_epipolar
 from perpetua.reconstruct.capture.capture import Capture, CapturedView
 from perpetua.reconstruct.fit.train import Fit, FitSettings, train
 from perpetua.reconstruct.followed import with_followed
@@ -47,6 +48,9 @@ class ViewsReconstructor:
             capture = _of_objects(capture, things)
         else:
             check_clicked(things)
+        if not capture.has_depth:
+            progress(0.0, "comparing the cameras")
+            check_epipolar(capture)
         picture, capture = capture.front_view, capture.reduced(take.quality.splat_width)
         ratio = capture.front_view.camera.width / picture.camera.width
         capture = with_followed(capture, take, ratio, progress)

@@ -49,6 +49,8 @@ class RenderedVideo:
     """[T + 1, H, W, objects], coverage by each object, in the scene's order; None unless a refiner needs it."""
     key: str = ""
     """Names what the video was rendered from: the same name, the same video."""
+    cameras: tuple[Camera, ...] = ()
+    """That of each frame, T + 1, where the camera moves; empty where it stands."""
 
 
 @dataclass(frozen=True)

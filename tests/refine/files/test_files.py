@@ -78,6 +78,18 @@ def give_movie(folder: Path, frames: np.ndarray, fps: float = FPS, name: str = "
     write_video(folder / name, ((f * 255 + 0.5).astype(np.uint8) for f in frames), fps, size)
 
 
+def test_a_camera_that_moves_is_told_frame_by_frame(
+    exchange: Path, video: RenderedVideo, context: RoundContext
+) -> None:
+    way = tuple(video.camera.orbited(float(k), np.zeros(3), "turn", "front") for k in range(len(video.rgb)))
+    with pytest.raises(WaitingForFiles):
+        refined(replace(video, cameras=way, key="turning"), context)
+    (path,) = exchange.rglob("request.json")
+    told = json.loads(path.read_text())["cameras"]
+    for camera, given in zip(way, told, strict=True):
+        np.testing.assert_allclose(given["world_to_camera_opencv"], camera.world_to_camera)
+
+
 def test_all_that_another_program_may_want_is_handed_over(
     exchange: Path, video: RenderedVideo, context: RoundContext
 ) -> None:

@@ -168,7 +168,7 @@ def _check_agreement(capture: Capture) -> None:
         assert view.depth is not None
         where = np.argwhere(np.isfinite(view.depth))
         points = unprojected(view, where[rng.integers(0, len(where), SAMPLES)])
-        found = [_disagreement(points, other) for other in _neighbours(capture, index)]
+        found = [_disagreement(points, capture.views[other]) for other in neighbours(capture, index)]
         shares = [share for share in found if share is not None]
         if shares:
             worst = max(worst, (float(np.median(shares)), view.name))
@@ -185,14 +185,14 @@ def _check_agreement(capture: Capture) -> None:
     )
 
 
-def _neighbours(capture: Capture, index: int) -> list[CapturedView]:
-    """The four views that look most the same way."""
+def neighbours(capture: Capture, index: int) -> list[int]:
+    """The four views that look most the same way, by index."""
     own = capture.views[index].camera.world_to_camera[2, :3]
     like = [
         float(own @ v.camera.world_to_camera[2, :3]) if i != index else -2.0
         for i, v in enumerate(capture.views)
     ]
-    return [capture.views[i] for i in np.argsort(like)[::-1][: min(4, len(like) - 1)]]
+    return [int(i) for i in np.argsort(like)[::-1][: min(4, len(like) - 1)]]
 
 
 def _disagreement(points: Array, other: CapturedView) -> float | None:
@@ -224,7 +224,8 @@ def _mirrored(capture: Capture) -> str:
             assert view.depth is not None
             where = np.argwhere(np.isfinite(view.depth))
             points = unprojected(view, where[rng.integers(0, len(where), SAMPLES)])
-            shares += [s for o in _neighbours(other, index) if (s := _disagreement(points, o)) is not None]
+            found = [_disagreement(points, other.views[o]) for o in neighbours(other, index)]
+            shares += [share for share in found if share is not None]
         if shares and np.median(shares) < 0.5 * MOST_DISAGREEMENT:
             return how
     return ""

@@ -27,7 +27,7 @@ from perpetua.reconstruct.poses.plausible import (
     check_texture,
     check_walked,
 )
-from perpetua.reconstruct.poses.shots import Shot
+from perpetua.reconstruct.poses.shot import Shot
 
 Array = NDArray[np.float64]
 

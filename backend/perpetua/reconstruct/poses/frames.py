@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
@@ -13,6 +12,7 @@ from numpy.typing import NDArray
 
 from perpetua.errors import CaptureError
 from perpetua.progress import Progress
+from perpetua.reconstruct.poses.shot import Shot
 
 Array = NDArray[np.float64]
 Grey = NDArray[np.uint8]
@@ -27,16 +27,7 @@ LEAST_MOTION = 0.1
 FEWEST_FRAMES = 8
 
 
-@dataclass(frozen=True)
-class Frame:
-    """index: its number in the video, from 0.  rgb: [H, W, 3] uint8.  scale: its pixels for one of the video's."""
-
-    index: int
-    rgb: NDArray[np.uint8]
-    scale: float
-
-
-def chosen_frames(path: Path, count: int, largest_width: int, progress: Progress) -> list[Frame]:
+def chosen_frames(path: Path, count: int, largest_width: int, progress: Progress) -> list[Shot]:
     """At most ``count`` frames of the video at ``path``, the first one always, no wider than ``largest_width`` pixels.
 
     Raises ``CaptureError`` if it is no video, too short, or the camera hardly moves.
@@ -66,7 +57,11 @@ def chosen_frames(path: Path, count: int, largest_width: int, progress: Progress
     wanted = {step * index for index in spread(way, np.array(sharpness), count)}
     scale = min(1.0, largest_width / width)
     size = (round(width * scale), round(height * scale))
-    found = [Frame(index, rgb, size[0] / width) for index, rgb in _frames(path, size, 1) if index in wanted]
+    found = [
+        Shot(f"frame_{index:05d}.png", rgb, size[0] / width)
+        for index, rgb in _frames(path, size, 1)
+        if index in wanted
+    ]
     progress(1.0, f"{len(found)} frames chosen")
     return found
 

@@ -11,10 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from perpetua.errors import CaptureError
+from perpetua.reconstruct.epipolar import sampson_distance
 
 if TYPE_CHECKING:
     from perpetua.reconstruct.poses.colmap import Placed
-    from perpetua.reconstruct.poses.shots import Shot
+    from perpetua.reconstruct.poses.shot import Shot
 
 Array = NDArray[np.float64]
 
@@ -146,14 +147,8 @@ def _flat(shots: Sequence[Shot], pair: Matches) -> bool:
 def _from_epipolar(pair: Matches, first: Placed, second: Placed) -> Array:
     """[N] pixels, Sampson's distance of each match from where a still point would lie."""
     relative = second.world_to_camera @ np.linalg.inv(first.world_to_camera)
-    x, y, z = relative[:3, 3]
-    E = np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]]) @ relative[:3, :3]
-    a, b = _straight(pair.a, first), _straight(pair.b, second)
-    ahead, back = a @ E.T, b @ E
-    error = (b * ahead).sum(1)
     focal = np.sqrt(first.K[0, 0] * second.K[0, 0])
-    slope = np.sqrt((ahead[:, :2] ** 2).sum(1) + (back[:, :2] ** 2).sum(1))
-    return np.asarray(focal * np.abs(error) / np.maximum(slope, 1e-12))
+    return np.asarray(focal * sampson_distance(_straight(pair.a, first), _straight(pair.b, second), relative))
 
 
 def _straight(pixels: Array, placed: Placed) -> Array:

@@ -13,7 +13,8 @@ from perpetua.progress import Progress
 from perpetua.reconstruct.capture.capture import Capture, CapturedView, check
 from perpetua.reconstruct.from_views import ViewsReconstructor, check_materials, part_of
 from perpetua.reconstruct.poses.colmap import Placed, Poses, find_poses
-from perpetua.reconstruct.poses.shots import Shot, ShotFiles
+from perpetua.reconstruct.poses.shot import Shot
+from perpetua.reconstruct.poses.shots import ShotFiles
 from perpetua.reconstruct.surface.clusters import check_clicked
 from perpetua.scene.cameras import Camera
 from perpetua.scene.scene import Scene

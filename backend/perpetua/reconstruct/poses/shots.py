@@ -5,26 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
 from perpetua.progress import Progress
 from perpetua.reconstruct.picture import load_picture
 from perpetua.reconstruct.poses.frames import chosen_frames
+from perpetua.reconstruct.poses.shot import Shot
 
 LARGEST_WIDTH = 1280
 """Pixels; more finds no better poses for an object on a table, and takes longer."""
 FILM_WIDTH_MM = 36.0
-
-
-@dataclass(frozen=True)
-class Shot:
-    """rgb: [H, W, 3] uint8.  scale: its pixels for one of the file's.  focal: pixels, from EXIF, if it is known."""
-
-    name: str
-    rgb: NDArray[np.uint8]
-    scale: float = 1.0
-    focal: float | None = None
 
 
 @dataclass(frozen=True)
@@ -43,8 +31,7 @@ class ShotFiles:
         """The shots. Raises ``PictureError`` or ``CaptureError``."""
         if self.frames is None:
             return [_picture(path) for path in self.files]
-        frames = chosen_frames(self.files[0], self.frames, LARGEST_WIDTH, progress)
-        return [Shot(f"frame_{f.index:05d}.png", f.rgb, f.scale) for f in frames]
+        return chosen_frames(self.files[0], self.frames, LARGEST_WIDTH, progress)
 
 
 def _picture(path: Path) -> Shot:

@@ -26,6 +26,7 @@ from perpetua.mp4 import write_video
 from perpetua.progress import Progress
 from perpetua.refine.api import RenderedVideo
 from perpetua.refine.nearness import nearness
+from perpetua.scene import Camera
 from perpetua_protocol.take import usable_name
 
 FLO_TAG = np.float32(202021.25)
@@ -89,9 +90,8 @@ def _request(
     video: RenderedVideo, objects: list[str], fps: float, prompts: Mapping[str, str]
 ) -> dict[str, object]:
     frames, height, width = video.alpha.shape
-    camera = video.camera
     return {
-        "view": camera.name,
+        "view": video.camera.name,
         "frames": frames,
         "width": width,
         "height": height,
@@ -101,12 +101,17 @@ def _request(
         "mask_folders": mask_folders(objects),
         "depth_nearest_m": float(video.depth.min()),
         "depth_farthest_m": float(video.depth.max()),
-        "camera": {
-            "K": camera.K.tolist(),
-            "world_to_camera_opencv": camera.world_to_camera.tolist(),
-            "matrix_world_blender": camera.matrix_world.tolist(),
-            "horizontal_fov_degrees": camera.horizontal_fov_degrees,
-        },
+        "camera": _camera(video.camera),
+        "cameras": [_camera(each) for each in video.cameras],  # of each frame, where it moves
+    }
+
+
+def _camera(camera: Camera) -> dict[str, object]:
+    return {
+        "K": camera.K.tolist(),
+        "world_to_camera_opencv": camera.world_to_camera.tolist(),
+        "matrix_world_blender": camera.matrix_world.tolist(),
+        "horizontal_fov_degrees": camera.horizontal_fov_degrees,
     }
 
 
