@@ -138,8 +138,8 @@ def grown(box: Box, low: NDArray, high: NDArray, travel: float, who: str, frame:
 
 def check_near(positions: NDArray, body: NDArray, names: list[str], frame: int) -> None:
     """Raises ``SimulationError`` naming the body of a particle beyond ``FARTHEST_M`` (what is on no grid has no box)."""
-    away = np.abs(positions).max(1)
-    if away.max() > FARTHEST_M:
+    if max(positions.max(), -positions.min()) > FARTHEST_M:
+        away = np.abs(positions).max(1)
         raise SimulationError(_too_far(names[int(body[away.argmax()])], frame, float(away.max())))
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -51,12 +51,23 @@ class Snapshot:
 
 @dataclass(frozen=True)
 class Stored:
-    """A snapshot that is being written: the particles' arrays by name, each part filling in its own bodies' rows."""
+    """A snapshot that is being written after the particles ``before``; each part fills in its own bodies' rows."""
 
-    arrays: dict[str, NDArray]
-    rigid: dict[int, RigidPose]
-    memory: Memory
+    before: Particles
     present: NDArray[np.bool_]
+    rigid: dict[int, RigidPose] = field(default_factory=dict)
+    memory: Memory = field(default_factory=dict)
+    _changed: dict[str, NDArray] = field(default_factory=dict)
+
+    def array(self, name: str) -> NDArray:
+        """The particles' array of that name, to be written into."""
+        if name not in self._changed:
+            self._changed[name] = getattr(self.before, name).copy()
+        return self._changed[name]
+
+    def done(self) -> Snapshot:
+        """What was written, and of ``before`` what was not."""
+        return Snapshot(replace(self.before, **self._changed), self.rigid, self.memory, self.present)
 
 
 @dataclass(frozen=True)
@@ -106,11 +117,8 @@ class Part:
     def meet(self, others: Sequence[Part]) -> None:
         """All parts are built; ``others`` are those of the same world."""
 
-    def load(self, snapshot: Snapshot, genesis_state: Any) -> None:
-        """Take its share of ``snapshot``; what Genesis holds goes into ``genesis_state``, which is loaded after all parts."""
-
-    def loaded(self) -> None:
-        """Genesis has taken its state: drop whatever it remembers of before."""
+    def load(self, snapshot: Snapshot) -> None:
+        """Take its share of ``snapshot``, and drop whatever it remembers of before."""
 
     def store(self, out: Stored) -> None:
         """Write its share of the state as it is now."""
@@ -146,6 +154,9 @@ class Part:
     def before_substep(self, forces: CompiledForces) -> None:
         """Act on its matter, once before each substep, and let ``forces`` act on it."""
 
+    def substep(self) -> None:
+        """All parts have acted: move its matter by a substep, if ``before_substep`` has not."""
+
     # -- how other parts see its matter ---------------------------------------------------------------------------
 
     @property
@@ -166,11 +177,6 @@ class Part:
     def motion(self) -> tuple[NDArray, NDArray]:
         """Positions [n, 3] m and velocities [n, 3] m/s of its particles, which air flows around."""
         return np.zeros((0, 3)), np.zeros((0, 3))
-
-
-def solver_state(genesis: Any, state: Any, solver: Any) -> Any:
-    """The part of a Genesis simulator ``state`` that belongs to ``solver``."""
-    return state.solvers_state[genesis.sim.solvers.index(solver)]
 
 
 class quiet(warnings.catch_warnings):

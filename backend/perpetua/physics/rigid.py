@@ -16,9 +16,9 @@ import trimesh
 from numpy.typing import NDArray
 
 from perpetua.errors import SimulationError
+from perpetua.physics.rigid_kernels import matrix, ride
 from perpetua.scene.materials import Material
 from perpetua.scene.particles import RigidPose
-from perpetua.scene.rotations import matrix_from_quaternion
 from perpetua.scene.scene import Scene
 
 FRICTION_RANGE = (0.01, 5.0)
@@ -119,9 +119,7 @@ class RigidBody:
     def write(self, pose: RigidPose, state: Any) -> None:
         """Put ``pose`` into a Genesis ``RigidSolverState``."""
         qpos = np.concatenate([self._seat + pose.position, pose.quaternion])
-        local = (
-            matrix(pose.quaternion).T @ pose.angular_velocity
-        )  # Genesis turns a free body about its own axes
+        local = matrix(pose.quaternion).T @ pose.angular_velocity  # Genesis turns a body about its own axes
         q, d = self._entity.q_start, self._entity.dof_start
         state.qpos[0, q : q + 7] = torch.from_numpy(qpos.astype(np.float32))
         state.dofs_vel[0, d : d + 6] = torch.from_numpy(
@@ -146,13 +144,19 @@ class RigidBody:
         """Make it ``factor`` times as heavy as it is, for what pushes it in Genesis."""
         self._entity.set_mass(factor * self.shape.mass)
 
-    def particles(self, pose: RigidPose) -> tuple[NDArray, NDArray, NDArray]:
-        """Positions [n, 3] m, velocities [n, 3] m/s and the rotation [3, 3] of the body's particles at ``pose``."""
-        R = matrix(pose.quaternion)
-        x, y, z = pose.angular_velocity
-        spin = np.array([[0.0, -z, y], [z, 0.0, -x], [-y, x, 0.0]])
-        moved = self._arms @ np.concatenate([R, spin @ R]).T
-        return moved[:, :3] + (self.shape.centre + pose.position), moved[:, 3:] + pose.velocity, R
+    def carry(
+        self, pose: RigidPose, rows: NDArray, positions: NDArray, velocities: NDArray, F: NDArray
+    ) -> None:
+        """Write into the ``rows`` [n] of positions [P, 3] m, velocities [P, 3] m/s and F [P, 3, 3] the body's particles at ``pose``."""
+        centre, R = self.shape.centre + pose.position, matrix(pose.quaternion)
+        ride(self._arms, rows, centre, R, pose.velocity, pose.angular_velocity, positions, velocities, F)
+
+    def particles(self, pose: RigidPose) -> tuple[NDArray, NDArray]:
+        """Positions [n, 3] m and velocities [n, 3] m/s of the body's particles at ``pose``."""
+        n = len(self.own)
+        positions, velocities = np.empty((n, 3)), np.empty((n, 3))
+        self.carry(pose, np.arange(n), positions, velocities, np.empty((n, 3, 3)))
+        return positions, velocities
 
     @property
     def link(self) -> int:
@@ -219,16 +223,3 @@ def motions(bodies: list[RigidBody]) -> tuple[NDArray, NDArray, NDArray, NDArray
         np.stack([pose.velocity for pose in poses]),
         np.stack([pose.angular_velocity for pose in poses]),
     )
-
-
-def forget_contacts(solver: Any) -> None:
-    """Clear what Genesis carries from a substep to the next and a State does not hold: the forces that particles put on
-    rigid bodies (``set_state`` clears the rest)."""
-    from genesis.utils.misc import qd_to_torch
-
-    for force in (solver.dyn_state.links.cfrc_coupling_vel, solver.dyn_state.links.cfrc_coupling_ang):
-        qd_to_torch(force, copy=False).zero_()
-
-
-def matrix(quaternion: NDArray) -> NDArray[np.float64]:
-    return matrix_from_quaternion(torch.from_numpy(np.asarray(quaternion, np.float64))).numpy()

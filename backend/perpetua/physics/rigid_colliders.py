@@ -16,7 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from perpetua.physics.motion import Collider
-from perpetua.physics.rigid import RigidBody, matrix
+from perpetua.physics.rigid import RigidBody
+from perpetua.physics.rigid_kernels import matrix
 from perpetua.physics.signed_distance import distance_grid
 from perpetua.physics.surface_points import surface_points
 

@@ -8,16 +8,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from perpetua.errors import SimulationError
 from perpetua.physics.cloth.surroundings import Surroundings
 from perpetua.physics.forces.compiled import CompiledForces
 from perpetua.physics.motion import Collider, Pin, PinnedBody
-from perpetua.physics.parts import Building, Part, Plan, Snapshot, Stored, solver_state
+from perpetua.physics.parts import Building, Part, Plan, Snapshot, Stored
 from perpetua.physics.rigid import (
     PLANE_DAMPING_RATIO,
     PLANE_FRICTION,
     PLANE_TIME_CONSTANT,
     RigidBody,
-    forget_contacts,
     set_contact,
 )
 from perpetua.physics.rigid_colliders import RigidColliders
@@ -38,7 +38,6 @@ class RigidPart(Part):
         self._genesis, self._scene, self._plan = building.genesis, building.scene, building.plan
         self._dt = building.plan.dt
         self._gravity = np.zeros(3)
-        self._solver = building.genesis.sim.rigid_solver
         self._plane = self._genesis.add_entity(
             gs.morphs.Plane(), gs.materials.Rigid(needs_coup=False, friction=PLANE_FRICTION)
         )
@@ -54,6 +53,9 @@ class RigidPart(Part):
     def built(self) -> None:
         """Contact parameters, and the bodies' particles as the forces meet them: arm from the centre of mass at rest, link, body, mass
         and lift."""
+        from perpetua.physics.rigid_solver import RigidSolver
+
+        self._solver = RigidSolver(self._genesis)
         set_contact(self._plane, PLANE_TIME_CONSTANT * self._dt, PLANE_DAMPING_RATIO)
         parts = list(self.bodies.items())
         count = sum(len(rigid.own) for _, rigid in parts)
@@ -79,25 +81,33 @@ class RigidPart(Part):
     def set_gravity(self, gravity: NDArray) -> None:
         self._gravity = np.asarray(gravity, np.float64)
 
-    def load(self, snapshot: Snapshot, genesis_state: Any) -> None:
+    def load(self, snapshot: Snapshot) -> None:
         for index in self.pinned:
             self.bodies[index].weigh_down(1.0)
         self.pinned = {}
-        state = solver_state(self._genesis, genesis_state, self._solver)
-        for index, rigid in self.bodies.items():
-            rigid.write(snapshot.rigid[index], state)
 
-    def loaded(self) -> None:
-        forget_contacts(self._solver)
+        def write(state: Any) -> None:
+            for index, rigid in self.bodies.items():
+                rigid.write(snapshot.rigid[index], state)
+
+        self._solver.load(write)
 
     def store(self, out: Stored) -> None:
+        self._refuse_trouble()
         self._carry()
+        arrays = [out.array(name) for name in ("positions", "velocities", "F")]
         for index, rigid in self.bodies.items():
             out.rigid[index] = pose = rigid.store()
-            positions, velocities, rotation = rigid.particles(pose)
-            out.arrays["positions"][rigid.own] = positions
-            out.arrays["velocities"][rigid.own] = velocities
-            out.arrays["F"][rigid.own] = rotation
+            rigid.carry(pose, rigid.own, *arrays)
+
+    def _refuse_trouble(self) -> None:
+        if trouble := self._solver.trouble():
+            speeds = {rigid.name: np.linalg.norm(rigid.store().velocity) for rigid in self.bodies.values()}
+            worst = max(speeds, key=lambda name: np.nan_to_num(speeds[name], nan=np.inf))
+            raise SimulationError(
+                f"The motion of the rigid '{worst}' cannot be followed: {trouble} Lower the strength of what drives it, or allow more "
+                "substeps."
+            )
 
     @property
     def points(self) -> int:
@@ -108,15 +118,15 @@ class RigidPart(Part):
 
     def show(self, near: Surroundings, first: int) -> None:
         arm, link, _, _, lift = self._points
-        near.show_rigid(self._solver.dyn_state.links, arm, link, lift, first)
+        near.show_rigid(self._solver.links, arm, link, lift, first)
 
     def feel(self, near: Surroundings, first: int) -> None:
         _, link, _, _, lift = self._points
-        near.push_rigid(self._solver.dyn_state.links, link, lift, first, self._dt)
+        near.push_rigid(self._solver.links, link, lift, first, self._dt)
 
     def motion(self) -> tuple[NDArray, NDArray]:
         found = [rigid.particles(rigid.store()) for rigid in self.bodies.values()]
-        return np.concatenate([p for p, _, _ in found]), np.concatenate([v for _, v, _ in found])
+        return np.concatenate([p for p, _ in found]), np.concatenate([v for _, v in found])
 
     def hold(self, acceleration: NDArray | None) -> None:
         self._held = acceleration
@@ -127,7 +137,7 @@ class RigidPart(Part):
         for pin in (thing for thing in moved if isinstance(thing, Pin)):
             for index, rigid in self.bodies.items():
                 pose = rigid.store()
-                positions, _, _ = rigid.particles(pose)
+                positions, _ = rigid.particles(pose)
                 if pin.reaches(positions, np.full(len(positions), index)):
                     self.pinned[index] = PinnedBody(rigid.shape.centre, pose, pin.motion)
         for index in before.keys() ^ self.pinned.keys():
@@ -141,7 +151,7 @@ class RigidPart(Part):
             self.bodies[index].place(held.after(self._substep * self._dt))
 
     def weigh(self, forces: CompiledForces) -> None:
-        forces.weigh_rigid(self._solver.dyn_state.links, *self._points)
+        forces.weigh_rigid(self._solver.links, *self._points)
 
     def before_substep(self, forces: CompiledForces) -> None:
         self._carry()
@@ -151,5 +161,8 @@ class RigidPart(Part):
             for rigid in self.bodies.values():
                 rigid.push(-rigid.shape.mass * self._held, np.zeros(3))
         if forces.any:
-            forces.apply_rigid(self._solver.dyn_state.links, *self._points)
+            forces.apply_rigid(self._solver.links, *self._points)
         self._colliders.push(begun, self._gravity, self.bodies.keys() - self.pinned.keys())
+
+    def substep(self) -> None:
+        self._solver.substep()

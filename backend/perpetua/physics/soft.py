@@ -6,7 +6,6 @@ Import after ``runtime.fresh``: the compiler needs Genesis to have started.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -117,7 +116,7 @@ class SoftPart(Part):
         """[fields]: the body that each velocity field of the grid is named after."""
         return np.unique(self.leader[self.body])
 
-    def load(self, snapshot: Snapshot, genesis_state: Any) -> None:
+    def load(self, snapshot: Snapshot) -> None:
         """Particles must lie inside the box."""
         particles, o = snapshot.particles, self.order
         plastic = particles.plastic[o].copy()
@@ -130,8 +129,6 @@ class SoftPart(Part):
             Jp=plastic,
         )
         self.matter.set_present(snapshot.present[o])
-
-    def loaded(self) -> None:
         self._contact.forget()
 
     def store(self, out: Stored) -> None:
@@ -144,7 +141,7 @@ class SoftPart(Part):
             ("C", "C"),
             ("plastic", "Jp"),
         ):
-            out.arrays[name][self.order[there]] = self.matter.read(field)[there]
+            out.array(name)[self.order[there]] = self.matter.read(field)[there]
 
     def set_gravity(self, gravity: NDArray) -> None:
         self._gravity = np.asarray(gravity, np.float64)

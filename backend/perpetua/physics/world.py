@@ -75,22 +75,15 @@ class World:
     def load(self, snapshot: Snapshot) -> None:
         """Make this the world's state. Particles must lie inside the box (Genesis would end the process)."""
         with quiet():
-            state = None if self._genesis is None else self._genesis.get_state()
             for part in self.parts:
-                part.load(snapshot, state)
-            if self._genesis is not None:
-                self._genesis.reset(state)
-        for part in self.parts:
-            part.loaded()
+                part.load(snapshot)
 
     def store(self, before: Particles) -> Snapshot:
         """The world's state. ``before`` gives what no part changes."""
-        names = ("positions", "velocities", "F", "C", "plastic")
-        present = np.ones(len(before), bool)
-        out = Stored({name: getattr(before, name).copy() for name in names}, {}, {}, present)
+        out = Stored(before, np.ones(len(before), bool))
         for part in self.parts:
             part.store(out)
-        return Snapshot(Particles(body=before.body, **out.arrays), out.rigid, out.memory, out.present)
+        return out.done()
 
     def set_gravity(self, gravity: NDArray) -> None:
         """gravity: [3], m/s^2. What it is already is not told again: four times a frame that was a twentieth of a rigid body's."""
@@ -137,8 +130,8 @@ class World:
                     part.weigh(self._forces)
             for part in self.parts:
                 part.before_substep(self._forces)
-            if self._genesis is not None:
-                self._genesis.step(update_visualizer=False)
+            for part in self.parts:
+                part.substep()
         for part in self.parts:
             part.after_substeps(forces, substeps * self.plan.dt)
 

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import resource
 import statistics
 import sys
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 from perpetua.physics.bench.scenes import FPS, SIDE_M, block, plan
 from perpetua.progress import Progress
@@ -20,19 +21,19 @@ from perpetua.scene.particles import State
 from perpetua.scene.scene import Scene
 
 REPETITIONS = 3
-FRAMES = 4
-"""Frames of a stretch that is timed."""
+STRETCH_S, LONGEST = 1.0, 24
+"""A stretch of frames that is timed takes a second at least, or as many frames as a round usually has."""
 
 
 @dataclass(frozen=True)
 class Case:
     """What one process measured.
 
-    frame_s, bare_s: a frame by the engine and by bare Genesis, s (processor time on a CPU, the clock's on CUDA), and
-    overhead_fraction: median of ours over bare, less one; None where only the start was measured, or Genesis has no such matter.  start_s: from the
-    start of the process to the first frame of its first bake; again_s: the same bake once more, from its call to its first frame;
-    other_s: a bake of a smaller block of half as many particles; family_s: one of matter of another kind; wall-clock.  start_cpu_s:
-    processor time of start_s.
+    start_s: from the start of the process to the first frame of its first bake, by the clock; start_cpu_s: its processor time.  again_s: the
+    same bake once more, from its call to its first frame; other_s: a bake of a smaller block of half as many particles; family_s: one of
+    matter of another kind; by the clock, None where speed was measured.  frame_s, bare_s: a frame by the engine and by bare Genesis, s
+    (processor time on a CPU, the clock's on CUDA), and overhead_fraction: median of ours over bare, less one; None where only the start was
+    measured, or Genesis has no such matter.  stretch: frames timed at a time.
     memory_mib: largest resident size before Genesis alone was built beside.
     """
 
@@ -43,10 +44,11 @@ class Case:
     device: str
     start_s: float
     start_cpu_s: float
-    again_s: float
-    other_s: float
-    family_s: float
     memory_mib: float
+    again_s: float | None = None
+    other_s: float | None = None
+    family_s: float | None = None
+    stretch: int | None = None
     frame_s: float | None = None
     bare_s: float | None = None
     overhead_fraction: float | None = None
@@ -64,71 +66,76 @@ def seconds() -> float:
 
 
 def measure(preset: str, particles: int, speed: bool = True) -> Case:
-    """Measure one material in this process, which must not have simulated before. ``speed``: not only start and memory."""
+    """Measure one material in this process, which must not have simulated before: its speed, or how soon later bakes start."""
     import psutil
     import torch
 
     from perpetua.physics import worlds
-    from perpetua.physics.genesis_engine import GenesisEngine
-
-    def simulate(scene: Scene, state: State, frames: int) -> State:
-        return GenesisEngine().simulate(scene, state, plan(frames), Progress()).end
 
     scene = block(preset, particles)
-    state = simulate(scene, scene.rest_state(), 1)
+    state = _simulate(scene, scene.rest_state(), 1)
     start_s, start_cpu_s = time.time() - psutil.Process().create_time(), time.process_time()
-    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    again_s = _first_frame_s(scene)
-    ours_s, bare_s = [], []
-    if speed:
-        simulate(scene, state, FRAMES)  # matter that spreads gets its larger box now
-    living = worlds.living()
-    substeps = round(1.0 / (FPS * living.plan.dt))
-    if speed:
-        from perpetua.physics.bench.bare import MODELS, Bare
-
-        bare = None
-        if scene.bodies[0].material.model in MODELS:
-            bare = Bare(scene, living.plan.box, living.plan.dt)
-            bare.step(substeps)
-        for _ in range(REPETITIONS):
-            begin = seconds()
-            simulate(scene, state, FRAMES)
-            middle = seconds()
-            ours_s.append((middle - begin) / FRAMES)
-            if bare is not None:
-                bare.step(FRAMES * substeps)
-                bare_s.append((seconds() - middle) / FRAMES)
-    count = len(scene.particles)
-    other_s = _first_frame_s(block(preset, particles // 2, 0.8 * SIDE_M))
-    other_kind = "jelly" if scene.bodies[0].material.model != "elastic" else "dry sand"
-    family_s = _first_frame_s(block(other_kind, particles // 2))
     case = Case(
         preset,
         scene.bodies[0].material.model,
-        count,
-        substeps,
+        len(scene.particles),
+        round(1.0 / (FPS * worlds.living().plan.dt)),
         "cuda" if torch.cuda.is_available() else "cpu",
         start_s,
         start_cpu_s,
-        again_s,
-        other_s,
-        family_s,
-        memory,
+        resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
     )
-    if not speed:
-        return case
+    if speed:
+        return _with_speed(case, scene, state)
+    other_kind = "jelly" if case.model != "elastic" else "dry sand"
+    return replace(
+        case,
+        again_s=_first_frame_s(scene),
+        other_s=_first_frame_s(block(preset, particles // 2, 0.8 * SIDE_M)),
+        family_s=_first_frame_s(block(other_kind, particles // 2)),
+    )
+
+
+def _with_speed(case: Case, scene: Scene, state: State) -> Case:
+    """``case`` with what a frame of ``scene`` from ``state`` costs here and in Genesis alone."""
+    from perpetua.physics import worlds
+    from perpetua.physics.bench.bare import MODELS, Bare
+
+    begin = seconds()
+    _simulate(scene, state, 2)
+    frames = min(LONGEST, math.ceil(STRETCH_S / (0.5 * (seconds() - begin))))
+    _simulate(scene, state, frames)  # matter that spreads gets its larger box now
+    living = worlds.living()
+    substeps = round(1.0 / (FPS * living.plan.dt))
+    bare = Bare(scene, living.plan.box, living.plan.dt) if case.model in MODELS else None
+    if bare is not None:
+        bare.step(substeps)
+    ours_s, bare_s = [], []
+    for _ in range(REPETITIONS):
+        begin = seconds()
+        _simulate(scene, state, frames)
+        middle = seconds()
+        ours_s.append((middle - begin) / frames)
+        if bare is not None:
+            bare.step(frames * substeps)
+            bare_s.append((seconds() - middle) / frames)
     ratios = [ours / theirs for ours, theirs in zip(ours_s, bare_s)]
     ours = statistics.median(ours_s)
-    return Case(
-        **{
-            **asdict(case),
-            "frame_s": ours,
-            "bare_s": statistics.median(bare_s) if bare_s else None,
-            "overhead_fraction": statistics.median(ratios) - 1.0 if ratios else None,
-            "particle_substeps_per_s": count * substeps / ours,
-        }
+    return replace(
+        case,
+        substeps=substeps,
+        stretch=frames,
+        frame_s=ours,
+        bare_s=statistics.median(bare_s) if bare_s else None,
+        overhead_fraction=statistics.median(ratios) - 1.0 if ratios else None,
+        particle_substeps_per_s=case.particles * substeps / ours,
     )
+
+
+def _simulate(scene: Scene, state: State, frames: int) -> State:
+    from perpetua.physics.genesis_engine import GenesisEngine
+
+    return GenesisEngine().simulate(scene, state, plan(frames), Progress()).end
 
 
 def _first_frame_s(scene: Scene) -> float:
@@ -151,7 +158,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="One measurement of the physics, as JSON.")
     parser.add_argument("material")
     parser.add_argument("particles", type=int)
-    parser.add_argument("--start-only", action="store_true", help="measure start and memory, not speed")
+    parser.add_argument("--start-only", action="store_true", help="measure starts and memory, not speed")
     arguments = parser.parse_args()
     json.dump(asdict(measure(arguments.material, arguments.particles, not arguments.start_only)), sys.stdout)
 

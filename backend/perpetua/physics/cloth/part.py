@@ -115,15 +115,15 @@ class ClothPart(Part):
 
     # -- state ----------------------------------------------------------------------------------------------------
 
-    def load(self, snapshot: Snapshot, genesis_state: Any) -> None:
+    def load(self, snapshot: Snapshot) -> None:
         write(self.sheet.x, snapshot.particles.positions[self.order])
         write(self.sheet.v, snapshot.particles.velocities[self.order])
 
     def store(self, out: Stored) -> None:
         x = self.sheet.x.to_numpy()[: len(self.order)]
-        out.arrays["positions"][self.order] = x
-        out.arrays["velocities"][self.order] = self.sheet.v.to_numpy()[: len(self.order)]
-        out.arrays["F"][self.order] = vertex_deformation(self.rest, x, self.topology.faces)
+        out.array("positions")[self.order] = x
+        out.array("velocities")[self.order] = self.sheet.v.to_numpy()[: len(self.order)]
+        out.array("F")[self.order] = vertex_deformation(self.rest, x, self.topology.faces)
 
     def motion(self) -> tuple[NDArray, NDArray]:
         count = len(self.order)

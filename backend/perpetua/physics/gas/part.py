@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -125,7 +125,7 @@ class GasPart(Part):
 
     # -- state ----------------------------------------------------------------------------------------------------
 
-    def load(self, snapshot: Snapshot, genesis_state: Any) -> None:
+    def load(self, snapshot: Snapshot) -> None:
         self.x = snapshot.particles.positions[self.order].copy()
         self.v = snapshot.particles.velocities[self.order].copy()
         memory = snapshot.memory
@@ -153,9 +153,9 @@ class GasPart(Part):
 
     def store(self, out: Stored) -> None:
         out.present[self.order] = self.lives >= 0
-        out.arrays["positions"][self.order] = self.x
-        out.arrays["velocities"][self.order] = self.v
-        out.arrays["F"][self.order] = self.sizes()[:, None, None] * np.eye(3)
+        out.array("positions")[self.order] = self.x
+        out.array("velocities")[self.order] = self.v
+        out.array("F")[self.order] = self.sizes()[:, None, None] * np.eye(3)
         if self._fresh:
             return  # nothing has moved yet; the first step finds the air still, as after any load
         for name in "uvw":
