@@ -8,7 +8,7 @@ import trimesh
 from physics_scenes import box_points, material, scene_of
 
 from perpetua.errors import SimulationError
-from perpetua.physics.api import RoundPlan
+from perpetua.physics.api import RoundPlan, SimulationStopped
 from perpetua.physics.genesis_engine import GenesisEngine
 from perpetua.physics.rigid import shape_of
 from perpetua.progress import Progress
@@ -123,3 +123,11 @@ def test_a_pin_leads_a_block_along_its_keys_through_what_is_in_the_way():
     np.testing.assert_allclose(first.trajectory.positions[6, OWN], expected, atol=1e-6)
     np.testing.assert_allclose(first.trajectory.positions[8, OWN], expected, atol=1e-6)
     assert first.trajectory.positions[-1, ~OWN, 0].mean() > 0.04  # the jelly stood at 0.02
+
+
+def test_a_block_whose_motion_is_no_number_is_named_and_the_frames_before_are_kept():
+    shove = Push("shove", (-0.07, 0.0, 0.02), (1, 0.1, 0), 1e30, reach=0.1, start=1, targets=("block",))
+    with pytest.raises(SimulationStopped, match=r"'block'.*Lower the strength") as stopped:
+        simulate(SCENE.rest_state(), 4, shove)
+    assert stopped.value.so_far.trajectory.frames == 2
+    assert np.isfinite(stopped.value.so_far.end.particles.positions).all()

@@ -45,22 +45,26 @@ def test_a_dropped_ball_rebounds_by_its_restitution(restitution):
 
 
 @pytest.mark.parametrize(("beyond", "slides"), [(-3.0, False), (6.0, True)])
-def test_a_block_sticks_below_the_friction_angle_and_slides_above_it(beyond, slides):
-    """It slides with g (sin a - mu cos a) where tan a > mu, and rests where not (Coulomb). The incline is a tilted gravity."""
+def test_stacked_blocks_stick_below_the_friction_angle_and_slide_above_it(beyond, slides):
+    """They slide with g (sin a - mu cos a) where tan a > mu, and rest where not (Coulomb), the upper as the lower. The incline is a tilted
+    gravity."""
     mu, frames = 0.5, 8
-    mesh = trimesh.creation.box((0.06, 0.04, 0.03))
-    mesh.apply_translation((0, 0, 0.015))
-    points = box_points((0.06, 0.04, 0.03), SPACING, (-0.03, -0.02, 0))
-    scene = scene_of(
-        [("block", material("wood", friction=mu), points)], SPACING, meshes={"block": surface(mesh)}
-    )
+    parts, meshes = [], {}
+    for name, z in (("lower", 0.0), ("upper", 0.03)):
+        mesh = trimesh.creation.box((0.06, 0.04, 0.03))
+        mesh.apply_translation((0, 0, z + 0.015))
+        points = box_points((0.06, 0.04, 0.03), SPACING, (-0.03, -0.02, z))
+        parts.append((name, material("wood", friction=mu), points))
+        meshes[name] = surface(mesh)
+    scene = scene_of(parts, SPACING, meshes=meshes)
     angle = np.arctan(mu) + np.radians(beyond)
     gravity = (9.81 * np.sin(angle), 0.0, -9.81 * np.cos(angle))
     sim = simulate(scene, replace(scene.rest_state(), time=1.0), frames, gravity=gravity)
-    moved = sim.end.rigid[0].position[0]
     time = frames / 24.0
     expected = 0.5 * 9.81 * (np.sin(angle) - mu * np.cos(angle)) * time**2
-    assert moved == pytest.approx(expected if slides else 0.0, rel=0.03, abs=1e-3)
+    for pose in sim.end.rigid.values():
+        assert pose.position[0] == pytest.approx(expected if slides else 0.0, rel=0.03, abs=1e-3)
+        assert pose.position[2] == pytest.approx(0.0, abs=1e-3), "the stack stands"
 
 
 def test_the_damping_ratio_gives_back_its_restitution():

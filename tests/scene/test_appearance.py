@@ -12,6 +12,7 @@ from lit_scenes import RADIUS, SPACING, ball_scene, block, painted
 from perpetua.scene import Scene, Trajectory, deform
 from perpetua.scene.appearance import Appearance
 from perpetua.scene.emission import arrivals, with_looks, with_streams
+from perpetua.scene.presets import PRESETS
 from perpetua_protocol.take import Emitter, MaterialSpec, Round
 
 LAMP = np.array([-0.6, -0.35, 0.72])
@@ -169,3 +170,33 @@ def test_the_splats_of_a_round_come_first_among_those_of_the_next_and_keep_their
     ):
         torch.testing.assert_close(now[order[: len(before)]], left[before])
         torch.testing.assert_close(now[order[len(before) :]], own[order[len(before) :]])
+
+
+def test_a_region_of_liquid_in_a_solid_has_a_skin_and_the_rest_of_the_body_none():
+    scene = ball_scene(*painted(LAMP / np.linalg.norm(LAMP), 0.4, 0.6))
+    liquid = scene.particles.positions[:, 0] > 0.0
+    scene = replace(
+        scene,
+        bodies=[replace(scene.bodies[0], regions=(PRESETS["jam"],))],
+        region=liquid.astype(np.int32),
+    )
+    positions = np.tile(scene.particles.positions, (2, 1, 1))
+    F = np.tile(np.eye(3, dtype=np.float32), (*positions.shape[:2], 1, 1))
+    moved, seen = shown(scene, Trajectory(positions, F, np.arange(2) / 24.0), 1)
+    jam = liquid[scene.binding.particle.numpy()]
+    flatness = (seen.scales.amin(1) / seen.scales.amax(1)).numpy()
+    assert flatness[jam].min() < 0.7, "its splats lie flat on its surface"
+    for name in ("means", "log_scales", "quats"):
+        torch.testing.assert_close(getattr(seen, name)[~jam], getattr(moved, name)[~jam])
+        assert not torch.allclose(getattr(seen, name)[jam], getattr(moved, name)[jam])
+
+
+def test_steam_shades_the_ground_away_from_the_lamp_and_faintly():
+    scene, trajectory = poured("steam", (0.1, 0.0, 0.15))
+    _, seen = shown(scene, trajectory, 1)
+    cast = scene.binding.cast.numpy()
+    opacity, places = seen.opacities[cast].numpy(), seen.means[cast].numpy() - [0.1, 0.0, 0.0]
+    there = opacity > 1e-3
+    assert there.any()
+    assert (opacity[there, None] * places[there, :2]).sum(0) @ -LAMP[:2] > 0
+    assert opacity.max() < 0.3

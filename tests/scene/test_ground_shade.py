@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from lit_scenes import ball_scene, block, painted
 
-from perpetua.scene.ground_shade import DARKEST, Grid, GroundShade, shade
+from perpetua.scene.ground_shade import DARKEST, NONE, Grid, GroundShade, shade
 from perpetua.scene.light import GAMMA, Light
+from perpetua.scene.mist import FROM_ABOVE, Puffs
 
 S = 0.005
 LIGHT = Light(np.array([0.6, 0.0, 0.8]), 0.5, 0.5)
@@ -52,6 +53,31 @@ def test_matter_that_lies_there_is_not_shaded_by_discs():
     assert log.max() > 0.05, "but what is beside it"
 
 
+@pytest.mark.parametrize("depth", [0.002, 0.01])
+def test_under_a_wide_cloud_light_is_left_as_beer_and_lambert_say(depth):
+    """I = I0 exp(-sum of depths along the way): a lamp comes through aslant, in 1 / cos of the way, and half of the sky from straight above."""
+    places = block((0.5, 0.5, 0.04), (-0.25, -0.25, 0.03), S)
+    puffs = Puffs(places, np.full(len(places), depth), np.full(len(places), 2.0 * S))
+    above = depth * 2.0 * math.pi * (2.0 * S) ** 2 * len(places) / 0.5**2
+    grid = Grid.around(np.array([[-0.6, -0.4], [0.5, 0.4]]), S)
+    log, cover = shade(grid, np.zeros((0, 3)), LIGHT, S, puffs)
+    aslant = above / LIGHT.direction[2]
+    left = LIGHT.shadow * math.exp(-aslant) + (1.0 - LIGHT.shadow) * math.exp(-FROM_ABOVE * above)
+    middle, away = grid.at(log, np.array([[-0.02, 0.0], [0.45, 0.35]]))
+    assert middle == pytest.approx(-math.log(DARKEST + (1.0 - DARKEST) * left) / GAMMA, rel=0.03)
+    assert away < 0.01
+    assert not cover.any(), "gas covers nothing"
+
+
+def test_no_shade_hangs_beyond_the_tables_edge():
+    scene = ball_scene(*painted(np.array([0.0, 0, 1]), 0.5, 0.5))  # its table ends 0.4 m from the middle
+    drop = block((0.06, 0.06, 0.12), (0.33, -0.03, 0.02), scene.spacing)
+    low = Light(np.array([-0.8, 0.0, 0.6]), 0.1, 0.9)
+    cast = GroundShade(scene, [drop], [NONE], low, 3000)
+    assert cast.opacity.any()
+    assert cast.means[cast.opacity[0] > 0, 0].max() < 0.5
+
+
 def test_discs_darken_a_table_as_the_field_says():
     import torch
 
@@ -61,7 +87,7 @@ def test_discs_darken_a_table_as_the_field_says():
 
     scene = ball_scene(*painted(np.array([0.0, 0, 1]), 0.5, 0.5))
     drop = block((0.06, 0.06, 0.03), (-0.03, -0.03, 0.03), scene.spacing)
-    cast = GroundShade(scene, [np.zeros((0, 3)), drop], LIGHT, 3000)
+    cast = GroundShade(scene, [np.zeros((0, 3)), drop], [NONE, NONE], LIGHT, 3000)
     assert not cast.opacity[0].any()
     there = cast.opacity[1] > 0
     count = int(there.sum())

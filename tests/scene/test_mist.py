@@ -7,7 +7,7 @@ import pytest
 from lit_scenes import block
 
 from perpetua.scene.light import Light
-from perpetua.scene.mist import brightness, depth
+from perpetua.scene.mist import Puffs, brightness, depth
 
 S = 0.01
 LAMP = np.array([0.6, 0.0, 0.8])
@@ -19,9 +19,8 @@ def test_light_goes_out_in_a_cloud_as_its_depth_says():
     cloud = block((0.3, 0.3, 0.2), (-0.15, -0.15, 0.0), S)
     width, opacity = 1.5 * S, 0.02
     through_one = -np.log1p(-opacity)
-    found = depth(
-        cloud, np.full(len(cloud), through_one), np.full(len(cloud), width), np.array([0.0, 0.0, 1.0])
-    )
+    puffs = Puffs(cloud, np.full(len(cloud), through_one), np.full(len(cloud), width))
+    found = depth(puffs, np.array([0.0, 0.0, 1.0]))
     a_metre = through_one * 2.0 * np.pi * width**2 / S**3
     inner = (np.abs(cloud[:, :2]).max(1) < 0.08) & (np.abs(cloud[:, 2] - 0.1) < 0.05)
     np.testing.assert_allclose(found[inner], a_metre * (0.2 - cloud[inner, 2]), rtol=0.05)
@@ -29,18 +28,19 @@ def test_light_goes_out_in_a_cloud_as_its_depth_says():
 
 def test_a_cloud_is_bright_towards_the_lamp_and_a_lone_puff_has_all_light():
     cloud = block((0.12, 0.12, 0.12), (-0.06, -0.06, 0.0), S)
-    lit = brightness(cloud, np.full(len(cloud), 0.06), np.full(len(cloud), 2.0 * S), NOTHING, S, LIGHT)
+    puffs = Puffs.shown(cloud, np.full(len(cloud), 0.06), np.full(len(cloud), 2.0 * S))
+    lit = brightness(puffs, NOTHING, S, LIGHT)
     towards = (cloud - cloud.mean(0)) @ LAMP
     assert lit[towards > 0.05].mean() > 1.2 * lit[towards < -0.05].mean()
     assert lit.max() <= LIGHT.ambient + LIGHT.lamp
-    alone = brightness(cloud[:1], np.array([1e-4]), np.array([S]), NOTHING, S, LIGHT)
+    alone = brightness(Puffs.shown(cloud[:1], np.array([1e-4]), np.array([S])), NOTHING, S, LIGHT)
     assert alone[0] == pytest.approx(LIGHT.ambient + LIGHT.lamp, rel=1e-3)
 
 
 def test_a_plate_before_the_lamp_leaves_the_light_from_around():
     plate = block((0.1, 0.1, S), (-0.05, -0.05, 0.1), S)
     puff = np.array([[-0.105 * LAMP[0] / LAMP[2], 0.0, 0.0], [0.3, 0.0, 0.0]])
-    lit = brightness(puff, np.full(2, 1e-4), np.full(2, S), plate, S, LIGHT)
+    lit = brightness(Puffs.shown(puff, np.full(2, 1e-4), np.full(2, S)), plate, S, LIGHT)
     assert lit[0] == pytest.approx(LIGHT.ambient, rel=1e-2)
     assert lit[1] == pytest.approx(LIGHT.ambient + LIGHT.lamp, rel=1e-2)
-    assert len(brightness(NOTHING, np.zeros(0), np.zeros(0), plate, S, LIGHT)) == 0
+    assert len(brightness(Puffs(NOTHING, np.zeros(0), np.zeros(0)), plate, S, LIGHT)) == 0

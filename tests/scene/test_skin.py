@@ -68,7 +68,7 @@ def test_a_film_lets_through_as_much_as_its_depth_says():
     over = 2.0 * np.pi * 1.1 * 1.3
     through = (1.0 - opacity[0]) ** over
     assert through == pytest.approx(np.exp(-SPACING / CLARITY_M["water"]), rel=0.01)
-    assert clear_opacity(scene, np.array([1]), wide, np.array([0.9]))[0] == 0.9, "jam hides what is behind"
+    assert clear_opacity(scene, np.array([-1]), wide, np.array([0.9]))[0] == 0.9, "jam hides what is behind"
 
 
 def test_a_highlight_moves_with_the_eye():

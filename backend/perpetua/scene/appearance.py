@@ -20,11 +20,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from perpetua.scene import mist
 from perpetua.scene.fading import faded
 from perpetua.scene.gaussians import SH_C0, Gaussians
 from perpetua.scene.ground_shade import GroundShade
 from perpetua.scene.light import GAMMA, Light, light_of, pictured
+from perpetua.scene.mist import Puffs, brightness
 from perpetua.scene.particles import present
 from perpetua.scene.rotations import matrix_from_quaternion, quaternion_from_matrix
 from perpetua.scene.scene import Scene
@@ -67,9 +67,11 @@ class Appearance:
         body = scene.particles.body
         gas = np.array([b.material.model == "gas" for b in scene.bodies], bool)
         emitted = np.array([b.emitted for b in scene.bodies], bool)
-        flows = np.array([b.material.model == "liquid" for b in scene.bodies], bool) & ~emitted
+        kinds, of = scene.materials()
+        liquid = np.array([kind.model == "liquid" for kind in kinds], bool)[of]
+        flows = liquid & ~emitted[body]
         self._poured, self._mist, self._solid = (emitted & ~gas)[body], (emitted & gas)[body], ~gas[body]
-        self._skinned = self._poured | flows[body]
+        self._skinned = self._poured | flows
         self._looks: dict[int, Look] = {}
         self.plain = not (
             (present(trajectory.F[-1]) & self._skinned).any() or trajectory.F[:, self._mist].any()
@@ -82,15 +84,18 @@ class Appearance:
         self._carrier = _carriers(scene, self._skinned)
         splats, particles = (np.bincount(b, minlength=len(gas)) for b in (body[self._particle], body))
         # a splat a particle is no picture of anything: it shows no more than the skin
-        self._detailed = flows & (splats > particles)
-        self._strain = Strain(scene, self._detailed[body])
+        self._detailed = flows & (splats > particles)[body]
+        self._strain = Strain(scene, self._detailed)
         self._light = light or light_of(scene)
         self._exposure = self._exposures()
         self._cast = binding.cast.nonzero()[:, 0]
         self._shade = None
         if len(self._cast):
-            matter = [self._matter(frame, self._poured) for frame in range(trajectory.frames)]
-            self._shade = GroundShade(scene, matter, self._light, len(self._cast))
+            frames = range(trajectory.frames)
+            matter = [self._matter(frame, self._poured) for frame in frames]
+            self._shade = GroundShade(
+                scene, matter, [self._puffs(frame) for frame in frames], self._light, len(self._cast)
+            )
 
     def on(self, moved: Gaussians, frame: int, eye: Array | None = None) -> Gaussians:
         """The splats of a frame, ``moved`` by its particles (``deform``), as they look from ``eye`` [3] m, from the picture's camera if
@@ -144,16 +149,27 @@ class Appearance:
         there = present(self.trajectory.F[frame]) & which
         return self.trajectory.positions[frame, there].astype(np.float64)
 
+    def _puffs(self, frame: int) -> Puffs:
+        """Those of a frame that came out of an emitter; each is its particle's only splat, as large as its F says."""
+        F = self.trajectory.F[frame]
+        mine = np.flatnonzero((present(F) & self._mist)[self._particle])
+        particle, splats = self._particle[mine], self.scene.foreground
+        index = torch.from_numpy(mine)
+        widths = splats.scales[index].mean(1).numpy() * np.trace(F[particle], axis1=1, axis2=2) / 3.0
+        places = self.trajectory.positions[frame, particle].astype(np.float64)
+        return Puffs.shown(places, splats.opacities[index].numpy().astype(np.float64), widths)
+
     def _exposures(self) -> Array:
         """[carried]: what a splat's matter is lit by, in what its own colour has of light already."""
         scene, light = self.scene, self._light
         full = FULL / (light.ambient + light.lamp)
-        seen = {b.material.preset for b, own in zip(scene.bodies, self._detailed, strict=True) if own}
-        seen |= {b.material.preset for b in scene.bodies if not b.emitted and b.material.model != "liquid"}
+        kinds, of = scene.materials()
+        shown = self._detailed | ~(self._skinned | self._mist)
+        seen = {kinds[k].preset for k in np.unique(of[shown])}
+        exposure = np.array([1.0 if k.preset in seen else full for k in kinds])[of[self._particle]]
         body = scene.particles.body[self._particle]
-        exposure = np.array([1.0 if b.material.preset in seen else full for b in scene.bodies])[body]
-        for index in np.flatnonzero(self._detailed):
-            mine = np.flatnonzero(body == index)
+        for index in np.unique(scene.particles.body[self._detailed]):
+            mine = np.flatnonzero((body == index) & self._detailed[self._particle])
             places = scene.foreground.means[mine].numpy().astype(np.float64)
             exposure[mine] = 1.0 / pictured(scene, scene.bodies[index], light, places)
         return exposure
@@ -178,7 +194,7 @@ class Appearance:
         gain[mine] += bare * (np.minimum(lit, LIGHTEST / most) - gain[mine])
         solid = torch.sigmoid(scene.foreground.opacity_logits[mine]).numpy().astype(np.float64)
         scales = skin.form.scales * (1.0 - BELOW * whole[particle])[:, None]
-        clear = clear_opacity(scene, scene.particles.body[particle], scales, solid)
+        clear = clear_opacity(scene, particle, scales, solid)
         left[mine] = 1.0 + share * (clear / solid - 1.0)
         skin = replace(skin, overlap=1.0 + (skin.overlap - 1.0) * (1.0 - clear))
         self._light_mist(moved, frame, there, gain)
@@ -221,14 +237,13 @@ class Appearance:
         if not len(mine):
             return
         index = torch.from_numpy(mine).to(moved.means.device)
-        bright = mist.brightness(
+        puffs = Puffs.shown(
             moved.means[index].cpu().numpy().astype(np.float64),
             moved.opacities[index].cpu().numpy().astype(np.float64),
             moved.scales[index].mean(1).cpu().numpy().astype(np.float64),
-            self._matter(frame, self._solid),
-            self.scene.spacing,
-            self._light,
         )
+        solid = self._matter(frame, self._solid)
+        bright = brightness(puffs, solid, self.scene.spacing, self._light)
         most = self.scene.foreground.colors[mine].numpy().max(1).clip(0.05)
         gain[mine] = np.minimum((self._exposure[mine] * bright) ** (1.0 / GAMMA), LIGHTEST / most)
 
@@ -245,7 +260,7 @@ class Appearance:
             height = float(np.quantile(self.trajectory.positions[frame, mine, 2], 0.95))
             was = float(np.quantile(self.scene.particles.positions[mine, 2], 0.95))
             sunk = 1.0 - np.clip(height / max(was, 1e-6), 0.0, 1.0)
-            left[ground == index] *= 1.0 - sunk * (1.0 - float(whole[mine].mean()))
+            left[ground == index] *= 1.0 - sunk * (1.0 - float(whole[mine & self._skinned].mean()))
         return left
 
     def _shaded(self, moved: Gaussians, own: NDArray[np.int64], poured: Array) -> Array:

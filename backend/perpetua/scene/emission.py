@@ -200,9 +200,9 @@ def with_streams(scene: Scene, round_: Round, start_frame: float, fps: float) ->
     new = _splats(scene, bodies, emitters, coming, owner)
     scene = _let_out_again(scene, again[~fresh], positions[~fresh], new[torch.from_numpy(~fresh)])
     if fresh.any():
-        solid = int(np.array([body.material.model != "gas" for body in bodies])[owner[fresh]].sum())
         added = Particles.at_rest(positions[fresh], owner[fresh])
-        scene = _with(scene, added, bodies, new[torch.from_numpy(fresh)], shadow_of(scene, solid))
+        shadow = shadow_of(scene, len(added))
+        scene = _with(scene, added, bodies, new[torch.from_numpy(fresh)], shadow)
     before = len(scene.particles) - int(fresh.sum())
     released = np.full(len(scene.particles), -np.inf)
     if scene.released is not None:

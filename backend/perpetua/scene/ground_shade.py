@@ -2,7 +2,8 @@
 
 The lamp's part: matter is moved along the light to the plane, in layers by height, each blurred by how wide the lamp looks from there
 (its half-shadow). The surroundings' part: matter is moved straight down, each layer blurred by its height, for a thing at the height h
-hides a spot of sky about h wide; so shade gathers where things touch. Where matter itself covers the ground, no shade is drawn.
+hides a spot of sky about h wide; so shade gathers where things touch. Where matter itself covers the ground, no shade is drawn. Steam
+and smoke take out of the light what their optical depth says (Beer and Lambert), and cover nothing.
 
 The shade is a field on a grid of cells, the same in all frames of a round; the ``count`` cells that are darkest in any of them get a disc.
 """
@@ -10,6 +11,7 @@ The shade is a field on a grid of cells, the same in all frames of a round; the 
 from __future__ import annotations
 
 import itertools
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,6 +21,7 @@ from scipy.spatial import cKDTree
 
 from perpetua.scene.dark_discs import FAINTEST, LIFT, SIGMA, THICKNESS, lifted, opacity
 from perpetua.scene.light import GAMMA, Light
+from perpetua.scene.mist import FROM_ABOVE, Puffs
 from perpetua.scene.scene import Scene
 
 Array = NDArray[np.float64]
@@ -43,8 +46,13 @@ DENSITY = 3.0
 """So much of a cell is hidden by as many particles as fill it once, on a logarithmic scale."""
 DARKEST = 0.1
 """Share of the light that gets everywhere."""
+EDGE = 3.0
+"""Standard deviations of the table's splats, or cells, within which it still is."""
 BARE = (0.15, 0.75)
 """Share of a cell that matter covers, from which its shade fades, and at which there is none."""
+
+
+NONE = Puffs(np.zeros((0, 3)), np.zeros(0), np.zeros(0))
 
 
 @dataclass(frozen=True)
@@ -72,6 +80,10 @@ class Grid:
 
     def cover(self, points: Array, spacing: float) -> Array:
         """[nx, ny], 0 to 1: how much of each cell particles at ``points`` [N, 2] m hide."""
+        return 1.0 - np.exp(-DENSITY * self.sum(points, np.ones(len(points))) * (spacing / self.cell) ** 2)
+
+    def sum(self, points: Array, amounts: Array) -> Array:
+        """[nx, ny]: what of ``amounts`` [N] at ``points`` [N, 2] m falls into each cell."""
         place = (points - self.origin) / self.cell - 0.5
         corner = np.floor(place).astype(int)
         within = place - corner
@@ -79,11 +91,11 @@ class Grid:
         for x in (0, 1):
             for y in (0, 1):
                 at = corner + np.array((x, y))
-                weight = np.abs(1 - x - within[:, 0]) * np.abs(1 - y - within[:, 1])
+                weight = amounts * np.abs(1 - x - within[:, 0]) * np.abs(1 - y - within[:, 1])
                 inside = ((at >= 0) & (at < self.shape)).all(1)
                 index = at[inside, 0] * self.shape[1] + at[inside, 1]
                 count += np.bincount(index, weight[inside], len(count))
-        return 1.0 - np.exp(-DENSITY * count.reshape(self.shape) * (spacing / self.cell) ** 2)
+        return count.reshape(self.shape)
 
     def at(self, values: Array, points: Array) -> Array:
         """[N]: ``values`` [nx, ny] between the cells at ``points`` [N, 2] m; zero beyond the grid."""
@@ -91,9 +103,12 @@ class Grid:
         return np.asarray(map_coordinates(values, place.T, order=1, mode="constant"))
 
 
-def shade(grid: Grid, matter: Array, light: Light, spacing: float) -> tuple[Array, Array]:
-    """How much ``matter`` [M, 3] m darkens each cell [nx, ny] (logarithm of colour), and how much of it it covers [nx, ny]."""
-    lamp, sky = np.ones(grid.shape), np.ones(grid.shape)
+def shade(
+    grid: Grid, matter: Array, light: Light, spacing: float, puffs: Puffs = NONE
+) -> tuple[Array, Array]:
+    """How much ``matter`` [M, 3] m and ``puffs`` of gas darken each cell [nx, ny] (logarithm of colour), and how much of it matter covers
+    [nx, ny]."""
+    lamp, sky = through(grid, puffs, light, spacing)
     lying = np.zeros(grid.shape)
     height = np.maximum(matter[:, 2], 0.0)
     slope = light.direction[:2] / light.direction[2]
@@ -115,22 +130,46 @@ def shade(grid: Grid, matter: Array, light: Light, spacing: float) -> tuple[Arra
     return log * bare, lying
 
 
+def through(grid: Grid, puffs: Puffs, light: Light, spacing: float) -> tuple[Array, Array]:
+    """[nx, ny] each: what ``puffs`` leave of the lamp and of the light from all around in each cell."""
+    lamp, sky = np.zeros(grid.shape), np.zeros(grid.shape)
+    height = np.maximum(puffs.places[:, 2], 0.0)
+    slope = light.direction[:2] / light.direction[2]
+    amounts = puffs.weights(grid.cell)
+    for low, high in itertools.pairwise(LAYERS):
+        layer = (height >= low * spacing) & (height < high * spacing)
+        if not layer.any():
+            continue
+        middle = min(0.5 * (low + high), LAST_LAYER) * spacing / grid.cell
+        own = float(np.median(puffs.widths[layer])) / grid.cell
+        above = puffs.places[layer, :2]
+        straight = grid.sum(above, amounts[layer])
+        thrown = grid.sum(above - height[layer, None] * slope, amounts[layer])
+        sky += gaussian_filter(straight, math.hypot(own, SKY_WIDTH * middle))
+        blurred = gaussian_filter(thrown, math.hypot(own, LAMP_WIDTH * middle / light.direction[2]))
+        lamp += blurred / light.direction[2]  # a puff's shadow is longer than it is wide
+    return np.exp(-lamp), np.exp(-FROM_ABOVE * sky)
+
+
 class GroundShade:
     """The shade of all frames of a round: ``count`` discs that lie still and darken more or less."""
 
-    def __init__(self, scene: Scene, matter: list[Array], light: Light, count: int) -> None:
-        """matter: of each frame [M, 3] m, what throws it."""
+    def __init__(
+        self, scene: Scene, matter: list[Array], puffs: list[Puffs], light: Light, count: int
+    ) -> None:
+        """matter: of each frame [M, 3] m, what throws it.  puffs: of each frame, gas that does."""
         slope = light.direction[:2] / light.direction[2]
-        lying = [m[:, :2] for m in matter if len(m)]
-        thrown = [m[:, :2] - np.maximum(m[:, 2:], 0.0) * slope for m in matter if len(m)]
+        things = [m for m in (*matter, *(p.places for p in puffs)) if len(m)]
+        lying = [m[:, :2] for m in things]
+        thrown = [m[:, :2] - np.maximum(m[:, 2:], 0.0) * slope for m in things]
         self.grid = Grid.around(np.concatenate([*lying, *thrown]), scene.spacing)
         fields, covers = [], []
-        for points in matter:
-            dark, cover = shade(self.grid, points, light, scene.spacing)
+        for points, gas in zip(matter, puffs, strict=True):
+            dark, cover = shade(self.grid, points, light, scene.spacing, gas)
             fields.append(dark.ravel())
             covers.append(cover.astype(np.float16))
         whole = np.stack(fields)
-        darkest = whole.max(0)
+        darkest = np.where(_on_the_table(self.grid, scene), whole.max(0), 0.0)
         chosen = np.sort(np.argsort(-darkest, kind="stable")[:count])
         chosen = chosen[darkest[chosen] > FAINTEST]
         self._covers = covers
@@ -156,15 +195,32 @@ class GroundShade:
         return self.grid.at(self._covers[frame].astype(np.float64), points)
 
 
+def _table(scene: Scene) -> tuple[Array, Array]:
+    """Places [N, 2] m and sizes [N] m of the table's own splats."""
+    means = scene.background.means.numpy().astype(np.float64)
+    size = scene.background.scales.amax(1).numpy().astype(np.float64)
+    low = np.abs(means[:, 2]) < 0.05 * max(float(scene.camera.position[2]), 1e-6)
+    return means[low, :2], size[low]
+
+
+def _on_the_table(grid: Grid, scene: Scene) -> NDArray[np.bool_]:
+    """[nx ny]: cells that the table reaches: what is thrown beyond its edge, or onto a wall behind it, is not on the plane. All, where
+    no table is seen."""
+    places, size = _table(scene)
+    centres = grid.centres()[:, :2]
+    if not len(places):
+        return np.ones(len(centres), bool)
+    away, nearest = cKDTree(places).query(centres)
+    return np.asarray(away < EDGE * np.maximum(size[nearest], grid.cell))
+
+
 def _before_the_table(ground: Array, cell: float, scene: Scene) -> Array:
     """[N, 3] m: places of the ground [N, 3] m that lie before the table's own splats as the picture's camera sees it."""
     camera = scene.camera
     forward = camera.world_to_camera[2]
     depth = np.maximum(ground @ forward[:3] + forward[3], 1e-3)
-    table = scene.background.means.numpy().astype(np.float64)
-    size = scene.background.scales.amax(1).numpy().astype(np.float64)
-    low = np.abs(table[:, 2]) < 0.05 * max(float(camera.position[2]), 1e-6)
+    places, size = _table(scene)
     height = np.full(len(ground), cell)
-    if low.any() and len(ground):
-        height += 2.0 * size[low][cKDTree(table[low, :2]).query(ground[:, :2])[1]]
+    if len(places) and len(ground):
+        height += 2.0 * size[cKDTree(places).query(ground[:, :2])[1]]
     return lifted(ground, camera.position, depth, LIFT * height)

@@ -79,10 +79,10 @@ def splats_of(
     return Gaussians(made.means, made.quats, made.log_scales, made.opacity_logits, sh)
 
 
-def shadow_of(scene: Scene, solid: int) -> Gaussians:
-    """Black splats [s] for the shadow of ``solid`` particles that come in a round. Where they lie and how dark they are follows from
+def shadow_of(scene: Scene, coming: int) -> Gaussians:
+    """Black splats [s] for the shadow of ``coming`` particles that come in a round. Where they lie and how dark they are follows from
     the matter's motion (``ground_shade.py``)."""
-    count = SHADOW_SPLATS + solid // SHADOW_SHARE if solid else 0
+    count = SHADOW_SPLATS + coming // SHADOW_SHARE
     dark = Gaussians.from_colors(
         torch.zeros(count, 3),
         torch.tensor([[1.0, 0.0, 0.0, 0.0]]).repeat(count, 1),

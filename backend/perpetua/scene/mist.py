@@ -6,6 +6,8 @@ Puffs are laid out on a grid that stands along the light; the optical depth befo
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter, map_coordinates
@@ -26,12 +28,33 @@ FROM_ABOVE = 0.5
 UP = np.array([0.0, 0.0, 1.0])
 
 
-def depth(places: Array, depths: Array, widths: Array, direction: Array) -> Array:
-    """[N]: optical depth between puffs' middles at ``places`` [N, 3] m and a lamp in the unit ``direction`` [3], for puffs with
-    ``depths`` [N] through their middles and standard deviations of ``widths`` [N] m."""
-    width = float(np.median(widths))
+@dataclass(frozen=True)
+class Puffs:
+    """A cloud of Gaussian puffs. places: [N, 3] m, their middles.  depths: [N], optical depth through the middle of each.  widths: [N] m,
+    standard deviations."""
+
+    places: Array
+    depths: Array
+    widths: Array
+
+    def __len__(self) -> int:
+        return len(self.places)
+
+    @staticmethod
+    def shown(places: Array, opacity: Array, widths: Array) -> Puffs:
+        """Those whose splats are opaque by ``opacity`` [N]: what they take out of the light that is not scattered on its way."""
+        return Puffs(places, -(1.0 - FORWARD) * np.log1p(-opacity.clip(0.0, 0.99)), widths)
+
+    def weights(self, cell: float) -> Array:
+        """[N]: the depth of each over a cell that is ``cell`` m wide, if it lay in that one alone; wherever along the light it lies."""
+        return self.depths * 2.0 * np.pi * (self.widths / cell) ** 2
+
+
+def depth(puffs: Puffs, direction: Array) -> Array:
+    """[N]: optical depth between the middles of ``puffs`` and a lamp in the unit ``direction`` [3]."""
+    width = float(np.median(puffs.widths))
     axes = np.concatenate([across(direction), direction[:, None]], 1)
-    flat = places @ axes
+    flat = puffs.places @ axes
     low, size = flat.min(0), np.ptp(flat, axis=0)
     cell = max(width, float(size.max()) / (MOST_CELLS - 2 * MARGIN))
     shape = np.ceil(size / cell).astype(int) + 2 * MARGIN
@@ -39,8 +62,7 @@ def depth(places: Array, depths: Array, widths: Array, direction: Array) -> Arra
     grid = np.zeros(shape)
     corner = np.floor(at).astype(int)
     within = at - corner
-    # a Gaussian puff takes out its depth times 2 pi width^2 over a plane, wherever along the light it lies
-    weight = depths * 2.0 * np.pi * (widths / cell) ** 2
+    weight = puffs.weights(cell)
     for x in (0, 1):
         for y in (0, 1):
             for z in (0, 1):
@@ -51,15 +73,12 @@ def depth(places: Array, depths: Array, widths: Array, direction: Array) -> Arra
     return np.asarray(map_coordinates(before, at.T, order=1, mode="nearest")).clip(0.0)
 
 
-def brightness(
-    places: Array, opacity: Array, widths: Array, solid: Array, spacing: float, light: Light
-) -> Array:
-    """[N]: linear brightness of puffs at ``places`` [N, 3] m, ``widths`` [N] m wide and opaque by ``opacity`` [N], among ``solid``
-    matter [M, 3] m that is ``spacing`` m from particle to particle; in one that nothing shades both strengths of ``light`` add up."""
-    if not len(places):
+def brightness(puffs: Puffs, solid: Array, spacing: float, light: Light) -> Array:
+    """[N]: linear brightness of ``puffs`` among ``solid`` matter [M, 3] m that is ``spacing`` m from particle to particle; in one that
+    nothing shades both strengths of ``light`` add up."""
+    if not len(puffs):
         return np.zeros(0)
-    depths = -(1.0 - FORWARD) * np.log1p(-opacity.clip(0.0, 0.99))
-    lamp = np.exp(-depth(places, depths, widths, light.direction))
-    lamp *= 1.0 - hidden(places, solid, light.direction, spacing)
-    sky = np.exp(-FROM_ABOVE * depth(places, depths, widths, UP))
+    lamp = np.exp(-depth(puffs, light.direction))
+    lamp *= 1.0 - hidden(puffs.places, solid, light.direction, spacing)
+    sky = np.exp(-FROM_ABOVE * depth(puffs, UP))
     return light.ambient * sky + light.lamp * lamp

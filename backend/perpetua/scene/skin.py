@@ -1,6 +1,6 @@
 """The skin of matter in a frame: its surface, the light on it, and what a liquid mirrors of the lamp and its surroundings.
 
-Bodies that mix (``emission.mixing``) have one skin: what is poured into a pool of its own kind leaves no seam.
+Bodies that mix (``emission.mixing``) have one skin: what is poured into a pool of its own kind leaves no seam. A region of a body has its own.
 """
 
 from __future__ import annotations
@@ -62,15 +62,16 @@ class Skin:
         made = Form(
             points.copy(), np.tile(np.eye(3), (count, 1, 1)), np.full((count, 3), FORM_SIGMA * spacing)
         )
-        body = scene.particles.body[particle]
-        together = mixing(scene)[body]
-        for index in np.unique(together):
-            mine = np.flatnonzero(together == index)
+        kinds, of = scene.materials()
+        kind = np.array([kinds.index(k) for k in kinds])[of[particle]]
+        together = mixing(scene)[scene.particles.body[particle]]
+        for index, number in np.unique(np.stack([together, kind], 1), axis=0):
+            mine = np.flatnonzero((together == index) & (kind == number))
             near = Neighbours.of(points[mine], points[mine], CLOSE)
             low, high = points[mine].min(0) - NEAR * spacing, points[mine].max(0) + NEAR * spacing
             around = solid[((solid > low) & (solid < high)).all(1)]
             away, surface[mine] = facing(points[mine], around, spacing)
-            model = scene.bodies[index].material.model
+            model = kinds[number].model
             normal[mine] = unit(near.smoothed(away, spacing, SMOOTHINGS[model]))
             if model == "liquid":
                 deeper = LAYERS * near.smoothed(surface[mine, None], spacing, 1)[:, 0]
@@ -84,7 +85,7 @@ class Skin:
                 )
         free = 1.0 - hidden(points, solid, light.direction, spacing)
         sky = 1.0 - COVERED_FROM_SKY * hidden(points, solid, UP, spacing)
-        wet = np.array([thing.material.model == "liquid" for thing in scene.bodies])[body]
+        wet = np.array([k.model == "liquid" for k in kinds])[kind]
         overlap = 2.0 * np.pi * np.sort(made.scales, 1)[:, 1:].prod(1) / spacing**2
         return Skin(points, normal, surface, made, free, sky, wet, np.maximum(overlap, 1.0))
 
@@ -107,14 +108,15 @@ class Skin:
         return Skin(form=Form(*(getattr(self.form, f.name)[index] for f in fields(Form))), **parts)
 
 
-def clear_opacity(scene: Scene, body: NDArray[np.int32], scales: Array, otherwise: Array) -> Array:
-    """[n]: opacity of splats of bodies ``body`` [n] with standard deviations ``scales`` [n, 3] m, whose volume is a particle's; of
+def clear_opacity(scene: Scene, particle: NDArray[np.int64], scales: Array, otherwise: Array) -> Array:
+    """[n]: opacity of splats of particles ``particle`` [n] with standard deviations ``scales`` [n, 3] m, whose volume is a particle's; of
     liquids that hide what is behind ``otherwise`` [n].
 
     The matter V of a splat of widths a, b across the view is V / (2 pi a b) deep in its middle (a Gaussian's); light goes through it
     by Beer and Lambert's law. Its shortest axis is taken to lie along the view, as it does in a film that one looks at.
     """
-    clarity = np.array([CLARITY_M.get(thing.material.preset, 0.0) for thing in scene.bodies])[body]
+    kinds, of = scene.materials()
+    clarity = np.array([CLARITY_M.get(kind.preset, 0.0) for kind in kinds])[of[particle]]
     across = np.sort(scales, 1)[:, 1:].prod(1)
     deep = scene.spacing**3 / (2.0 * np.pi * across.clip(1e-12))
     return np.where(clarity > 0.0, 1.0 - np.exp(-deep / clarity.clip(1e-9)), otherwise)
