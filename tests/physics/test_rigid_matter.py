@@ -46,15 +46,15 @@ def test_a_dropped_ball_rebounds_by_its_restitution(restitution):
 
 @pytest.mark.parametrize(("beyond", "slides"), [(-3.0, False), (6.0, True)])
 def test_stacked_blocks_stick_below_the_friction_angle_and_slide_above_it(beyond, slides):
-    """They slide with g (sin a - mu cos a) where tan a > mu, and rest where not (Coulomb), the upper as the lower. The incline is a tilted
-    gravity."""
+    """They slide with g (sin a - mu cos a) where tan a > mu, and rest where not (Coulomb), the rougher upper with the lower. The incline is a
+    tilted gravity."""
     mu, frames = 0.5, 8
     parts, meshes = [], {}
-    for name, z in (("lower", 0.0), ("upper", 0.03)):
+    for name, z, rough in (("lower", 0.0, mu), ("upper", 0.03, 2 * mu)):
         mesh = trimesh.creation.box((0.06, 0.04, 0.03))
         mesh.apply_translation((0, 0, z + 0.015))
         points = box_points((0.06, 0.04, 0.03), SPACING, (-0.03, -0.02, z))
-        parts.append((name, material("wood", friction=mu), points))
+        parts.append((name, material("wood", friction=rough), points))
         meshes[name] = surface(mesh)
     scene = scene_of(parts, SPACING, meshes=meshes)
     angle = np.arctan(mu) + np.radians(beyond)

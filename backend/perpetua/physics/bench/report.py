@@ -84,5 +84,6 @@ def _case(preset: str, size: int, *options: str, **environment: str) -> dict[str
             f"The measurement of {preset} with {size} particles failed: {(done.stderr.strip().splitlines() or ['no output'])[-1]}"
         )
     case: dict[str, Any] = json.loads(done.stdout)
-    print(f"measured: {' '.join(command[3:])}", file=sys.stderr)
+    # all of them take half an hour; what was found is not lost with a run that is broken off
+    print(json.dumps(case), file=sys.stderr, flush=True)
     return case
