@@ -107,6 +107,7 @@ def test_one_command_trains_all_and_compares(plan, pairs, tmp_path, monkeypatch,
         ({"ablations": {"a": {"dept": 0}}}, "no term 'dept'"),
         ({"rl": {"groups": 3}}, "rl: .*groups"),
         ({"sft": {"steps": 0}}, "steps is 0"),
+        ({"sft": {"precision": "bfloat16"}}, "under `common`"),
     ],
 )
 def test_a_wrong_plan_is_refused_by_name(plan, tmp_path, change, said) -> None:

@@ -57,9 +57,14 @@ class Planned:
 def load_study(path: Path) -> StudyPlan:
     """The plan in a YAML file. Raises ``TrainingError`` naming the field that is wrong."""
     plan = load_yaml(path, StudyPlan, TrainingError, "docs/training.md")
-    runs = [run.name for run in planned(plan, Path())]
-    for name in runs:
-        if runs.count(name) > 1 or name in (BASE, RL):
+    runs = list(planned(plan, Path()))
+    if len({(run.config.precision, run.config.device) for run in runs}) > 1:
+        raise TrainingError(
+            f"{path}: one process trains in one precision on one device; set `precision` and `device` under `common`."
+        )
+    names = [run.name for run in runs]
+    for name in names:
+        if names.count(name) > 1 or name in (BASE, RL):
             raise TrainingError(f"{path}: two runs would be called '{name}'; give the ablation another name.")
         if not name.replace("_", "").isalnum():
             raise TrainingError(
