@@ -9,15 +9,19 @@ CLICK ?=
 MATERIAL ?=
 OUT ?= out/demo
 TORCH_INDEX ?=
+# of `make test`; each may take 3 GB of memory. 0 runs the tests in pytest's own process
+WORKERS ?= 2
 
 PIP_FLAGS = --disable-pip-version-check --progress-bar off
 BACKEND = .venv/bin
 BLENDER = .venv-blender/bin
 NEWER_BLENDER = .venv-blender-5.2/bin
 WINDOW = build/blender-window
+# a file's tests stay in one process: they share what is slow to build
+PYTEST = -m pytest -q -n $(WORKERS) --dist loadfile
 export OMP_WAIT_POLICY = PASSIVE
 
-.PHONY: demo setup test test-slow test-blender test-gui check format extension lock clean
+.PHONY: demo setup test test-slow test-blender test-gui check format extension clean
 
 demo: setup
 	$(BACKEND)/perpetua demo $(if $(PICTURE),--picture "$(PICTURE)") $(if $(CLICK),--click "$(CLICK)") \
@@ -48,8 +52,8 @@ setup: .venv/.installed .venv-blender/.installed
 	@touch $@
 
 test: setup
-	$(BACKEND)/python -m pytest -q
-	$(BLENDER)/python -m pytest -q tests/blender
+	$(BACKEND)/python $(PYTEST)
+	$(BLENDER)/python $(PYTEST) tests/blender
 
 test-gui: setup
 	$(BACKEND)/python scripts/blender_window.py build $(WINDOW)
@@ -60,8 +64,8 @@ test-slow: setup
 	$(BACKEND)/python -m pytest -q -m slow
 
 test-blender: setup .venv-blender-5.2/.installed
-	$(BLENDER)/python -m pytest -q tests/blender
-	$(NEWER_BLENDER)/python -m pytest -q tests/blender
+	$(BLENDER)/python $(PYTEST) tests/blender
+	$(NEWER_BLENDER)/python $(PYTEST) tests/blender
 
 check: setup
 	$(BACKEND)/ruff check .

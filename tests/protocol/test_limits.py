@@ -8,9 +8,13 @@ from perpetua_protocol.client import new_job_id
 from perpetua_protocol.limits import is_cache_path, is_digest, is_job_id
 
 
-@pytest.mark.parametrize("text", ["a", "0", "a-b_c", "x" * 64, new_job_id()])
+@pytest.mark.parametrize("text", ["a", "0", "a-b_c", "x" * 64])
 def test_job_ids(text: str) -> None:
     assert is_job_id(text)
+
+
+def test_a_new_job_id_is_one() -> None:
+    assert is_job_id(new_job_id())
 
 
 @pytest.mark.parametrize("text", ["", "A", "-a", "_a", "a.b", "a/b", "..", "a\n", "x" * 65, "é", "a\0"])
