@@ -30,7 +30,9 @@ PATCH_ACROSS = 24
 """Discs along a contact patch's longer side."""
 NEAREST = 12
 NEAR_PLANE = 1.5
-"""Voxels from the plane up to which the background's Gaussians are the table."""
+"""Voxels above the plane up to which the background's Gaussians are the table."""
+UNDER_PLANE = 0.25
+"""Of a contact patch's longer side, below the plane down to which they are: depth from pictures is not exact, and a fitted table is thick."""
 
 
 def claimed(fit: Fit, fields: list[Field]) -> Fit:
@@ -74,7 +76,10 @@ def contact_patch(field: Field, background: Gaussians) -> Gaussians:
     grid = np.stack(np.meshgrid(x, y, indexing="ij"), -1).reshape(-1, 2)
     covered = grid[field.at(np.concatenate([grid, np.full((len(grid), 1), z)], 1)) < 0.5 * step]
     means = background.means.numpy().astype(np.float64)
-    table = np.abs(means[:, 2]) < NEAR_PLANE * field.voxel
+    low_enough = means[:, 2] < NEAR_PLANE * field.voxel
+    table = low_enough & (means[:, 2] > -UNDER_PLANE * float((high - low).max()))
+    below = np.concatenate([means[:, :2], np.full((len(means), 1), z)], 1)
+    table &= field.at(below) > field.voxel  # no camera saw what the object hides
     if not len(covered) or table.sum() < NEAREST:
         return background[:0]
     away, found = cKDTree(means[table, :2]).query(covered, k=NEAREST)
