@@ -18,7 +18,7 @@ PALETTE = ("#777777", "#d08a28", "#b3413a", "#2f6fb0", "#7fb2d9", "#4f9d5d", "#8
 VIDEO_ZOOM, VIDEO_COLUMNS, CAPTION = 2, 3, 18
 """Small videos are enlarged so often, stand so many in a row, under a caption of so many pixels."""
 STYLE = """body{font:15px/1.5 system-ui,sans-serif;max-width:1080px;margin:2em auto;padding:0 1em;color:#222}
-div.table{overflow-x:auto}table{border-collapse:collapse;margin:1em 0}td,th{padding:.25em .6em;border-bottom:1px solid #ddd;text-align:right}
+div.table{overflow-x:auto}table{border-collapse:collapse;margin:1em 0}td,th{padding:.25em .6em;border-bottom:1px solid #ddd;text-align:right}td{white-space:nowrap}
 td:first-child,th:first-child{text-align:left;white-space:nowrap}figure{display:inline-block;margin:.5em}figcaption{font-size:13px;color:#555}
 .best{font-weight:600}.ours td{background:#eef4fb}video,img{max-width:100%}"""
 
@@ -32,7 +32,7 @@ def line_chart(
     step: float = 1,
 ) -> str:
     """Values at ``first``, ``first`` + ``step`` and so on, one line a name, as an SVG element; empty if no value is finite."""
-    left, bottom, top = 40, 24, 10
+    left, bottom, top = 58, 24, 10
     values = [v for line in lines.values() for v in line if np.isfinite(v)]
     if not values:
         return ""

@@ -9,7 +9,7 @@ from scipy.ndimage import correlate1d
 from perpetua.clips.motion import moving
 from perpetua.evaluate.video.depth import coverage, depth_errors, median_scale
 from perpetua.evaluate.video.flow import flow_errors
-from perpetua.evaluate.video.picture import PSNR_LIMIT_DB, psnr_by_frame, ssim_by_frame
+from perpetua.evaluate.video.picture import PSNR_LIMIT_DB, psnr_by_frame, psnr_of_clip, ssim_by_frame
 
 
 def test_depth_a_tenth_too_far_is_wrong_by_a_tenth(world, scaled):
@@ -67,6 +67,9 @@ def test_psnr_by_hand():
     where = np.zeros((3, 4, 4), bool)
     where[1, 0, 0] = True
     assert np.isnan(psnr_by_frame(video, truth, where)[[0, 2]]).all()
+    # neither a first frame that was given nor one without objects counts
+    assert psnr_of_clip(np.array([PSNR_LIMIT_DB, np.nan, 20, 30])) == 25
+    assert psnr_of_clip(np.array([PSNR_LIMIT_DB, np.nan])) == PSNR_LIMIT_DB
 
 
 def test_ssim_is_that_of_its_definition(world):

@@ -106,13 +106,13 @@ def _physics_iq(out: ClipFigures, pred: Clip, truth: Clip) -> None:
 def _picture(out: ClipFigures, pred: Clip, truth: Clip, lpips: Distance | None) -> None:
     psnr = picture.psnr_by_frame(pred.rgb, truth.rgb)
     out.curves["picture.psnr"] = psnr.tolist()
-    out.figures["picture.psnr"] = float(psnr.mean())
+    out.figures["picture.psnr"] = picture.psnr_of_clip(psnr)
     out.figures["picture.ssim"] = float(picture.ssim_by_frame(pred.rgb, truth.rgb).mean())
     if truth.masks is None or not truth.masks.any():
         out.unavailable["picture.psnr_object"] = "the truth has no masks of objects"
     else:
         on_objects = picture.psnr_by_frame(pred.rgb, truth.rgb, truth.masks > 0)
-        out.figures["picture.psnr_object"] = float(np.nanmean(on_objects))
+        out.figures["picture.psnr_object"] = picture.psnr_of_clip(on_objects)
     if lpips is None:
         out.unavailable["picture.lpips"] = out.unavailable["rgb_warp.lpips"] = NO_LPIPS
     else:

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from skimage.metrics import structural_similarity
 
 PSNR_LIMIT_DB = 100.0
-"""Of frames that are equal, whose PSNR has no limit, so that a mean over frames exists."""
+"""Of frames that are equal, whose PSNR has no limit."""
 SSIM_SIGMA_PX = 1.5
 
 
@@ -22,6 +22,13 @@ def psnr_by_frame(
         if chosen.size:
             found[number] = min(PSNR_LIMIT_DB, -10 * np.log10(max(float(chosen.mean()), 1e-30)))
     return found
+
+
+def psnr_of_clip(by_frame: NDArray[np.float64]) -> float:
+    """dB: the mean over frames [T], without those that are NaN or equal to the truth's: a first frame that was given says nothing of the
+    video, and its 100 dB would outweigh all others. A clip whose frames are all equal has 100 dB."""
+    unequal = by_frame[by_frame < PSNR_LIMIT_DB]
+    return float(unequal.mean()) if len(unequal) else float(np.nanmean(by_frame))
 
 
 def ssim_by_frame(rgb: NDArray[np.uint8], truth: NDArray[np.uint8]) -> NDArray[np.float64]:
