@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -67,13 +69,27 @@ class Bare:
         path = folder / "sheet.obj"
         trimesh.Trimesh(scene.bodies[0].vertices, scene.bodies[0].faces, process=False).export(path)
         self._genesis.add_entity(gs.morphs.Plane())
-        self._genesis.add_entity(
-            gs.morphs.Mesh(file=str(path), file_meshes_are_zup=True), gs.materials.PBD.Cloth()
-        )
+        with _as_it_is():
+            self._genesis.add_entity(
+                gs.morphs.Mesh(file=str(path), file_meshes_are_zup=True), gs.materials.PBD.Cloth()
+            )
 
     def step(self, substeps: int) -> None:
         for _ in range(substeps):
             self._genesis.step(update_visualizer=False)
+
+
+@contextmanager
+def _as_it_is() -> Iterator[None]:
+    """Genesis meshes cloth anew, with a package that nothing else needs, to edges as long as a particle is wide: these are that long."""
+    from genesis.engine.mesh import Mesh
+
+    meshed_anew = Mesh.remesh
+    Mesh.remesh = lambda self, **_: None
+    try:
+        yield
+    finally:
+        Mesh.remesh = meshed_anew
 
 
 def _material(gs: Any, scene: Scene, dt: float) -> Any:

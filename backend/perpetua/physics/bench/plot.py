@@ -25,18 +25,24 @@ def plot_growth(found: dict[str, Any], path: Path) -> None:
         bare = 1e3 * np.array([size["bare_s"] for size in sizes]) / substeps
         cost.plot(particles, bare, "--", color=f"C{number}", linewidth=1)
         overhead.plot(
-            particles, 100 * np.array([size["overhead_fraction"] for size in sizes]), "o-", color=f"C{number}"
+            particles, 1.0 + np.array([size["overhead_fraction"] for size in sizes]), "o-", color=f"C{number}"
         )
     cost.plot([], [], "--", color="0.4", linewidth=1, label="Genesis alone")
     cost.set_ylabel("one substep, ms" + (" of one thread" if found["device"] == "cpu" else ""))
-    overhead.set_ylabel("cost of a frame over Genesis alone, %")
-    overhead.axhline(5, color="0.6", linewidth=1)
-    cost.legend(frameon=False, fontsize=8)
+    overhead.set_ylabel("cost of a frame, in that of Genesis alone")
+    overhead.axhline(1.05, color="0.6", linewidth=1)
+    overhead.legend(
+        *cost.get_legend_handles_labels(),
+        frameon=False,
+        fontsize=8,
+        loc="center left",
+        bbox_to_anchor=(1.0, 0.5),
+    )
     for place in (cost, overhead):
         place.set_xlabel("thousand particles")
         place.set_xlim(0)
+        place.set_yscale("log")
         place.grid(color="0.92")
         place.set_axisbelow(True)
         place.spines[["top", "right"]].set_visible(False)
-    cost.set_ylim(0)
     figure.savefig(path, dpi=120)

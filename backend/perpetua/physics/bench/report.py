@@ -81,9 +81,14 @@ def _case(preset: str, size: int, *options: str, **environment: str) -> dict[str
     )
     if done.returncode != 0:
         raise SimulationError(
-            f"The measurement of {preset} with {size} particles failed: {(done.stderr.strip().splitlines() or ['no output'])[-1]}"
+            f"The measurement of {preset} with {size} particles failed: {_last_line(done.stderr)}"
         )
     case: dict[str, Any] = json.loads(done.stdout)
     # all of them take half an hour; what was found is not lost with a run that is broken off
     print(json.dumps(case), file=sys.stderr, flush=True)
     return case
+
+
+def _last_line(text: str) -> str:
+    lines = [line for line in text.splitlines() if line.strip(" \t\x1b[0m")]
+    return lines[-1] if lines else "no output"
