@@ -168,6 +168,7 @@ EDGES: dict[str, dict[str, Any]] = {
     "fully opaque stack": few([[0, 0, 2.0 + 0.1 * k] for k in range(30)], size=0.3, opacity=1.0),
     "empty view": few([[9.0, 0, 3.0], [0, -9.0, 3.0], [0, 0, -2.0]]),
     "one": few([[0.2, -0.1, 3.0]]),
+    "one, faint": few([[0.2, -0.1, 3.0]], opacity=0.02),
     "none": few([]),
 }
 
@@ -178,7 +179,21 @@ EDGES: dict[str, dict[str, Any]] = {
 @pytest.mark.parametrize("edge", EDGES)
 def test_edges(edge: str, rasterize_mode: Any, camera_model: Any, packed: bool, agree: Any) -> None:
     scene = with_camera(EDGES[edge], camera_model)
-    agree(scene, packed, rasterize_mode=rasterize_mode, camera_model=camera_model, render_mode="RGB+D")
+    for render_mode in ("RGB+D", "RGB+ED"):
+        options = {"rasterize_mode": rasterize_mode, "camera_model": camera_model}
+        agree(scene, packed, **options, render_mode=render_mode)
+
+
+def test_the_expected_depth_of_one_gaussian_is_its_depth() -> None:
+    """However faint it is: nothing divides by what little 1 - T keeps of a small alpha."""
+    scene = {name: t.float() if torch.is_tensor(t) else t for name, t in EDGES["one, faint"].items()}
+    for opacity in (0.0045, 0.02, 0.5):
+        image, alpha, meta = rasterization(
+            **{**scene, "opacities": torch.tensor([opacity])}, render_mode="ED"
+        )
+        seen = image[alpha > 0]
+        assert len(seen) > 2
+        torch.testing.assert_close(seen, meta["depths"].expand_as(seen), rtol=3e-7, atol=0)
 
 
 def decided(scene: dict[str, Any], rasterize_mode: str, camera_model: str) -> bool:
@@ -259,6 +274,7 @@ def scenes(draw: st.DrawFn) -> tuple[dict[str, Any], dict[str, Any]]:
 )
 @given(made=scenes(), render_mode=st.sampled_from(["RGB", "D", "RGB+D"]))
 def test_any_small_scene(made: tuple[dict[str, Any], dict[str, Any]], render_mode: Any, agree: Any) -> None:
-    """Not the expected depth: dividing by an alpha of 1/255 makes 255 times the rounding, and in these scenes some see no more."""
+    """Not the expected depth: where a pixel sees one Gaussian, the gradient of its depth to shape and opacity is zero but for
+    rounding, and some of these scenes have no other pixels. EDGES has it, beside colours."""
     scene, options = made
     agree(scene, **options, render_mode=render_mode)

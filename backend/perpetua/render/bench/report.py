@@ -8,7 +8,6 @@ import re
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -16,12 +15,13 @@ import torch
 
 from perpetua.render.bench.fresh import first_draws, memory_above_inputs_mb
 from perpetua.render.bench.plot import Curve
-from perpetua.render.bench.scenes import HEIGHT, WIDTH, view
+from perpetua.render.bench.scenes import HEIGHT, LEAVES, WIDTH, view
 from perpetua.render.bench.timing import Cost, Way, best_time, costs
 from perpetua.render.bench.vectors import vector_shares
 from perpetua.render.layers import render_layers
 from perpetua.render.motion import Motion
 from perpetua.scene.cameras import Camera
+from perpetua.scene.gaussians import Gaussians
 
 
 @dataclass(frozen=True)
@@ -115,7 +115,7 @@ def _layers(plan: Plan) -> list[dict[str, Any]]:
     """Forward passes of `render_layers`, one thread: colour, alpha and depth, and with normals, flow and two masks too."""
 
     def draw(scene: dict[str, Any], everything: bool) -> None:
-        splats: Any = SimpleNamespace(**scene)
+        splats = Gaussians.from_colors(*(scene[name] for name in LEAVES))
         K = scene["Ks"][0].double().cpu().numpy()
         camera = Camera(K, np.eye(4), scene["width"], scene["height"])
         if not everything:

@@ -5,7 +5,9 @@ At a pixel centre with offset d = mean - centre, Gaussian i has
     alpha_i = min(0.999, opacity_i exp(-d^T conic_i d / 2)),        skipped if alpha_i < 1/255,
     C = sum_i c_i alpha_i T_i + T_end background,   T_i = prod_{j<i} (1 - alpha_j),   alpha = 1 - T_end,
 
-and a pixel is finished before the Gaussian that would bring T to 1e-4 or less. With the image covariance S, the
+and a pixel is finished before the Gaussian that would bring T to 1e-4 or less. The expected depth is sum_i w_i z_i / sum_i w_i with
+w_i = alpha_i T_i. In exact numbers its divisor is alpha; but 1 - T_end keeps few digits of a small alpha, so w is summed on
+its own, and a single Gaussian's expected depth is its depth however faint it is. With the image covariance S, the
 quadratic form is completed to squares, which has no cancellation however thin the Gaussian:
 
     d^T conic d = conic_xx u^2 + dy^2 / S_yy,   u = dx - (S_xy / S_yy) dy,
@@ -25,7 +27,7 @@ short loop over its blocks each, was measured 1.2 (20k Gaussians) to 1.7 times (
 
 What a tile remembers between chunks is one flat float32 array, for each block a row of planes of 16 lanes:
 
-    T | closed | channel 0 | channel 1 | ...
+    T | closed | channel 0 | channel 1 | ... | sum of w, for the expected depth
 
 T is negative once the pixel is finished, and outside of the image. `closed` is the place in the tile's list at which
 the pixel finished, and larger than any place while it has not.
@@ -65,7 +67,7 @@ from perpetua.render.numba_backend.lanes import (
     store,
 )
 
-MIN_EXPECTED_ALPHA = F(1e-10)  # floor of the alpha that the depth is divided by (gsplat: same)
+MIN_WEIGHT = F(1e-10)  # floor of the sum of weights that the depth is divided by (gsplat: same, of alpha)
 BLOCKS_A_ROW = TILE // BLOCK
 
 # Lane l is pixel (l % 4, l // 4) of a block and block (l % 4, l // 4) of a tile. Places in pixels, for both.
@@ -164,8 +166,9 @@ def composite_forward(
     width: int,
     height: int,
     background: np.ndarray,  # [channels]
-    expected_depth: bool,  # divide the last channel by alpha
+    expected_depth: bool,  # divide the last channel by the sum of weights
     reached: np.ndarray,  # out [P] uint16: bits of the blocks in which a pixel sees the pair
+    expected: np.ndarray,  # out [height * width * 2], the expected depth and the sum of weights; or [0] without
     image: np.ndarray,  # out [height * width * channels], and below [height * width]
     alpha: np.ndarray,  # out
     transmittance: np.ndarray,  # out T_end: 1 - alpha without its rounding
@@ -173,7 +176,8 @@ def composite_forward(
 ) -> None:
     """Composite tiles begin..end."""
     channels = background.shape[0]
-    row = LANES * (_PLANES + channels)
+    sum_of_weights = LANES * (_PLANES + channels)
+    row = sum_of_weights + (LANES if expected_depth else 0)
     state = empty_lanes(row)
     places = np.empty(_CHUNK, np.float32)
     words = empty_lanes(1)
@@ -189,6 +193,8 @@ def composite_forward(
             store(state, b * row + LANES, _NEVER)
             for c in range(channels):
                 store(state, b * row + (_PLANES + c) * LANES, ZERO)
+            if expected_depth:
+                store(state, b * row + sum_of_weights, ZERO)
             if bits(inside) != 0:
                 unfinished |= 1 << b
 
@@ -230,6 +236,8 @@ def composite_forward(
                     for c in range(channels):
                         plane = o + (_PLANES + c) * LANES
                         store(state, plane, weight * records[g, FEATURES + c] + load(state, plane))
+                    if expected_depth:
+                        store(state, o + sum_of_weights, weight + load(state, o + sum_of_weights))
                     reached[start + j] |= np.int64(bits(seen) != 0) << b
                 store(state, o, t)
                 store(state, o + LANES, closes)
@@ -251,7 +259,10 @@ def composite_forward(
                 plane = o + (_PLANES + c) * LANES
                 value = load(state, plane) + t * background[c]
                 if expected_depth and c == channels - 1:
-                    value = value / larger(ONE - t, MIN_EXPECTED_ALPHA)
+                    value = value / larger(load(state, o + sum_of_weights), MIN_WEIGHT)
+                    store(state, plane, value)
+                    _copy_out(state, plane, expected, part, width, 2, 0)
+                    _copy_out(state, o + sum_of_weights, expected, part, width, 2, 1)
                 store(state, plane, value)
                 _copy_out(state, plane, image, part, width, channels, c)
             store(state, o, ONE - t)

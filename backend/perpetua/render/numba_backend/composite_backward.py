@@ -6,7 +6,12 @@ With w_i = alpha_i T_i and g the gradient of the image, walking from the last Ga
     dc_i     = w_i g,
     dalpha_i = T_i (g . c_i) - B_i / (1 - alpha_i),   B_i = sum_{j>i} w_j (g . c_j) + T_end (g . background - dalpha),
 
-(dalpha is the gradient of the alpha image). Where alpha is not clamped, alpha = opacity exp(-sigma) and the gradient
+(dalpha is the gradient of the alpha image). For the expected depth E = sum w z / W, W = sum w, with dE its gradient,
+
+    g = dE / W   and   z_i - E   in place of   c_i,
+
+and nothing behind the last Gaussian: the difference is taken before anything is multiplied, so that faint Gaussians of one depth
+pull nowhere. Where alpha is not clamped, alpha = opacity exp(-sigma) and the gradient
 of sigma is s = -alpha_i dalpha_i. With w = conic d = (conic_xx u, conic_xy u + dy / S_yy),
 
     dmean2d = sum s w,   dS = -1/2 sum s w w^T,   dopacity = -sum s / opacity,
@@ -22,7 +27,7 @@ two more sums, made only when they are asked for.
 Sums go to the pair's own slot and are added up per Gaussian in slot order: no atomics, the same bytes every time.
 
 State of a block, planes of 16 lanes:
-    T | B | closed | g of channel 0 | g of channel 1 | ...
+    T | B | closed | g of channel 0 | g of channel 1 | ... | E, for the expected depth
 
 Readable twin in plain torch: reference/composite.py, differentiated by autograd; for the absolute sums, with the means of
 each pixel that reference/rasterize.py returns.
@@ -35,7 +40,7 @@ import numpy as np
 from perpetua.render.numba_backend.bin import FEATURES, SHEAR, UU, YY
 from perpetua.render.numba_backend.compile import careful_kernel, kernel
 from perpetua.render.numba_backend.composite import (
-    MIN_EXPECTED_ALPHA,
+    MIN_WEIGHT,
     log2_alpha,
     origin_of_tile,
     part_in_image,
@@ -80,7 +85,7 @@ def composite_backward(
     background: np.ndarray,
     expected_depth: bool,
     reached: np.ndarray,  # as composite_forward left them
-    image: np.ndarray,
+    expected: np.ndarray,
     transmittance: np.ndarray,
     closed: np.ndarray,
     grad_image: np.ndarray,  # [height * width * channels]
@@ -90,7 +95,9 @@ def composite_backward(
 ) -> None:
     """Partial sums of the pairs of tiles begin..end."""
     channels = background.shape[0]
-    row = LANES * (_GRADIENT + channels)
+    colours = channels - 1 if expected_depth else channels  # what has a background and no divisor
+    expected_plane = LANES * (_GRADIENT + channels)
+    row = expected_plane + (LANES if expected_depth else 0)
     state = empty_lanes(row)
     slot_size = slots.shape[1]
     flat_slots = slots.reshape(-1)
@@ -111,17 +118,16 @@ def composite_backward(
                     pixel, o = corner + y * width + l, b * row + y * BLOCK + l
                     t = transmittance[pixel]
                     behind = -grad_alpha[pixel] if grad_alpha.shape[0] > 0 else ZERO
-                    for c in range(channels):
+                    for c in range(colours):
                         grad = grad_image[pixel * channels + c]
-                        if expected_depth and c == channels - 1:
-                            # E = D / alpha: dD = dE / alpha, and alpha receives -dE E / alpha.
-                            a = ONE - t
-                            grad /= max(a, MIN_EXPECTED_ALPHA)
-                            if a > MIN_EXPECTED_ALPHA:
-                                behind += grad * image[pixel * channels + c]
-                        else:
-                            behind += grad * background[c]
+                        behind += grad * background[c]
                         state[o + (_GRADIENT + c) * LANES] = grad
+                    if expected_depth:
+                        grad = grad_image[pixel * channels + colours] / max(
+                            expected[2 * pixel + 1], MIN_WEIGHT
+                        )
+                        state[o + (_GRADIENT + colours) * LANES] = grad
+                        state[o + expected_plane] = expected[2 * pixel]
                     state[o], state[o + LANES], state[o + 2 * LANES] = t, behind * t, closed[pixel]
 
         for s in range(stop - 1, first - 1, -1):
@@ -157,10 +163,15 @@ def composite_backward(
                 t = t_after * through
                 weight = select(seen, a * t, ZERO)
                 along = broadcast(ZERO)  # g . c
-                for c in range(channels):
+                for c in range(colours):
                     grad = load(state, o + (_GRADIENT + c) * LANES)
                     along = grad * records[g, FEATURES + c] + along
                     store(sums, (MOMENTS + c) * LANES, weight * grad + load(sums, (MOMENTS + c) * LANES))
+                if expected_depth:
+                    last = (MOMENTS + colours) * LANES
+                    grad = load(state, o + (_GRADIENT + colours) * LANES)
+                    along = grad * (records[g, FEATURES + colours] - load(state, o + expected_plane)) + along
+                    store(sums, last, weight * grad + load(sums, last))
                 into_a = t * along - through * behind
                 store(state, o, select(seen, t, t_after))
                 store(state, o + LANES, weight * along + behind)

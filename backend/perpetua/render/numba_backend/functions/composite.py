@@ -68,7 +68,7 @@ class Composite(torch.autograd.Function):
     """Projected Gaussians of one camera -> image [H,W,D (+1 with depths)], alpha [H,W,1].
 
     Takes the fields of `Projected`, `opacities` [N], `colors` [N,D] (D may be 0) and `background` [D] or [0]. With
-    `with_depth` the depth is a last channel, and with `expected_depth` it is divided by alpha. `absgrad` is [N, 2] for
+    `with_depth` the depth is a last channel, and with `expected_depth` it is divided by the sum of weights. `absgrad` is [N, 2] for
     backward to write the sums over pixels of |gradient of means2d| to, or [N, 0] to do without; it is no part of the graph.
     """
 
@@ -108,12 +108,12 @@ class Composite(torch.autograd.Function):
         transmittance = np.empty(height * width, np.float32)
         closed = np.empty(height * width, np.float32)
         reached = np.empty(len(pairs), np.uint16)
-        tiles = (records, tile_start, pairs, width, height, behind, expected_depth, reached)
+        expected = np.empty(2 * height * width if expected_depth else 0, np.float32)
+        tiles = (records, tile_start, pairs, width, height, behind, expected_depth, reached, expected)
         pixels = (image.numpy().reshape(-1), alpha.numpy().reshape(-1), transmittance, closed)
         _over_tiles(composite_forward, tile_start, *tiles, *pixels)
-        # Only the expected depth needs the image again, and gets its own, so that what is returned may be changed in place.
-        kept = image.clone() if expected_depth else empty(0)
-        ctx.save_for_backward(image_covars, conics, opacities, background, kept)
+        # Nothing of what is returned is needed again, so it may be changed in place.
+        ctx.save_for_backward(image_covars, conics, opacities, background)
         ctx.stages = (first_slot, tiles, transmittance, closed)
         ctx.image_shape = image.shape
         ctx.sizes = (colors.shape[1], with_depth)
@@ -124,7 +124,7 @@ class Composite(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad_image: Tensor | None, grad_alpha: Tensor | None) -> Any:
-        image_covars, conics, opacities, background, image = ctx.saved_tensors
+        image_covars, conics, opacities, background = ctx.saved_tensors
         first_slot, tiles, transmittance, closed = ctx.stages
         records, tile_start, pairs = tiles[:3]
         count, (channels, with_depth) = len(records), ctx.sizes
@@ -138,7 +138,7 @@ class Composite(torch.autograd.Function):
             grad_image = zeros(*ctx.image_shape)
         if grad_alpha is None:
             grad_alpha = empty(0)
-        pixels = (array(image).reshape(-1), transmittance, closed)
+        pixels = (transmittance, closed)
         incoming = (array(grad_image).reshape(-1), array(grad_alpha).reshape(-1), absolute > 0)
         with borrowed_rows(len(pairs), MOMENTS + channels + int(with_depth) + absolute) as slots:
             _over_tiles(composite_backward, tile_start, *tiles, *pixels, *incoming, slots)
