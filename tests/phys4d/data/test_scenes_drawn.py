@@ -44,6 +44,9 @@ def test_a_configuration_is_read_and_refused_by_the_field_that_is_wrong(tmp_path
         load_config(tmp_path / "none.yaml")
     with pytest.raises(DataError, match="tornado"):
         check_templates(DataConfig(held_out=HeldOut(templates=("tornado",))))
+    with pytest.raises(DataError, match="custard"):
+        check_templates(DataConfig(held_out=HeldOut(materials=("custard",))))
+    check_templates(DataConfig())
 
 
 def test_every_template_makes_scenes_that_can_be_built() -> None:

@@ -118,5 +118,6 @@ def check(clip: ClipArrays, name: str) -> None:
             )
         if np.issubdtype(array.dtype, np.floating) and not np.isfinite(array).all():
             raise DataError(
-                f"Clip '{name}' has numbers that are none in {field.name}; make its scene again with another seed."
+                f"Clip '{name}' has numbers that are none in {field.name}; delete its shard and run `perpetua data "
+                "generate` again; if it comes back so, take another seed."
             )

@@ -16,6 +16,7 @@ from perpetua.phys4d.data.spec import Category, SceneSpec
 from perpetua.phys4d.data.templates import bodies, flowing, jointed, thin
 from perpetua.phys4d.data.templates.draft import Draft, Template
 from perpetua.scene.actions import sample_scalar
+from perpetua.scene.presets import PRESETS
 from perpetua_protocol.actions import Drag
 
 TEMPLATES: dict[Category, dict[str, Template]] = {
@@ -67,11 +68,16 @@ def draw_scene(config: DataConfig, index: int) -> SceneSpec:
 
 
 def check_templates(config: DataConfig) -> None:
-    """Raise ``DataError`` if what is held out is no template."""
+    """Raise ``DataError`` if what is held out is no template or no material."""
     known = [name for of in TEMPLATES.values() for name in of]
     for name in config.held_out.templates:
         if name not in known:
             raise DataError(f"held_out.templates names '{name}'; the templates are {', '.join(known)}.")
+    for name in config.held_out.materials:
+        if name not in PRESETS:
+            raise DataError(
+                f"held_out.materials names '{name}'; the materials are {', '.join(sorted(PRESETS))}."
+            )
 
 
 def held_out(config: DataConfig, spec: SceneSpec, path: str) -> tuple[str, ...]:
