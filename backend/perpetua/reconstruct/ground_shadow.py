@@ -6,7 +6,9 @@ dark where object and table touch, and the free table around.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import cv2
 import numpy as np
@@ -19,7 +21,6 @@ from scipy.spatial import cKDTree
 
 from perpetua.reconstruct.darkening import DARKEST, Darkening, Image, Mask, find_darkening
 from perpetua.reconstruct.images import enlarged, reduced
-from perpetua.reconstruct.solid import Solid
 from perpetua.reconstruct.stage import Stage
 from perpetua.scene.dark_discs import FAINTEST, LIFT, SIGMA, THICKNESS, lifted, opacity
 from perpetua.scene.gaussians import Gaussians
@@ -52,6 +53,18 @@ SMEAR = 2.0
 """Cells between what the picture shows and the dark below the object, in which one goes over into the other."""
 HIDDEN_LIFT = 0.3
 """Share of the discs' ``LIFT`` below the object, where they must not come before its foot."""
+
+
+class Solid(Protocol):
+    """What shades the table."""
+
+    @property
+    def vertices(self) -> Array:
+        """[V, 3] m, of its surface."""
+
+    @property
+    def resting(self) -> bool:
+        """Whether it stands on the table."""
 
 
 @dataclass(frozen=True)
@@ -103,7 +116,11 @@ class GroundShadow:
 
 
 def find_shading(
-    rgb: NDArray[np.uint8], matte: NDArray[np.float32], stage: Stage, solids: list[Solid], splat_width: int
+    rgb: NDArray[np.uint8],
+    matte: NDArray[np.float32],
+    stage: Stage,
+    solids: Sequence[Solid],
+    splat_width: int,
 ) -> Shading:
     """What the ``solids`` that rest on the table darken of it in a picture [H, W, 3] they cover ``matte`` [H, W] of."""
     height, width = matte.shape
@@ -152,7 +169,7 @@ def smooth_step(x: Array) -> Array:
     return x * x * (3 - 2 * x)
 
 
-def shadows(shading: Shading, stage: Stage, solids: list[Solid]) -> list[GroundShadow]:
+def shadows(shading: Shading, stage: Stage, solids: Sequence[Solid]) -> list[GroundShadow]:
     """The shadow of each solid as discs; none for those that hang or shade nothing."""
     result = []
     for index, solid in enumerate(solids):
@@ -164,7 +181,7 @@ def shadows(shading: Shading, stage: Stage, solids: list[Solid]) -> list[GroundS
     return result
 
 
-def _shadow(shading: Shading, stage: Stage, solid: Solid, others: list[Solid]) -> GroundShadow:
+def _shadow(shading: Shading, stage: Stage, solid: Solid, others: Sequence[Solid]) -> GroundShadow:
     foot = solid.vertices[:, :2]
     low, high = foot.min(0), foot.max(0)
     margin = REACHES[0] * size_of(solid)

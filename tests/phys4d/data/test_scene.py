@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from perpetua.evaluate.video.suite import Weights, evaluate_set
+from perpetua.phys4d.data.clip import ClipArrays
 from perpetua.phys4d.data.config import DataConfig
-from perpetua.phys4d.data.scene_job import make_scene
+from perpetua.phys4d.data.scene_job import film_again, make_scene
 from perpetua.phys4d.data.store import read_clip, read_index, write_index
 from perpetua.phys4d.data.unpack import unpack
 from perpetua.physics import worlds
@@ -42,6 +44,10 @@ def test_a_scene_becomes_five_clips_and_the_same_again(tmp_path: Path) -> None:
         assert np.array_equal(a.flow, b.flow)
         assert np.array_equal(a.track_position, b.track_position)
     clips = [read_clip(entry) for entry in first]
+    made_again, _ = film_again(tmp_path / "first", first[0].about.scene)  # from the motion that is kept
+    for about, clip in made_again:
+        before = next(read_clip(entry) for entry in first if entry.about.clip == about.clip)
+        assert all(np.array_equal(getattr(clip, f.name), getattr(before, f.name)) for f in fields(ClipArrays))
     assert max(float(np.abs(clip.flow).max()) for clip in clips) > 0.3
     assert all((clip.masks > 0).any() for clip in clips)
     assert sum(entry.about.path == "fixed" for entry in first) == 3

@@ -15,7 +15,17 @@ from perpetua.cli.data import inspect_data
 from perpetua.clips.clip import read_clip as read_folder
 from perpetua.errors import DataError
 from perpetua.phys4d.data.clip import ClipArrays, counts_of, depth_of
-from perpetua.phys4d.data.store import Split, read_clip, read_index, read_split, write_index, write_shard
+from perpetua.phys4d.data.store import (
+    Split,
+    is_done,
+    read_clip,
+    read_index,
+    read_shard,
+    read_split,
+    shard_of,
+    write_index,
+    write_shard,
+)
 from perpetua.phys4d.data.unpack import unpack
 from perpetua.progress import Progress
 
@@ -47,6 +57,24 @@ def test_clips_come_back_as_they_were_written(tmp_path: Path) -> None:
     for field in fields(ClipArrays):
         assert getattr(back, field.name).dtype == getattr(was, field.name).dtype
         assert np.array_equal(getattr(back, field.name), getattr(was, field.name)), field.name
+
+
+def test_a_shard_with_other_coarse_films_is_read_but_not_done(tmp_path: Path) -> None:
+    make_data(tmp_path)
+    assert is_done(tmp_path, "soft_000000")
+    assert not is_done(tmp_path, "soft_000009")
+    path = shard_of(tmp_path, "soft_000000")
+    table = pq.read_table(path)
+    said = {k: v for k, v in table.schema.metadata.items() if k != b"coarse"}
+    pq.write_table(table.replace_schema_metadata(said), path, row_group_size=1)
+    assert not is_done(tmp_path, "soft_000000")
+    (about, clip), (other, _) = read_shard(tmp_path, "soft_000000")
+    assert (about.camera, other.camera) == ("fixed_0", "fixed_1")
+    assert np.array_equal(clip.rgb, make_arrays(0).rgb)
+    path.write_bytes(b"PAR1 and no more")
+    for reads in (is_done, read_shard):
+        with pytest.raises(DataError, match=r"soft_000000\.parquet is damaged"):
+            reads(tmp_path, "soft_000000")
 
 
 def test_what_is_damaged_or_missing_is_named(tmp_path: Path, arrays: ClipArrays) -> None:

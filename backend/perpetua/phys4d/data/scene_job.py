@@ -1,10 +1,11 @@
-"""One scene from its number to its shard: drawn, simulated twice, filmed, measured, kept."""
+"""One scene from its number to its shard: drawn, simulated twice, filmed, measured, kept; or only its coarse films made anew."""
 
 from __future__ import annotations
 
 import importlib.metadata
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -15,21 +16,25 @@ from numpy.typing import NDArray
 from perpetua.errors import SimulationError
 from perpetua.phys4d.data.cameras import camera_path
 from perpetua.phys4d.data.clip import ClipArrays, counts_of
-from perpetua.phys4d.data.coarse import Coarse, film_coarse
+from perpetua.phys4d.data.coarse import film_coarse
 from perpetua.phys4d.data.config import DataConfig
 from perpetua.phys4d.data.cycles import Filmed, film
+from perpetua.phys4d.data.dressing import Seen
+from perpetua.phys4d.data.motion import coarse_motion
 from perpetua.phys4d.data.spec import CameraPlan, SceneSpec
-from perpetua.phys4d.data.store import About, write_shard
+from perpetua.phys4d.data.store import About, read_shard, shard_of, write_shard
 from perpetua.phys4d.data.surfaces import surfaces
 from perpetua.phys4d.data.templates import draw_scene, held_out
 from perpetua.phys4d.data.truth import Followed, Truth, followed_points, truth_of, visible
-from perpetua.phys4d.data.world import simulate
+from perpetua.phys4d.data.world import build, simulate
 from perpetua.progress import Progress
 from perpetua.scene import Camera, Scene, Trajectory
 from perpetua.scene.particles import present
 
 FLOW_LIMIT = 1.0e4
 """pixels; a 16-bit float holds it."""
+FAR_M = 1e5
+"""Renderers write larger depths where nothing is."""
 T = TypeVar("T")
 PACKAGES = ("genesis-world", "torch", "numpy")
 
@@ -38,7 +43,10 @@ def make_scene(config: DataConfig, index: int, folder: Path) -> str:
     """Make scene ``index`` and write its shard, or why its physics failed, into ``folder``. Returns a few words."""
     spec = draw_scene(config, index)
     try:
-        clips, seconds = make_clips(config, spec)
+        if shard_of(folder, spec.name).is_file():
+            clips, seconds = film_again(folder, spec.name)
+        else:
+            clips, seconds = make_clips(config, spec, folder)
     except SimulationError as error:
         path = folder / "failed" / f"{spec.name}.json"
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -50,26 +58,39 @@ def make_scene(config: DataConfig, index: int, folder: Path) -> str:
     return f"{spec.name} ({spec.template}): " + ", ".join(f"{k} {v:.0f} s" for k, v in seconds.items())
 
 
+def film_again(folder: Path, name: str) -> tuple[list[tuple[About, ClipArrays]], dict[str, float]]:
+    """The clips of a scene that has a shard, their coarse films made anew, and the seconds that took."""
+    clips = read_shard(folder, name)
+    spec = msgspec.json.decode(clips[0][0].spec, type=SceneSpec)
+    seconds: dict[str, float] = {}
+    _, motion = _timed(seconds, "coarse physics", lambda: coarse_motion(spec, folder))
+    built = build(spec, spec.spacings[0])
+    made = _timed(
+        seconds, "coarse picture", lambda: [_with_coarse(clip, spec, built, motion) for _, clip in clips]
+    )
+    said = msgspec.json.encode(versions()).decode()
+    abouts = [msgspec.structs.replace(about, versions=said) for about, _ in clips]
+    return list(zip(abouts, made, strict=True)), seconds
+
+
 def make_clips(
-    config: DataConfig, spec: SceneSpec
+    config: DataConfig, spec: SceneSpec, folder: Path
 ) -> tuple[list[tuple[About, ClipArrays]], dict[str, float]]:
     """The clips of all cameras, and the seconds that each stage took."""
     seconds: dict[str, float] = {}
-    (coarse_scene, coarse_motion) = _timed(
-        seconds, "coarse physics", lambda: simulate(spec, spec.spacings[0], Progress())
-    )
+    _, moved = _timed(seconds, "coarse physics", lambda: coarse_motion(spec, folder))
     (scene, motion) = _timed(seconds, "fine physics", lambda: simulate(spec, spec.spacings[1], Progress()))
     shown = _timed(seconds, "surfaces", lambda: surfaces(spec, scene, motion))
     middle = _followed_middle(scene, motion)
     ways = {plan.name: camera_path(spec, plan, middle) for plan in spec.cameras}
     filmed = _timed(seconds, "fine picture", lambda: film(spec, shown, ways, config.samples))
     tracks = followed_points(spec, shown, scene, motion)
+    built = build(spec, spec.spacings[0])
     arrays = {}
     begun = time.perf_counter()
     for name, way in ways.items():
         truth = truth_of(filmed[name], way, scene, motion)
-        coarse = film_coarse(coarse_scene, coarse_motion, way, filmed[name])
-        arrays[name] = _arrays(way, filmed[name], truth, coarse, tracks)
+        arrays[name] = _with_coarse(_arrays(way, filmed[name], truth, tracks), spec, built, moved)
     seconds["coarse picture and truth"] = time.perf_counter() - begun
     return [(_about(config, spec, plan, seconds), arrays[plan.name]) for plan in spec.cameras], seconds
 
@@ -116,13 +137,14 @@ def _followed_middle(scene: Scene, motion: Trajectory) -> NDArray[np.float64]:
     return np.stack([p[there].mean(0) for p, there in zip(motion.positions, present(motion.F), strict=True)])
 
 
-def _arrays(way: list[Camera], seen: Filmed, truth: Truth, coarse: Coarse, tracks: Followed) -> ClipArrays:
-    fine_depth, fine_per_count = counts_of(truth.depth)
-    coarse_depth, coarse_per_count = counts_of(np.where(coarse.depth < 1e5, coarse.depth, 0))
+def _arrays(way: list[Camera], seen: Filmed, truth: Truth, tracks: Followed) -> ClipArrays:
+    """All but the coarse film, in whose place the truth stands."""
+    depth, per_count = counts_of(truth.depth)
+    flow = _half(truth.flow)
     return ClipArrays(
         rgb=seen.rgb,
-        inverse_depth=fine_depth,
-        flow=_half(truth.flow),
+        inverse_depth=depth,
+        flow=flow,
         scene_flow=_half(truth.scene_flow),
         occluded=truth.occluded,
         masks=truth.masks,
@@ -130,11 +152,29 @@ def _arrays(way: list[Camera], seen: Filmed, truth: Truth, coarse: Coarse, track
         track_visible=visible(tracks, way, truth.depth),
         K=np.stack([camera.K for camera in way]),
         world_to_camera=np.stack([camera.world_to_camera for camera in way]),
+        coarse_rgb=seen.rgb,
+        coarse_inverse_depth=depth,
+        coarse_flow=flow,
+        coarse_alpha=truth.masks,
+        inverse_depth_per_count=np.array([per_count, per_count], np.float32),
+    )
+
+
+def _with_coarse(clip: ClipArrays, spec: SceneSpec, built: Scene, motion: Trajectory) -> ClipArrays:
+    """``clip`` with the film of the coarse ``motion``, dressed from what the clip keeps of the fine one."""
+    way = [
+        Camera(K.copy(), pose.copy(), spec.width, spec.height)
+        for K, pose in zip(clip.K, clip.world_to_camera, strict=True)
+    ]
+    coarse = film_coarse(spec, built, motion, way, Seen(clip.rgb[0], clip.depth[0], clip.masks[0]))
+    depth, per_count = counts_of(np.where(coarse.depth < FAR_M, coarse.depth, 0))
+    return replace(
+        clip,
         coarse_rgb=coarse.rgb,
-        coarse_inverse_depth=coarse_depth,
+        coarse_inverse_depth=depth,
         coarse_flow=_half(coarse.flow),
         coarse_alpha=(coarse.alpha.clip(0, 1) * 255 + 0.5).astype(np.uint8),
-        inverse_depth_per_count=np.array([fine_per_count, coarse_per_count], np.float32),
+        inverse_depth_per_count=np.array([clip.inverse_depth_per_count[0], per_count], np.float32),
     )
 
 

@@ -2,6 +2,7 @@
 
     DIR/config.yaml               what was asked for
     DIR/shards/<scene>.parquet    row: what is said of the clip, and its arrays as bytes, with their shapes
+    DIR/motion/<scene>.npz        the coarse simulation's motion (``motion.py``)
     DIR/failed/<scene>.json       scenes that could not be simulated, and why
     DIR/index.parquet             what is said of every clip, with its shard and row
 
@@ -23,6 +24,8 @@ from perpetua.errors import DataError
 from perpetua.phys4d.data.clip import DTYPES, ClipArrays, check
 
 FORMAT, VERSION = "perpetua-data", 1
+COARSE = "2"
+"""How coarse films are made; those of shards that say otherwise are made anew, and nothing else of them."""
 INDEX = "index.parquet"
 Split = Literal["train", "test", "unseen", "all"]
 """Clips to train on; those held out; of these, the ones of scenes that no clip of is trained on, since a held-out camera may film a
@@ -62,10 +65,16 @@ class Entry:
 
 
 def is_done(folder: Path, scene: str) -> bool:
-    """Whether a scene has its shard, or is known to fail."""
-    return (folder / "shards" / f"{scene}.parquet").is_file() or (
-        folder / "failed" / f"{scene}.json"
-    ).is_file()
+    """Whether a scene has its shard, with coarse films as they are made today, or is known to fail."""
+    shard = shard_of(folder, scene)
+    if not shard.is_file():
+        return (folder / "failed" / f"{scene}.json").is_file()
+    return _metadata(shard).get("coarse") == COARSE
+
+
+def shard_of(folder: Path, scene: str) -> Path:
+    """Where a scene's shard is, or will be."""
+    return folder / "shards" / f"{scene}.parquet"
 
 
 def write_shard(folder: Path, scene: str, clips: Sequence[tuple[About, ClipArrays]]) -> Path:
@@ -73,7 +82,7 @@ def write_shard(folder: Path, scene: str, clips: Sequence[tuple[About, ClipArray
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    path = folder / "shards" / f"{scene}.parquet"
+    path = shard_of(folder, scene)
     path.parent.mkdir(parents=True, exist_ok=True)
     rows = []
     for about, arrays in clips:
@@ -84,7 +93,8 @@ def write_shard(folder: Path, scene: str, clips: Sequence[tuple[About, ClipArray
             row[field.name] = array.tobytes()
             row[f"{field.name}_shape"] = list(array.shape)
         rows.append(row)
-    table = pa.Table.from_pylist(rows).replace_schema_metadata({"format": FORMAT, "version": str(VERSION)})
+    metadata = {"format": FORMAT, "version": str(VERSION), "coarse": COARSE}
+    table = pa.Table.from_pylist(rows).replace_schema_metadata(metadata)
     unfinished = path.with_suffix(f".{os.getpid()}.tmp")
     pq.write_table(table, unfinished, compression="zstd", row_group_size=1)
     os.replace(unfinished, path)
@@ -110,6 +120,20 @@ def write_index(folder: Path) -> int:
     pq.write_table(whole, unfinished, compression="zstd")
     os.replace(unfinished, folder / INDEX)
     return len(whole)
+
+
+def read_shard(folder: Path, scene: str) -> list[tuple[About, ClipArrays]]:
+    """The clips of one scene, of any coarse films. Raises ``DataError`` naming the shard that is damaged."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    path = shard_of(folder, scene)
+    try:
+        rows = pq.read_table(path, columns=list(About.__struct_fields__)).to_pylist()
+        said = [msgspec.convert(row, About) for row in rows]
+    except (pa.ArrowInvalid, OSError, KeyError, msgspec.ValidationError) as error:
+        raise _damaged(path, error) from error
+    return list(read_clips([Entry(about, path, row) for row, about in enumerate(said)]))
 
 
 def read_index(folder: Path) -> list[Entry]:
@@ -172,9 +196,7 @@ def read_clip(entry: Entry) -> ClipArrays:
         row = file.read_row_group(entry.row, columns=[*names, *(f"{n}_shape" for n in names)]).to_pylist()[0]
         found = {n: np.frombuffer(row[n], DTYPES[n]).reshape(row[f"{n}_shape"]) for n in names}
     except (pa.ArrowInvalid, OSError, KeyError, IndexError, TypeError, ValueError) as error:
-        raise DataError(
-            f"{entry.shard} is damaged ({error}); delete it and run `perpetua data generate` again."
-        ) from error
+        raise _damaged(entry.shard, error) from error
     clip = ClipArrays(**found)
     check(clip, f"{entry.about.clip} in {entry.shard}")
     return clip
@@ -184,6 +206,22 @@ def read_clips(entries: Sequence[Entry]) -> Iterator[tuple[About, ClipArrays]]:
     """The clips of ``entries``, one after another."""
     for entry in entries:
         yield entry.about, read_clip(entry)
+
+
+def _damaged(shard: Path, error: Exception) -> DataError:
+    return DataError(f"{shard} is damaged ({error}); delete it and run `perpetua data generate` again.")
+
+
+def _metadata(shard: Path) -> dict[str, str]:
+    """What a shard says of itself."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        found: Mapping[bytes, bytes] = pq.read_schema(shard).metadata or {}
+    except (pa.ArrowInvalid, OSError) as error:
+        raise _damaged(shard, error) from error
+    return {k.decode(): v.decode() for k, v in found.items()}
 
 
 def _same_version(path: Path, metadata: Mapping[bytes, bytes] | None) -> None:

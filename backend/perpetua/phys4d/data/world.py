@@ -38,15 +38,26 @@ REST_SPEED = 1e-9
 
 def simulate(spec: SceneSpec, spacing: float, progress: Progress) -> tuple[Scene, Trajectory]:
     """The scene with particles ``spacing`` m apart, and its motion over all frames. Raises ``SimulationError``."""
-    scene = build(spec, spacing)
+    scene = scene_of(spec, spacing)
     if spec.joints:
         return scene, simulate_jointed(spec, scene)
-    actions = tuple(spec.actions) + tuple(stream.emitter for stream in spec.streams)
-    round_ = Round(spec.frames - 1, actions)
-    scene = with_streams(scene, round_, 0, spec.fps)
     engine: PhysicsEngine = load("engine", "genesis")()
-    plan = RoundPlan(round_, 0, spec.fps, spec.gravity, spec.seed % (1 << 31))
+    plan = RoundPlan(_round(spec), 0, spec.fps, spec.gravity, spec.seed % (1 << 31))
     return scene, engine.simulate(scene, start(spec, scene), plan, progress).trajectory
+
+
+def scene_of(spec: SceneSpec, spacing: float) -> Scene:
+    """The scene with particles ``spacing`` m apart, with what its emitters will let out."""
+    return with_streams_of(spec, build(spec, spacing))
+
+
+def with_streams_of(spec: SceneSpec, scene: Scene) -> Scene:
+    """``scene`` with what its emitters will let out, waiting."""
+    return scene if spec.joints else with_streams(scene, _round(spec), 0, spec.fps)
+
+
+def _round(spec: SceneSpec) -> Round:
+    return Round(spec.frames - 1, tuple(spec.actions) + tuple(stream.emitter for stream in spec.streams))
 
 
 def build(spec: SceneSpec, spacing: float) -> Scene:
