@@ -36,7 +36,7 @@ def brightened(seed: int) -> ClipArrays:
     rough, per_rough = counts_of(depth)
     flow = random.normal(0, 1, (T - 1, 1, 1, 2)).repeat(H, 1).repeat(W, 2).astype(np.float16)
     return ClipArrays(
-        coarse + 25, fine, flow, np.zeros((T - 1, H, W, 3), np.float16), np.zeros((T - 1, H, W), bool), np.zeros((T, H, W), np.uint8),
+        coarse + 25, fine, flow, np.zeros((T - 1, H, W, 3), np.float16), np.zeros((T - 1, H, W), bool), np.ones((T, H, W), np.uint8),
         np.zeros((T, 2, 3), np.float32), np.ones((T, 2), bool), np.tile(np.eye(3), (T, 1, 1)), np.tile(np.eye(4), (T, 1, 1)),
         coarse, rough, flow, np.full((T, H, W), 255, np.uint8), np.array([per_fine, per_rough], np.float32),
     )  # fmt: skip
@@ -149,7 +149,8 @@ def test_moving_pixels_count_more_and_unknown_ones_nothing(data: Path, plan: Ref
     generator = torch.Generator().manual_seed(0)
     found = training.losses(network, pair, generator, plan)
     assert found["picture"].item() == pytest.approx((2 * 25 / 255) ** 2, rel=1e-3)
-    half = replace(pair, moving=torch.zeros_like(pair.moving), coarse=pair.coarse.clone())
+    nothing = torch.zeros_like(pair.moving)
+    half = replace(pair, moving=nothing.clone(), things=nothing, changing=nothing, coarse=pair.coarse.clone())
     half.moving[:, :, :8] = 1
     half.coarse[:, :3, :, :8] = half.fine[:, :3, :, :8]
     found = training.losses(network, half, generator, plan)

@@ -13,9 +13,13 @@ from perpetua.errors import RefinerError
 from perpetua.progress import Progress
 from perpetua.refine.space_time import SpaceTimeRefiner, weights
 from perpetua.refine.space_time.bridge import MOTION_SIGMA, PICTURE_SIGMA, between, refine
-from perpetua.refine.space_time.network import Shape, SpaceTimeUNet
+from perpetua.refine.space_time.network import MOST_CHANGE, PATCH, Shape, SpaceTimeUNet
 from perpetua.refine.space_time.refiner import WINDOW, refine_video
 from perpetua.refine.space_time.signal import (
+    CARRIED,
+    IN_SIGHT,
+    PICTURE,
+    SIGNAL,
     condition_of,
     depth_of,
     flow_of,
@@ -79,7 +83,7 @@ class Knows(nn.Module):
 
 def test_the_flow_ends_at_what_the_network_predicts_and_follows_the_bridge() -> None:
     fine, coarse = torch.randn(1, 6, 2, 8, 8), torch.randn(1, 6, 2, 8, 8)
-    condition = torch.zeros(1, 10, 2, 8, 8)
+    condition = torch.zeros(1, 11, 2, 8, 8)
     for steps in (1, 4):
         network = Knows(fine, coarse)
         found = refine(network, coarse, condition, steps, torch.Generator().manual_seed(0))  # type: ignore[arg-type]
@@ -93,9 +97,28 @@ def test_an_untrained_network_changes_nothing_at_any_size() -> None:
         rgb, depth, flow = video(frames, height, width)
         coarse = signal_of(rgb, depth, flow, nearness_unit(depth))
         condition = condition_of(coarse, torch.ones(1, frames, height, width), rgb[:, 0])
-        assert condition.shape == (1, 10, frames, height, width)
+        assert condition.shape == (1, 11, frames, height, width)
         assert torch.equal(refine(network, coarse, condition, 1, torch.Generator().manual_seed(3)), coarse)
     assert sum(p.numel() for p in SpaceTimeUNet().parameters()) * 2 < 16e6
+
+
+def test_the_gate_leads_to_the_carried_frame_and_what_is_added_is_bounded() -> None:
+    network = SpaceTimeUNet(SMALL)
+    assert network.leave.bias is not None
+    rgb, depth, flow = video(3, 8, 8)
+    coarse = signal_of(rgb, depth, torch.zeros_like(flow), nearness_unit(depth))
+    condition = condition_of(coarse, torch.ones(1, 3, 8, 8), torch.rand(1, 8, 8, 3))
+    in_sight = condition[:, IN_SIGHT] > 0
+    assert in_sight[:, :, 0].all()
+    with torch.no_grad():
+        bias = network.leave.bias.view(SIGNAL + 1, PATCH**2)
+        bias[SIGNAL] = 20.0
+        found = coarse + network(coarse, condition, torch.ones(1))
+        assert torch.allclose(found[:, PICTURE], condition[:, CARRIED], atol=1e-5)
+        assert torch.equal(found[:, PICTURE.stop :], coarse[:, PICTURE.stop :])
+        bias[SIGNAL], bias[:3] = 0.0, 100.0
+        changed = network(coarse, condition, torch.ones(1))[:, PICTURE]
+    assert torch.allclose(changed, torch.full_like(changed, MOST_CHANGE))
 
 
 def test_every_part_of_the_network_sees_its_neighbours_in_space_and_time() -> None:
@@ -103,7 +126,7 @@ def test_every_part_of_the_network_sees_its_neighbours_in_space_and_time() -> No
     network = SpaceTimeUNet(SMALL)
     nn.init.normal_(network.leave.weight, 0, 0.1)
     x = torch.randn(1, 6, 5, 16, 16, requires_grad=True)
-    out = network(x, torch.zeros(1, 10, 5, 16, 16), torch.ones(1))
+    out = network(x, torch.zeros(1, 11, 5, 16, 16), torch.ones(1))
     out[0, 0, 2, 8, 8].backward()
     assert x.grad is not None
     seen = x.grad.abs().sum((0, 1))

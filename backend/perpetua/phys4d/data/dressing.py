@@ -24,6 +24,7 @@ from perpetua.reconstruct.ground_shadow import GroundShadow, Shading, find_shadi
 from perpetua.reconstruct.matte import object_colours, soften
 from perpetua.reconstruct.stage import Stage
 from perpetua.scene import Binding, Camera, Gaussians, Scene
+from perpetua.scene.cameras import inverse
 from perpetua.scene.gaussians import SH_C0
 
 Array = NDArray[np.float64]
@@ -225,7 +226,7 @@ def _shadows(
     pose = np.eye(4)
     pose[:3, :3] = turn @ camera.camera_to_world[:3, :3]
     pose[2, 3] = 1.0
-    there = Camera(camera.K, np.linalg.inv(pose), camera.width, camera.height, camera.name, "front")
+    there = Camera(camera.K, inverse(pose), camera.width, camera.height, camera.name, "front")
     to_wall = room_distance(eye, np.array([[forward[0], forward[1], 0.0]]) / length)[0]
     stage = Stage(there, float(to_wall) / height)
     standing = [Standing((body.vertices - foot) @ turn.T / height, body.resting) for body in scene.bodies]
@@ -248,4 +249,4 @@ def _back(splats: Gaussians, turn: Array, foot: Array, height: float) -> Gaussia
 def _centres(chosen: NDArray[np.bool_]) -> Array:
     """[N, 2]: the middles of the pixels ``chosen`` [H, W]."""
     y, x = np.nonzero(chosen)
-    return np.stack([x, y], 1) + 0.5
+    return np.stack([x, y], 1).astype(np.float64) + 0.5

@@ -43,11 +43,13 @@ class RefinerPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     average: float = 0.998
     """Decay of the running mean of the weights, which is what is kept (Polyak)."""
     moving_weight: float = 3.0
-    """Of pixels that move, against 1 of the others."""
+    """Of things and of pixels that move or change, against 1 of the others."""
     picture_weight: float = 1.0
     """Of the picture's loss, against 1 of nearness and of flow."""
     flicker_weight: float = 1.0
     """Of the loss on what changes from frame to frame in pixels that do not move."""
+    warp_weight: float = 1.0
+    """Of the loss on what the error on things changes by along their motion."""
     precision: Literal["float32", "bfloat16"] = "float32"
     """Of the network's passes; the weights are trained in 32 bits. bfloat16 takes a third of the time on processors that have it."""
     disguise: Disguise = Disguise()
@@ -69,7 +71,7 @@ def check(plan: RefinerPlan) -> None:
     """Raise ``TrainingError`` for numbers that nothing can be trained with."""
     for name, least in (
         ("steps", 1), ("batch", 1), ("frames", 2), ("width", 8), ("height", 8), ("blocks", 1), ("checkpoint_every", 1), ("threads", 1),
-        ("warmup", 0), ("seed", 0), ("moving_weight", 0), ("picture_weight", 0), ("flicker_weight", 0),
+        ("warmup", 0), ("seed", 0), ("moving_weight", 0), ("picture_weight", 0), ("flicker_weight", 0), ("warp_weight", 0),
     ):  # fmt: skip
         if not getattr(plan, name) >= least:
             raise TrainingError(f"{name} is {getattr(plan, name)}; it must be {least} or more.")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from functools import lru_cache
 
 import numpy as np
@@ -21,23 +21,33 @@ from perpetua.refine.space_time.signal import condition_of, nearness_unit, signa
 
 Array = NDArray[np.float32]
 MOVING_PIXELS = 0.3
+CHANGING = 0.03
+"""Of the picture, which goes from 0 to 1."""
+SAME_COVER, SAME_DEPTH = 0.5, 0.06
+"""How far the coarse video's coverage, and its depth as a share, may be from the truth's where both show the same thing."""
+AT_THINGS = 0.75
+"""Share of cuts that have a thing in their middle, as far as the picture's edge allows; the others are anywhere."""
 KEPT_CLIPS = 256
 """Clips held in memory; one of 17 frames of 128 x 80 pixels takes 4 MB."""
 
 
 @dataclass(frozen=True)
 class Pair:
-    """A batch. fine, coarse: [B, 6, T, H, W].  condition: [B, 10, T, H, W].  known: [B, 6, T, H, W], 1 where the truth is known.
-    moving: [B, T, H, W], 1 where something moves in the true or the coarse video."""
+    """A batch. fine, coarse: [B, 6, T, H, W].  condition: [B, 11, T, H, W].  known: [B, 6, T, H, W], 1 where the truth is known
+    and, of the picture, where it shows the same thing as the coarse video: where another simulation has put a thing elsewhere there is
+    nothing to be learned.  moving: [B, T, H, W], 1 where something moves in the true or the coarse video.  things: [B, T, H, W], 1 on things.
+    changing: [B, T, H, W], 1 where the true picture is no longer what it was in the first frame."""
 
     fine: Tensor
     coarse: Tensor
     condition: Tensor
     known: Tensor
     moving: Tensor
+    things: Tensor
+    changing: Tensor
 
     def named(self) -> dict[str, Tensor]:
-        return {name: getattr(self, name) for name in ("fine", "coarse", "condition", "known", "moving")}
+        return {field.name: getattr(self, field.name) for field in fields(self)}
 
 
 class Pairs:
@@ -64,10 +74,7 @@ class Pairs:
         plan = self.plan
         frames, height, width = clip.masks.shape
         first = int(random.integers(frames - plan.frames + 1))
-        top, left = (
-            int(random.integers(height - plan.height + 1)),
-            int(random.integers(width - plan.width + 1)),
-        )
+        top, left = self._corner(random, clip.masks[first : first + plan.frames], height, width)
         cut = Cut.of(
             clip,
             slice(first, first + plan.frames),
@@ -77,6 +84,20 @@ class Pairs:
             carried=carried if random.uniform() < plan.disguise.carried else None,
         )
         return pair_of(disguised(cut, plan.disguise, random))
+
+    def _corner(
+        self, random: np.random.Generator, masks: NDArray[np.uint8], height: int, width: int
+    ) -> tuple[int, int]:
+        """Row and column where a cut begins."""
+        down, right = height - self.plan.height, width - self.plan.width
+        anywhere = int(random.integers(down + 1)), int(random.integers(right + 1))
+        places = np.argwhere(masks > 0)
+        if not len(places) or random.uniform() > AT_THINGS:
+            return anywhere
+        _, y, x = places[random.integers(len(places))]
+        return int(np.clip(y - self.plan.height // 2, 0, down)), int(
+            np.clip(x - self.plan.width // 2, 0, right)
+        )
 
     def _load(self, number: int) -> tuple[ClipArrays, NDArray[np.uint8] | None]:
         """A clip and, where it can be made, its first frame carried along."""
@@ -89,7 +110,7 @@ class Pairs:
 @dataclass(frozen=True)
 class Cut:
     """Frames and pixels of one clip. fine_rgb, coarse_rgb: [T, H, W, 3] in [0, 1].  fine_depth, coarse_depth: [T, H, W] m.  fine_flow,
-    coarse_flow: [T - 1, H, W, 2] pixels.  cover: [T, H, W].  true_shape: whether the coarse video shows things where they truly are."""
+    coarse_flow: [T - 1, H, W, 2] pixels.  cover: [T, H, W], of things in the coarse video.  things: [T, H, W], 1 on true ones.  true_shape: whether the coarse video shows things where they truly are."""
 
     fine_rgb: Array
     fine_depth: Array
@@ -98,6 +119,7 @@ class Cut:
     coarse_depth: Array
     coarse_flow: Array
     cover: Array
+    things: Array
     true_shape: bool
 
     @classmethod
@@ -121,13 +143,17 @@ class Cut:
             cut = taken(flow, between_frames)
             return cut * np.array([-1, 1], np.float32) if mirrored else cut
 
-        rgb, depth, flow = _unit(taken(clip.rgb)), taken(clip.depth), moved(clip.flow)
+        rgb, depth, flow, things = (
+            _unit(taken(clip.rgb)),
+            taken(clip.depth),
+            moved(clip.flow),
+            taken(clip.masks > 0),
+        )
         if carried is not None:
-            cover = taken(clip.masks > 0)
-            return cls(rgb, depth, flow, _unit(taken(carried)), depth, flow, cover, True)
+            return cls(rgb, depth, flow, _unit(taken(carried)), depth, flow, things, things, True)
         return cls(
             rgb, depth, flow, _unit(taken(clip.coarse_rgb)), taken(clip.coarse_depth), moved(clip.coarse_flow),
-            _unit(taken(clip.coarse_alpha)), False,
+            _unit(taken(clip.coarse_alpha)), things, False,
         )  # fmt: skip
 
 
@@ -149,11 +175,22 @@ def pair_of(cut: Cut) -> Pair:
     fine = signal_of(fine_rgb, fine_depth, fine_flow, unit)
     condition = condition_of(coarse, _tensor(cut.cover), fine_rgb[:, 0])
     known = torch.ones_like(fine)
+    known[:, :3] = _same(cut).float()
     known[:, 3] = (fine_depth > 0).float()
     known[:, 4:, -1] = 0  # the last frame's flow leads out of the cut
     fast = torch.maximum(fine_flow.norm(dim=-1), coarse_flow.norm(dim=-1)) > MOVING_PIXELS
     moving = torch.cat([fast, fast[:, -1:]], 1).float()
-    return Pair(fine, coarse, condition, known, moving)
+    changing = ((fine_rgb - fine_rgb[:, :1]).abs().mean(-1) > CHANGING).float()
+    return Pair(fine, coarse, condition, known, moving, _tensor(cut.things), changing)
+
+
+def _same(cut: Cut) -> Tensor:
+    """[1, T, H, W]: where the coarse video shows the thing, or the room, that the truth does."""
+    same = np.abs(cut.cover - cut.things) < SAME_COVER
+    same &= np.abs(cut.coarse_depth - cut.fine_depth) <= SAME_DEPTH * np.maximum(
+        cut.fine_depth, cut.coarse_depth
+    )
+    return torch.from_numpy(same)[None]
 
 
 def _tensor(values: NDArray) -> Tensor:

@@ -2,7 +2,7 @@
 
     OUT/checkpoint.safetensors      network, its running mean and the optimiser, with the plan and the step in the header
     OUT/losses.jsonl                a line a step
-    OUT/weights.safetensors         the running mean in 16 bits: what the refiner takes
+    OUT/weights.safetensors         the running mean in 16 bits, at the checkpoint: what the refiner takes
 
 Batches, levels and noise follow from the seed and the step, so a run that was stopped anywhere goes on to the same losses.
 """
@@ -27,21 +27,24 @@ from perpetua.phys4d.data.store import read_split
 from perpetua.phys4d.refiner.config import RefinerPlan, check
 from perpetua.phys4d.refiner.pairs import Pair, Pairs
 from perpetua.phys4d.train.memory import GIB, running_out
+from perpetua.phys4d.train.warp import backward_warp
 from perpetua.progress import Progress
 from perpetua.refine.space_time import weights
 from perpetua.refine.space_time.bridge import between, predict
 from perpetua.refine.space_time.network import Shape, SpaceTimeUNet
-from perpetua.refine.space_time.signal import FLOW, NEARNESS, PICTURE
+from perpetua.refine.space_time.signal import FLOW, FLOW_PIXELS, NEARNESS, PICTURE
 
 CHECKPOINT, WEIGHTS, LOSSES = "checkpoint.safetensors", "weights.safetensors", "losses.jsonl"
+WHOLLY = 0.99
+"""Share of a pixel that must be a thing's in the next frame, for its error to be followed there."""
 MAY_CHANGE = ("checkpoint_every", "threads")
 
 
 def losses(
     network: torch.nn.Module, pair: Pair, generator: torch.Generator, plan: RefinerPlan
 ) -> dict[str, Tensor]:
-    """The objective of one batch and its parts: mean squares of the picture and of its flicker, what changes from frame to frame where
-    nothing moves; mean absolute differences of nearness and flow. (Of the picture these would not do: most pixels need no change, and
+    """The objective of one batch and its parts: mean squares of the picture and of how its error changes along the true
+    motion of things; mean absolute flicker, what changes from frame to frame where nothing moves, and differences of nearness and flow. (Of the picture these would not do: most pixels need no change, and
     the network would learn to change none.)"""
     count = len(pair.fine)
     level = torch.rand(count, generator=generator).clamp_min(1e-3)
@@ -54,7 +57,8 @@ def losses(
     with torch.autocast(x.device.type, torch.bfloat16, enabled=plan.precision == "bfloat16"):
         found = predict(network, x, pair.coarse, pair.condition, level)  # type: ignore[arg-type]
     error = found.float() - pair.fine
-    weight = pair.known * (1 + (plan.moving_weight - 1) * pair.moving[:, None])
+    matters = torch.maximum(torch.maximum(pair.moving, pair.things), pair.changing)
+    weight = pair.known * (1 + (plan.moving_weight - 1) * matters[:, None])
     parts = {
         "picture": _mean(error[:, PICTURE] ** 2, weight[:, PICTURE]),
         "nearness": _mean(error[:, NEARNESS].abs(), weight[:, NEARNESS]),
@@ -62,9 +66,20 @@ def losses(
         "flicker": _mean(
             (error[:, PICTURE, 1:] - error[:, PICTURE, :-1]).abs(), 1 - pair.moving[:, None, 1:]
         ),
+        "warp": _along_motion(error[:, PICTURE], pair),
     }
-    weights_of = {"picture": plan.picture_weight, "flicker": plan.flicker_weight}
+    weights_of = {"picture": plan.picture_weight, "flicker": plan.flicker_weight, "warp": plan.warp_weight}
     return {"loss": sum((weights_of.get(k, 1.0) * v for k, v in parts.items()), torch.zeros(())), **parts}
+
+
+def _along_motion(error: Tensor, pair: Pair) -> Tensor:
+    """Mean square of what the picture's error [B, 3, T, H, W] changes by from frame to frame, followed along the true flow of things."""
+    known = pair.things * pair.known[:, 0]
+    flow = FLOW_PIXELS * pair.fine[:, FLOW, :-1].transpose(1, 2).flatten(0, 1)
+    now, after = (part.transpose(1, 2).flatten(0, 1) for part in (error[:, :, :-1], error[:, :, 1:]))
+    there = backward_warp(torch.cat([after, known[:, 1:].flatten(0, 1)[:, None]], 1), flow)
+    both = known[:, :-1].flatten(0, 1)[:, None] * (there[:, 3:] > WHOLLY)
+    return _mean((there[:, :3] - now) ** 2, both)
 
 
 def train(plan: RefinerPlan, out: Path, progress: Progress) -> Path:
@@ -120,8 +135,8 @@ def _train(plan: RefinerPlan, out: Path, progress: Progress) -> Path:
         )
         if (step + 1) % plan.checkpoint_every == 0 or step + 1 == plan.steps:
             _save(out, plan, step + 1, network, mean, optimizer)
-    about = msgspec.json.encode({"plan": plan, "clips": len(entries)}).decode()
-    weights.save(out / WEIGHTS, mean, about, half=True)
+            about = msgspec.json.encode({"plan": plan, "clips": len(entries), "steps": step + 1}).decode()
+            weights.save(out / WEIGHTS, mean, about, half=True)
     return out / WEIGHTS
 
 

@@ -20,6 +20,8 @@ OF_COLOUR = 0.1
 NEAR = (9, 9)
 """pixels, over which the error spreads to what was not in sight."""
 LEAST = 1e-3
+EDGE = np.ones((7, 7), np.uint8)
+"""pixels around things: what is wrong there in the first frame belongs to their outline, and must not stay when they go."""
 
 
 def anchored(picture: Array, first: Array, alpha: Array, flow: Array) -> Array:
@@ -28,7 +30,7 @@ def anchored(picture: Array, first: Array, alpha: Array, flow: Array) -> Array:
     error = picture[0] - first
     believed = 1 / (1 + (np.abs(error).max(-1) / OF_COLOUR) ** 2)
     stands = _stands_still(alpha, flow)
-    behind = _spread(error, (1 - alpha[0]) * believed) if stands else np.zeros_like(error)
+    behind = _spread(error, (1 - cv2.dilate(alpha[0], EDGE)) * believed) if stands else np.zeros_like(error)
     weight = alpha[0] * believed
     on_things = _spread(error, weight)
     stays = np.ones(first.shape[:2], bool)
@@ -38,7 +40,7 @@ def anchored(picture: Array, first: Array, alpha: Array, flow: Array) -> Array:
         out[t] = frame - np.where(stays[..., None], error, cover * on_things + (1 - cover) * behind)
         if t < len(flow):
             still = np.linalg.norm(flow[t], axis=-1) <= STILL_PIXELS
-            stays &= still & (np.abs(alpha[t + 1] - alpha[0]) <= SAME_COVER)
+            stays &= still & (cv2.dilate(np.abs(alpha[t + 1] - alpha[0]), EDGE) <= SAME_COVER)
             on_things, weight = _moved(on_things, weight, flow[t], alpha[t + 1])
     return out.clip(0, 1)
 

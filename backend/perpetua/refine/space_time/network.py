@@ -1,7 +1,8 @@
 """A U-Net over space and time: convolutions only, so that it takes any size and length.
 
 A block convolves within frames, then across them. Sides are made half as long at the entrance (pixels to channels) and at each level; time keeps
-its length. The output is zero before training: the refiner begins by changing nothing.
+its length. What it says of the picture is a step from the coarse one towards the first frame carried along, wherever that is known, and a
+bounded change on top. Its output is zero before training: the refiner begins by changing nothing.
 """
 
 from __future__ import annotations
@@ -13,11 +14,13 @@ import torch
 import torch.nn.functional as functional
 from torch import Tensor, nn
 
-from perpetua.refine.space_time.signal import CONDITION, SIGNAL
+from perpetua.refine.space_time.signal import CARRIED, CONDITION, PICTURE, SIGNAL
 
 PATCH = 2
 GROUPS = 8
 TIME_WAVES = 32
+MOST_CHANGE = 0.6
+"""Of the picture, which goes from -1 to 1, beyond what the first frame carried along shows."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +60,7 @@ class Block(nn.Module):
 
 
 class SpaceTimeUNet(nn.Module):
-    """x [B, 6, T, H, W] and conditions [B, 10, T, H, W] at noise levels s [B] in [0, 1] -> what is to be added to the coarse signal."""
+    """x [B, 6, T, H, W] and conditions [B, 11, T, H, W] at noise levels s [B] in [0, 1] -> what is to be added to the coarse signal."""
 
     def __init__(self, shape: Shape | None = None) -> None:
         super().__init__()
@@ -77,7 +80,7 @@ class SpaceTimeUNet(nn.Module):
                         [Block(2 * width if i == 0 else width, width, level) for i in range(blocks)]
                     )
                 )
-        self.leave = nn.Conv3d(widths[0], SIGNAL * PATCH**2, (1, 3, 3), padding=(0, 1, 1))
+        self.leave = nn.Conv3d(widths[0], (SIGNAL + 1) * PATCH**2, (1, 3, 3), padding=(0, 1, 1))
         nn.init.zeros_(self.leave.weight)
         assert self.leave.bias is not None
         nn.init.zeros_(self.leave.bias)
@@ -100,7 +103,18 @@ class SpaceTimeUNet(nn.Module):
             y = torch.cat([y, kept[number]], 1)
             for block in self.up[number]:  # type: ignore[attr-defined]
                 y = block(y, level)
-        return _to_pixels(self.leave(functional.silu(y)))[..., :height, :width]
+        said = _to_pixels(self.leave(functional.silu(y)))[..., :height, :width]
+        return _change(said, condition)
+
+
+def _change(said: Tensor, condition: Tensor) -> Tensor:
+    """What is to be added to the coarse signal [B, 6, T, H, W]; said: [B, 7, T, H, W], of which the last is how far to go towards the first
+    frame carried along."""
+    towards = condition[:, CARRIED] - condition[:, PICTURE]
+    picture = torch.tanh(said[:, SIGNAL:]) * towards + MOST_CHANGE * torch.tanh(
+        said[:, PICTURE] / MOST_CHANGE
+    )
+    return torch.cat([picture, said[:, PICTURE.stop : SIGNAL]], 1)
 
 
 def _waves(s: Tensor) -> Tensor:

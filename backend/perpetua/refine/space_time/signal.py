@@ -9,14 +9,19 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from perpetua.refine.space_time.carry import carried
+
 SIGNAL = 6
 """Channels: red, green, blue, nearness, flow right and down."""
-CONDITION = 10
-"""Channels: the coarse signal, the coverage by objects, and the fine first frame's picture."""
+CONDITION = 11
+"""Channels: the coarse signal, the coverage by objects, the fine first frame's picture carried along the coarse flow, and where it was in
+sight then; elsewhere the coarse picture stands in its place."""
 FLOW_PIXELS = 8.0
 NEARNESS = slice(3, 4)
 PICTURE = slice(0, 3)
 FLOW = slice(4, 6)
+CARRIED, IN_SIGHT = slice(7, 10), slice(10, 11)
+"""Of the condition."""
 
 
 def nearness_unit(depth: Tensor) -> Tensor:
@@ -58,6 +63,9 @@ def flow_of(signal: Tensor) -> Tensor:
 
 
 def condition_of(coarse: Tensor, alpha: Tensor, first: Tensor) -> Tensor:
-    """[B, 10, T, H, W] from the coarse signal [B, 6, T, H, W], coverage [B, T, H, W] and the fine first frame [B, H, W, 3] in [0, 1]."""
-    shown = (2 * first - 1).permute(0, 3, 1, 2)[:, :, None].expand(-1, -1, coarse.shape[2], -1, -1)
-    return torch.cat([coarse, alpha[:, None], shown], 1)
+    """[B, 11, T, H, W] from the coarse signal [B, 6, T, H, W], coverage [B, T, H, W] and the fine first frame [B, H, W, 3] in [0, 1]."""
+    begins = (2 * first - 1).permute(0, 3, 1, 2)
+    flow = FLOW_PIXELS * coarse[:, FLOW, :-1].transpose(1, 2)
+    picture, in_sight = carried(begins, flow, coarse[:, 3] + 1, alpha)
+    shown = torch.where(in_sight > 0, picture, coarse[:, PICTURE])
+    return torch.cat([coarse, alpha[:, None], shown, in_sight], 1)

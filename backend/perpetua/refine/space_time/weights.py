@@ -15,7 +15,7 @@ from safetensors.torch import load_file, save_file
 from perpetua.errors import RefinerError
 from perpetua.refine.space_time.network import Shape, SpaceTimeUNet
 
-FORMAT, VERSION = "perpetua-space-time", 1
+FORMAT, VERSION = "perpetua-space-time", 2
 SHIPPED = Path(__file__).with_name("weights.safetensors")
 """The weights that come with Perpetua (docs/model_card.md)."""
 

@@ -33,7 +33,7 @@ REFINER = "refiner.safetensors"
 
 
 class Coarse(NamedTuple):
-    """What a fine video is made from. signal: [B, 6, T, H, W].  condition: [B, 10, T, H, W]."""
+    """What a fine video is made from. signal: [B, 6, T, H, W].  condition: [B, 11, T, H, W]."""
 
     signal: Tensor
     condition: Tensor
