@@ -43,7 +43,7 @@ def test_a_long_round_holds_the_puffs_that_are_there_at_a_time(pot):
     life = longest_life(whole.bodies[1].material, 24.0)
     puffs = len(whole.particles) - len(pot.particles)
     assert puffs < 0.15 * len(out)
-    assert len(whole.foreground) - len(pot.foreground) == puffs
+    assert whole.binding.carried - pot.binding.carried == puffs, "a splat each, beside those of their shadow"
     rows = waiting(whole, out, LONG, 0)
     for row in np.unique(rows):
         own = out.frames[rows == row]
@@ -51,6 +51,7 @@ def test_a_long_round_holds_the_puffs_that_are_there_at_a_time(pot):
         assert own[-1] == whole.released[row]
     after = with_streams(whole, LONG, 200, 24.0)
     assert len(after.particles) == len(whole.particles), "and a later round has them again"
+    assert len(after.foreground) == len(whole.foreground), "and their shadow"
 
 
 def test_only_what_is_there_at_a_time_counts(pot, monkeypatch):
