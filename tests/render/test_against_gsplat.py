@@ -184,6 +184,18 @@ def test_edges(edge: str, rasterize_mode: Any, camera_model: Any, packed: bool, 
         agree(scene, packed, **options, render_mode=render_mode)
 
 
+@pytest.mark.parametrize("camera_model", MODELS)
+def test_needles_given_as_covariances(camera_model: Any, agree: Any) -> None:
+    """2,250 times as long as wide: the entries of their covariance cancel to a five-millionth."""
+    for seed in range(6):
+        scene = few([[0.02, 0.03, 3.0], [0.3, 0.1, 4.0]], scales=[90.0, 0.04, 0.04], opacity=0.9)
+        scene["quats"] = torch.randn(2, 4, generator=torch.Generator().manual_seed(seed)).double()
+        scene["covars"] = covariances(scene["quats"], scene["scales"]).float().double()
+        scene["quats"] = scene["scales"] = None
+        scene = with_camera(scene, camera_model)
+        agree(scene, rasterize_mode="antialiased", camera_model=camera_model, render_mode="RGB+D")
+
+
 def test_the_expected_depth_of_one_gaussian_is_its_depth() -> None:
     """However faint it is: nothing divides by what little 1 - T keeps of a small alpha."""
     scene = {name: t.float() if torch.is_tensor(t) else t for name, t in EDGES["one, faint"].items()}

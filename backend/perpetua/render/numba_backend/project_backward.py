@@ -153,16 +153,20 @@ def project_backward(
             gu, gv = turned(R, gp), turned(R, gq)
         else:
             wide_u, wide_v = symmetric_times(covars, i, u), symmetric_times(covars, i, v)
+            # In double precision like the determinant: a needle's entries cancel to a millionth of themselves.
+            gxx_64, gxy_64, gyy_64 = np.float64(gxx), np.float64(gxy), np.float64(gyy)
             if antialiased:
                 xx, xy, yy = dot(u, wide_u), dot(u, wide_v), dot(v, wide_v)
-                across, along = _compensation_gradient(
-                    grad_compensations[row], F(xx * yy - xy * xy), F(xx + yy), eps2d
+                across_64, along_64 = _compensation_gradient(
+                    np.float64(grad_compensations[row]), xx * yy - xy * xy, xx + yy, np.float64(eps2d)
                 )
-                gxx += HALF * (across * F(yy) - along)
-                gxy -= HALF * across * F(xy)
-                gyy += HALF * (across * F(xx) - along)
-            cu, cv = (F(wide_u[0]), F(wide_u[1]), F(wide_u[2])), (F(wide_v[0]), F(wide_v[1]), F(wide_v[2]))
-            gu, gv = combine(TWO * gxx, cu, TWO * gxy, cv), combine(TWO * gxy, cu, TWO * gyy, cv)
+                gxx_64 += 0.5 * (across_64 * yy - along_64)
+                gxy_64 -= 0.5 * across_64 * xy
+                gyy_64 += 0.5 * (across_64 * xx - along_64)
+            gu_64 = combine(2.0 * gxx_64, wide_u, 2.0 * gxy_64, wide_v)
+            gv_64 = combine(2.0 * gxy_64, wide_u, 2.0 * gyy_64, wide_v)
+            gu, gv = (F(gu_64[0]), F(gu_64[1]), F(gu_64[2])), (F(gv_64[0]), F(gv_64[1]), F(gv_64[2]))
+            gxx, gxy, gyy = F(gxx_64), F(gxy_64), F(gyy_64)
             # dL/dSigma = [u v] G [u v]^T; an off-diagonal entry of Sigma stands for two.
             hu, hv = combine(gxx, u, gxy, v), combine(gxy, u, gyy, v)
             grad_covars[i, 0] += u[0] * hu[0] + v[0] * hv[0]
