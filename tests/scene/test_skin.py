@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from lit_scenes import SPACING, ball_scene, block, painted, splats
+from scipy.spatial.transform import Rotation
 
 from perpetua.scene import Binding, Body, Particles, Scene, Trajectory, deform
 from perpetua.scene.appearance import Appearance
@@ -139,6 +140,22 @@ def test_one_that_flows_closes_below_its_picture_and_then_is_skin_in_the_picture
     assert looked.opacities[:particles].min() > 0.9
     colours, left = looked.colors[:particles].mean(1), jam.foreground.means[:particles, 0] < 0
     assert colours[left].mean() < 0.6 * colours[~left].mean(), "but their colours are there"
+
+
+def test_the_picture_stretches_as_one_sheet_over_matter_that_flows(jam):
+    still = jam.particles.positions
+    stretch = np.array([1.5, 1.0, 1.0], np.float32)
+    turns = np.random.default_rng(2).normal(scale=0.5, size=(len(still), 3))
+    F = np.stack([np.tile(np.eye(3), (len(still), 1, 1)), Rotation.from_rotvec(turns).as_matrix()])
+    trajectory = Trajectory(np.stack([still, still * stretch]), F.astype(np.float32), np.arange(2) / 24.0)
+    moved = deform(
+        jam.foreground, jam.binding, *(torch.from_numpy(t[1]) for t in (trajectory.positions, trajectory.F))
+    )
+    looked, picture = Appearance(jam, trajectory).on(moved, 1), slice(len(still), None)
+    where = jam.foreground.means[picture] * torch.from_numpy(stretch)
+    off = [(splats.means[picture] - where).norm(dim=1).max().item() for splats in (moved, looked)]
+    assert off[0] > 0.4 * SPACING
+    assert off[1] < 0.1 * SPACING
 
 
 def test_the_skin_goes_where_a_correction_moves_its_particles_and_is_reached_by_gradients(jam):

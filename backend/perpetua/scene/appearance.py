@@ -5,7 +5,8 @@ by the picture's own light (``light.py``) along the normal that their particles'
 one lets through what is behind; what stands between matter and the lamp shades it (``shadow_map.py``, in steam ``mist.py``). What was
 poured throws its shadow on the objects and the support (``ground_shade.py``). An object is the picture's own as long as it is whole
 (``strain.py``): then its splats are those that the picture gave it, and of these one on each particle becomes the skin, in its own
-colour, as the others go. Where no liquid flows and nothing came, nothing changes.
+colour, as the others go; until they are gone these stretch over it as one sheet (``coat.py``). Where no liquid flows and nothing came,
+nothing changes.
 
 A colour c of a splat becomes  gain c (1 - shine) + shine,  in the picture's own encoding: a change that is straight in c, so that a
 correction finds the colour below the light. The splats stay bound to their particles, and move with them.
@@ -13,13 +14,15 @@ correction finds the colour below the light. The splats stay bound to their part
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from perpetua.scene.binding import principal_axes
+from perpetua.scene.coat import Coat
 from perpetua.scene.fading import faded
 from perpetua.scene.gaussians import SH_C0, Gaussians
 from perpetua.scene.ground_shade import GroundShade
@@ -30,7 +33,7 @@ from perpetua.scene.rotations import matrix_from_quaternion, quaternion_from_mat
 from perpetua.scene.scene import Scene
 from perpetua.scene.shadow_map import hidden
 from perpetua.scene.skin import UP, Skin, clear_opacity
-from perpetua.scene.strain import Strain, closed, picture_left
+from perpetua.scene.strain import Strain, closed, picture_left, sheared
 from perpetua.scene.trajectory import Trajectory
 
 Array = NDArray[np.float64]
@@ -44,16 +47,36 @@ BELOW = 0.3
 
 
 @dataclass(frozen=True)
-class Look:
-    """gain [N] of splats (see the module), and what is left of their opacity [N]. formed: [n], splats that take another form:
-    shift [n, 3] m, quats [n, 4], log_scales [n, 3]; skin: of the particles that they are on, and share [n], how much of it is seen bare."""
+class Reshaped:
+    """Splats ``index`` [n] that lie elsewhere, by shift [n, 3] m, with quats [n, 4] and log_scales [n, 3]."""
 
-    gain: Tensor
-    left: Tensor
-    formed: Tensor
+    index: Tensor
     shift: Tensor
     quats: Tensor
     log_scales: Tensor
+
+    def of(self, splats: Gaussians) -> Gaussians:
+        """``splats`` with these reshaped; their gradients pass."""
+        index, shift, quats, log_scales = (
+            getattr(self, f.name).to(splats.means.device) for f in fields(Reshaped)
+        )
+        return replace(
+            splats,
+            means=splats.means.index_add(0, index, shift),
+            quats=splats.quats.index_copy(0, index, quats),
+            log_scales=splats.log_scales.index_copy(0, index, log_scales),
+        )
+
+
+@dataclass(frozen=True)
+class Look:
+    """gain [N] of splats (see the module), and what is left of their opacity [N]. forms: those that take another form. on: [n] splats
+    that are the skin of the particles they are on, and share [n], how much of it is seen bare."""
+
+    gain: Tensor
+    left: Tensor
+    forms: list[Reshaped]
+    on: Tensor
     skin: Skin
     share: Array
 
@@ -86,6 +109,7 @@ class Appearance:
         # a splat a particle is no picture of anything: it shows no more than the skin
         self._detailed = flows & (splats > particles)[body]
         self._strain = Strain(scene, self._detailed)
+        self._coat = self._coats()
         self._light = light or light_of(scene)
         self._exposure = self._exposures()
         self._cast = binding.cast.nonzero()[:, 0]
@@ -110,8 +134,8 @@ class Appearance:
         mirrored = look.share * look.skin.mirrored(
             self._light, self.scene.camera.position if eye is None else eye
         )
-        formed = look.formed.to(device)
-        shine = torch.zeros_like(gain).index_copy(0, formed, torch.from_numpy(mirrored).float().to(device))
+        on = look.on.to(device)
+        shine = torch.zeros_like(gain).index_copy(0, on, torch.from_numpy(mirrored).float().to(device))
         opacity = torch.sigmoid(moved.opacity_logits) * left
         opacity = 1.0 - (1.0 - opacity) * (1.0 - shine)  # what mirrors hides what is behind, however clear
         share = torch.where(shine > 0.0, shine / opacity.detach().clamp_min(1e-6), 0.0)
@@ -119,13 +143,13 @@ class Appearance:
         first = moved.sh[:, :1] * kept[:, None, None]
         first = first + ((0.5 * (kept - 1.0) + share) / SH_C0)[:, None, None]
         changed = (left < 1.0) | (shine > 0.0)
-        lit = Gaussians(
-            moved.means.index_add(0, formed, look.shift.to(device)),
-            moved.quats.index_copy(0, formed, look.quats.to(device)),
-            moved.log_scales.index_copy(0, formed, look.log_scales.to(device)),
-            torch.where(changed, torch.logit(opacity.clamp(1e-9, 1.0 - 1e-6)), moved.opacity_logits),
-            torch.cat([first, moved.sh[:, 1:] * kept[:, None, None]], 1),
+        opacity_logits = torch.where(
+            changed, torch.logit(opacity.clamp(1e-9, 1.0 - 1e-6)), moved.opacity_logits
         )
+        sh = torch.cat([first, moved.sh[:, 1:] * kept[:, None, None]], 1)
+        lit = replace(moved, opacity_logits=opacity_logits, sh=sh)
+        for form in look.forms:
+            lit = form.of(lit)
         return self._with_shade(lit, frame)
 
     def _with_shade(self, moved: Gaussians, frame: int) -> Gaussians:
@@ -205,18 +229,53 @@ class Appearance:
         )[mine]
         shift = torch.from_numpy(skin.form.means).float() - bound
         weight = torch.from_numpy(share).float()[:, None]
-        formed = torch.from_numpy(mine)
-        before = moved.log_scales[formed.to(moved.means.device)].cpu()
-        return Look(
-            torch.from_numpy(gain).float(),
-            torch.from_numpy(left).float(),
-            formed,
+        on = torch.from_numpy(mine)
+        before = moved.log_scales[on.to(moved.means.device)].cpu()
+        formed = Reshaped(
+            on,
             weight * shift,
             quaternion_from_matrix(torch.from_numpy(skin.form.axes).float()),
             torch.lerp(before, torch.from_numpy(scales).float().log(), weight),
-            skin,
-            share * bare,
         )
+        forms = [formed, *self._coated(frame, strain)]
+        return Look(
+            torch.from_numpy(gain).float(), torch.from_numpy(left).float(), forms, on, skin, share * bare
+        )
+
+    def _coats(self) -> list[tuple[NDArray[np.int64], NDArray[np.int64], Coat]]:
+        """Of each object that the picture shows and that flows: its particles, its splats that are not the skin, and these as a coat."""
+        scene, rest = self.scene, self.scene.particles.positions.astype(np.float64)
+        skin = np.zeros(len(self._particle), bool)
+        skin[self._carrier[self._carrier >= 0]] = True
+        still = torch.eye(3).expand(len(rest), 3, 3)
+        places = scene.binding.carried_means(torch.from_numpy(scene.particles.positions), still).numpy()
+        coats = []
+        for index in np.unique(scene.particles.body[self._detailed]):
+            rows = np.flatnonzero(self._detailed & (scene.particles.body == index))
+            mine = np.flatnonzero(np.isin(self._particle, rows) & ~skin)
+            coats.append((rows, mine, Coat(places[mine].astype(np.float64), rest[rows], scene.spacing)))
+        return coats
+
+    def _coated(self, frame: int, strain: Array) -> list[Reshaped]:
+        """The picture's own splats where matter with ``strain`` [P] flows, an object each."""
+        scene, made = self.scene, []
+        positions, F = self.trajectory.positions[frame], self.trajectory.F[frame]
+        bound = scene.binding.carried_means(torch.from_numpy(positions), torch.from_numpy(F))
+        for rows, mine, coat in self._coat:
+            share = sheared(strain[self._particle[mine]])
+            flows = np.flatnonzero(share > 0.0)
+            if not len(flows):
+                continue
+            places, A = coat.at(positions[rows].astype(np.float64), F[rows].astype(np.float64))
+            index, weight = torch.from_numpy(mine[flows]), torch.from_numpy(share[flows]).float()[:, None]
+            own = torch.from_numpy(F[self._particle[mine[flows]]])
+            maps = torch.lerp(own, torch.from_numpy(A[flows]).float(), weight[..., None])
+            quats, scales = principal_axes(
+                maps, scene.foreground.quats[index], scene.foreground.scales[index]
+            )
+            shift = weight * (torch.from_numpy(places[flows]).float() - bound[index])
+            made.append(Reshaped(index, shift, quats, scales.log()))
+        return made
 
     def _skin(
         self, frame: int, there: NDArray[np.bool_], strain: Array

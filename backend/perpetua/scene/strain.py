@@ -52,6 +52,11 @@ class Strain:
         return strains
 
 
+def sheared(strain: Array) -> Array:
+    """[P]: how far neighbours in matter with ``strain`` [P] move apart, 0 to 1; wholly by where its skin begins to grow."""
+    return _between(strain, 0.0, CLOSING[0])
+
+
 def closed(strain: Array) -> Array:
     """[P]: how far matter with ``strain`` [P] has its skin, 0 to 1."""
     return _between(strain, *CLOSING)
