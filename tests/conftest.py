@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-sys.path.append(str(Path(__file__).parent))  # for tiny_models
+sys.path.append(str(Path(__file__).parent))  # for tiny_models and event_files
 
 
 @pytest.fixture(scope="session")

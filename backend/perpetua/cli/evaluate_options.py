@@ -124,14 +124,12 @@ class EvaluateReconstruct:
         )
 
 
-@dataclass(frozen=True)
-class EvaluateRefiner:
-    """Measure space_time refiners on simulated clips, against the coarse video, a kept background and a filter over time."""
+@dataclass(frozen=True, kw_only=True)
+class _OnClips:
+    """What refiners are measured on, and how that is told."""
 
     data: Path
     """Folder of a data set (`perpetua data generate`)."""
-    weights: tuple[Path, ...] = ()
-    """Of refiners, each named by its folder; the first is judged. Without any, the refiner that comes with Perpetua."""
     split: Literal["train", "test", "unseen", "all"] = "unseen"
     """Which clips; unseen: of scenes that no clip of is trained on."""
     clips: int = 0
@@ -143,6 +141,14 @@ class EvaluateRefiner:
     json: bool = False
     """Print the figures as JSON."""
 
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluateRefiner(_OnClips):
+    """Measure space_time refiners on simulated clips, against the coarse video, a kept background and a filter over time."""
+
+    weights: tuple[Path, ...] = ()
+    """Of refiners, each named by its folder; the first is judged. Without any, the refiner that comes with Perpetua."""
+
     def run(self) -> int:
         from perpetua.cli.evaluate_refiner import evaluate_refiner
 
@@ -151,8 +157,8 @@ class EvaluateRefiner:
         )
 
 
-@dataclass(frozen=True)
-class EvaluateStages:
+@dataclass(frozen=True, kw_only=True)
+class EvaluateStages(_OnClips):
     """Train a space_time network through all stages, with ablations, seeds and an equal-compute control, and compare them. Run again to go
     on where it stopped."""
 
@@ -160,18 +166,6 @@ class EvaluateStages:
     """A YAML file; docs/training.md describes its fields."""
     out: Path
     """Folder for the runs."""
-    data: Path
-    """Folder of the data set that they are measured on."""
-    split: Literal["train", "test", "unseen", "all"] = "unseen"
-    """Which of its clips; unseen: of scenes that no clip of is trained on."""
-    clips: int = 0
-    """At most so many, spread over the scenes; 0 for all."""
-    steps: int = 1
-    """Of the refiners."""
-    html: Path | None = None
-    """Write a page with tables, and the worst clips side by side, here."""
-    json: bool = False
-    """Print the figures as JSON."""
 
     def run(self) -> int:
         from perpetua.cli.evaluate_stages import evaluate_stages

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import importlib.util
 import signal
 import subprocess
 import sys
-from pathlib import Path
 
 import msgspec
 import pytest
 import torch
+from event_files import scalars
 from safetensors.torch import load_file
 
 from perpetua.phys4d.train import HeadsConfig, RlConfig, SftConfig, train_heads, train_rl, train_sft
@@ -46,15 +45,6 @@ kind = {"sft": t.SftConfig, "rl": t.RlConfig}[stage]
 """
 
 
-def _scalars(folder: Path) -> dict[str, dict[int, float]]:
-    spec = importlib.util.spec_from_file_location("event_files", Path(__file__).parent / "event_files.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module.scalars(folder)
-
-
 @pytest.mark.slow
 def test_a_killed_stage_goes_on_to_the_same_losses_and_weights(
     checkpoint, settings, silent, see_motion, tmp_path
@@ -84,5 +74,5 @@ def test_a_killed_stage_goes_on_to_the_same_losses_and_weights(
         train(config, out, silent)  # type: ignore[operator]
         ended, whole = (finished(tmp_path / name)[-1] / "weights.safetensors" for name in (out.name, stage))
         assert all(torch.equal(value, load_file(whole)[name]) for name, value in load_file(ended).items())
-        assert stage == "sft" or max(_scalars(out / "logs")["rollout/reward_spread"].values()) > 0
-        assert _scalars(out / "logs") == _scalars(tmp_path / stage / "logs")
+        assert stage == "sft" or max(scalars(out / "logs")["rollout/reward_spread"].values()) > 0
+        assert scalars(out / "logs") == scalars(tmp_path / stage / "logs")

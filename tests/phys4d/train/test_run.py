@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
-from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
 import torch
+from event_files import scalars
 from safetensors.torch import load_file
 from torch import nn
 
@@ -25,18 +23,6 @@ STEPS = 7
 
 class Killed(BaseException):
     """Stands for the end of the process: nothing in the program catches it."""
-
-
-def _event_files() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("event_files", Path(__file__).parent / "event_files.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-scalars: Callable[[Path], dict[str, dict[int, float]]] = _event_files().scalars
 
 
 class Shade(nn.Module):

@@ -1,7 +1,7 @@
 """Trains the space-time network: at random levels of the bridge, predict the fine signal; pixels that move count more.
 
     OUT/checkpoint.safetensors      network, its running mean and the optimiser, with the plan and the step in the header
-    OUT/losses.jsonl                a line a step
+    OUT/logs/                       the losses of every step, as TensorBoard shows them
     OUT/weights.safetensors         the running mean in 16 bits, at the checkpoint: what the refiner takes
 
 Batches, levels and noise follow from the seed and the step, so a run that was stopped anywhere goes on to the same losses.
@@ -10,7 +10,6 @@ Batches, levels and noise follow from the seed and the step, so a run that was s
 from __future__ import annotations
 
 import copy
-import json
 import math
 import os
 from pathlib import Path
@@ -26,6 +25,7 @@ from perpetua.errors import TrainingError
 from perpetua.phys4d.data.store import read_split
 from perpetua.phys4d.refiner.config import RefinerPlan, check
 from perpetua.phys4d.refiner.pairs import Pair, Pairs
+from perpetua.phys4d.train.logs import Logs
 from perpetua.phys4d.train.memory import GIB, running_out
 from perpetua.phys4d.train.warp import backward_warp
 from perpetua.progress import Progress
@@ -34,7 +34,7 @@ from perpetua.refine.space_time.bridge import between, predict
 from perpetua.refine.space_time.network import Shape, SpaceTimeUNet
 from perpetua.refine.space_time.signal import FLOW, FLOW_PIXELS, NEARNESS, PICTURE
 
-CHECKPOINT, WEIGHTS, LOSSES = "checkpoint.safetensors", "weights.safetensors", "losses.jsonl"
+CHECKPOINT, WEIGHTS = "checkpoint.safetensors", "weights.safetensors"
 WHOLLY = 0.99
 """Share of a pixel that must be a thing's in the next frame, for its error to be followed there."""
 MAY_CHANGE = ("checkpoint_every", "threads")
@@ -115,7 +115,7 @@ def _train(plan: RefinerPlan, out: Path, progress: Progress) -> Path:
     begun = _resume(out, plan, network, mean, optimizer)
     model, optimizer = accelerator.prepare(network, optimizer)
     mean.to(accelerator.device)
-    _cut_log(out / LOSSES, begun)
+    logs = Logs(out / "logs", begun, accelerator.is_main_process)
     for step in range(begun, plan.steps):
         for group in optimizer.param_groups:
             group["lr"] = plan.learning_rate * learning_rate_share(step, plan)
@@ -128,15 +128,19 @@ def _train(plan: RefinerPlan, out: Path, progress: Progress) -> Path:
         accelerator.clip_grad_norm_(model.parameters(), plan.clip_gradient)
         optimizer.step()
         _follow(mean, network, min(plan.average, (step + 1) / (step + 10)))
-        _log(out / LOSSES, step, found)
+        for name, value in found.items():
+            logs.note(f"loss/{name}", float(value.detach()))
+        logs.step(step + 1, accelerator)
         progress(
             (step + 1) / plan.steps,
             f"step {step + 1} of {plan.steps}, loss {float(found['loss'].detach()):.4f}",
         )
         if (step + 1) % plan.checkpoint_every == 0 or step + 1 == plan.steps:
+            logs.flush()  # what is logged must not be behind the checkpoint
             _save(out, plan, step + 1, network, mean, optimizer)
             about = msgspec.json.encode({"plan": plan, "clips": len(entries), "steps": step + 1}).decode()
             weights.save(out / WEIGHTS, mean, about, half=True)
+    logs.close()
     return out / WEIGHTS
 
 
@@ -218,15 +222,3 @@ def _stop_at_nan(out: Path, step: int, pair: Pair, found: dict[str, Tensor]) -> 
         f"In step {step + 1} the loss was no number ({said}). The batch is in {path}: look for wrong numbers in it; if it has none, lower "
         "learning_rate. Run again to go on from the last checkpoint."
     )
-
-
-def _cut_log(path: Path, steps: int) -> None:
-    """Forget what was logged after the checkpoint that the run goes on from."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    lines = path.read_text(encoding="utf-8").splitlines()[:steps] if path.is_file() else []
-    path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
-
-
-def _log(path: Path, step: int, found: dict[str, Tensor]) -> None:
-    with path.open("a", encoding="utf-8") as file:
-        file.write(json.dumps({"step": step + 1} | {k: float(v.detach()) for k, v in found.items()}) + "\n")
