@@ -18,6 +18,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 from torch import Tensor
 
@@ -170,14 +171,14 @@ def positions_written_back(end: State, simulated: Trajectory, corrected: Traject
     The whole deformation, which only carries the splats, is kept, or the picture would fall apart.
     """
     particles = end.particles
-    positions = corrected.positions[-1].copy()
-    positions[:, 2] = np.maximum(positions[:, 2], np.minimum(simulated.positions[-1, :, 2], 0.0))
+    positions = _above_the_table(corrected.positions[-1], simulated.positions[-1], scene)
     eye = np.broadcast_to(np.eye(3, dtype=np.float32), particles.F.shape).copy()
     rigid = dict(end.rigid)
     for index, pose in end.rigid.items():
         mine = scene.particles.body == index
-        before, after = (t.positions[-1, mine].astype(np.float64) for t in (simulated, corrected))
-        turn, shift = rigid_fit(before, after)
+        turn, shift = rigid_fit(
+            simulated.positions[-1, mine].astype(np.float64), positions[mine].astype(np.float64)
+        )
         quaternion = Rotation.from_rotvec(turn) * Rotation.from_quat(pose.quaternion, scalar_first=True)
         rigid[index] = replace(
             pose,
@@ -196,3 +197,14 @@ def positions_written_back(end: State, simulated: Trajectory, corrected: Traject
         total_F=corrected.F[-1].copy(),
         rigid=rigid,
     )
+
+
+def _above_the_table(positions: NDArray, simulated: NDArray, scene: Scene) -> NDArray:
+    """``positions`` [P, 3] m, those below z = 0 lifted to it or to where the simulator had them; a rigid body as a whole, for one that
+    is sunk in the table would be thrown out of it."""
+    lift = np.maximum(np.minimum(simulated[:, 2], 0.0) - positions[:, 2], 0.0)
+    for index, thing in enumerate(scene.bodies):
+        if thing.material.is_rigid:
+            mine = scene.particles.body == index
+            lift[mine] = lift[mine].max()
+    return positions + lift[:, None] * np.array([0, 0, 1], np.float32)
