@@ -125,6 +125,22 @@ def test_a_pin_leads_a_block_along_its_keys_through_what_is_in_the_way():
     assert first.trajectory.positions[-1, ~OWN, 0].mean() > 0.04  # the jelly stood at 0.02
 
 
+def test_a_block_sunk_in_the_plane_is_put_on_it_and_not_thrown():
+    sunk = RigidPose(np.array([0.0, 0, -0.02]), np.array([1.0, 0, 0, 0]), np.zeros(3), np.zeros(3))
+    sim = simulate(thrown(sunk), 4)
+    assert np.abs(sim.trajectory.positions[1:, OWN] - SCENE.particles.positions[OWN]).max() < 0.03 * SPACING
+
+
+def test_a_block_that_a_pin_has_pressed_into_the_plane_stays_where_it_is_let_go():
+    path = VectorTrack((0, 3), ((-0.07, 0, 0.02), (-0.07, 0, 0.005)))
+    pin = Pin("hand", path, reach=0.03, end=4, targets=("block",))
+    sim = simulate(SCENE.rest_state(), 9, pin)
+    heights = sim.trajectory.positions[:, OWN, 2] - SCENE.particles.positions[OWN, 2]
+    assert heights[3].max() < -0.01
+    assert np.abs(heights[-1]).max() < 0.1 * SPACING
+    assert heights.max() < 0.1 * SPACING
+
+
 def test_a_block_whose_motion_is_no_number_is_named_and_the_frames_before_are_kept():
     shove = Push("shove", (-0.07, 0.0, 0.02), (1, 0.1, 0), 1e30, reach=0.1, start=1, targets=("block",))
     with pytest.raises(SimulationStopped, match=r"'block'.*Lower the strength") as stopped:

@@ -37,6 +37,10 @@ PLANE_DAMPING_RATIO = 0.02
 PLANE_TIME_CONSTANT = 2.0
 """Substeps. Genesis takes the mean of two bodies' contact parameters; the plane has the least it accepts."""
 
+SUNK = 1e-4
+"""m: a body that lies deeper in the plane without having fallen into it is put on it. The spring that lets things bounce would throw it
+metres up."""
+
 DULLEST = 0.14
 """Bodies with a restitution up to here do not visibly bounce, and are damped critically."""
 
@@ -139,6 +143,14 @@ class RigidBody:
         local = matrix(pose.quaternion).T @ pose.angular_velocity
         self._entity.set_qpos(qpos.astype(np.float32), zero_velocity=False, skip_forward=True)
         self._entity.set_dofs_velocity(np.concatenate([pose.velocity, local]).astype(np.float32))
+
+    def put_on_plane(self, pose: RigidPose) -> RigidPose:
+        """``pose``, lifted if the body is sunk in the plane."""
+        heights = self.shape.mesh.vertices @ matrix(pose.quaternion)[2]
+        lowest = float(heights.min() + self._seat[2] + pose.position[2])
+        if lowest >= -SUNK:
+            return pose
+        return replace(pose, position=pose.position - [0.0, 0.0, lowest])
 
     def weigh_down(self, factor: float) -> None:
         """Make it ``factor`` times as heavy as it is, for what pushes it in Genesis."""

@@ -88,7 +88,9 @@ class RigidPart(Part):
 
         def write(state: Any) -> None:
             for index, rigid in self.bodies.items():
-                rigid.write(snapshot.rigid[index], state)
+                pose = snapshot.rigid[index]
+                still = not (pose.velocity.any() or pose.angular_velocity.any())
+                rigid.write(rigid.put_on_plane(pose) if still else pose, state)
 
         self._solver.load(write)
 
@@ -140,8 +142,12 @@ class RigidPart(Part):
                 positions, _ = rigid.particles(pose)
                 if pin.reaches(positions, np.full(len(positions), index)):
                     self.pinned[index] = PinnedBody(rigid.shape.centre, pose, pin.motion)
-        for index in before.keys() ^ self.pinned.keys():
-            self.bodies[index].weigh_down(PINNED_MASSES if index in self.pinned else 1.0)
+        for index in self.pinned.keys() - before.keys():
+            self.bodies[index].weigh_down(PINNED_MASSES)
+        for index in before.keys() - self.pinned.keys():
+            released = self.bodies[index]
+            released.weigh_down(1.0)
+            released.place(released.put_on_plane(released.store()))
         self._colliders.set([thing for thing in moved if isinstance(thing, Collider)])
         self._substep = 0
 
