@@ -64,7 +64,7 @@ def test_motion_is_no_warp(
 
 
 def test_a_view_that_the_others_contradict_loses_its_say() -> None:
-    trust = Trust(4, 20)
+    trust = Trust(np.ones((4, 20), bool))
     random = np.random.default_rng(0)
     for _ in range(400):
         view, frame = random.integers(4), random.integers(1, 20)
@@ -77,7 +77,7 @@ def test_a_view_that_the_others_contradict_loses_its_say() -> None:
 
 
 def test_two_views_cannot_tell_who_is_wrong() -> None:
-    trust = Trust(2, 5)
+    trust = Trust(np.ones((2, 5), bool))
     for frame in range(5):
         trust.hear(0, frame, 1.0)
         trust.hear(1, frame, 9.0)

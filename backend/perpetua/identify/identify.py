@@ -65,7 +65,7 @@ class Identified:
 
 @dataclass(frozen=True)
 class Evidence:
-    """A round that its videos corrected: from ``start``, as ``simulated`` with what is known, and ``corrected``. belief: [T + 1] in (0, 1],
+    """A round that its videos corrected: from ``start``, as ``simulated`` with what is known, and ``corrected``. belief: [T + 1] in [0, 1],
     how far the videos were believed in each frame, or of size 0.  simulate: plays it again."""
 
     scene: Scene

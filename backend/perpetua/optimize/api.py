@@ -62,7 +62,7 @@ class Correction:
     loss: float = float("nan")
     renders: int = 0
     trust: NDArray[np.float32] = field(default_factory=lambda: np.zeros((0, 0), np.float32))
-    """[V, T + 1] in (0, 1]: how far each target was believed in each frame; empty before any was compared."""
+    """[V, T + 1] in [0, 1]: how far each target was believed in each frame, 0 where it shows no object; empty before any was compared."""
     offsets: NDArray[np.float32] = field(default_factory=lambda: np.zeros((0, 3), np.float32))
     fading: NDArray[np.float32] = field(default_factory=lambda: np.zeros(0, np.float32))
 

@@ -128,9 +128,15 @@ def optimise(
         progress(0.0, f"colours and warp of {target.camera.name}")
         with clock("register videos"):
             views.append(View.of(scene, trajectory, target, settings, device))
+    seeing = [index for index, view in enumerate(views) if view.shows[1:].any()]
+    if not seeing:
+        return replace(start, loss=worst, renders=spent)
     with clock("prepare"):
         stage = Stage(scene, trajectory, start, settings, device)
-    loss, trust = _descend(stage, views, renders - spent, seed, progress, settings, obstacles, clock)
+    seen = [views[index] for index in seeing]
+    loss, believed = _descend(stage, seen, renders - spent, seed, progress, settings, obstacles, clock)
+    trust = np.zeros((len(targets), trajectory.frames), np.float32)
+    trust[seeing] = believed
     with clock("prepare"):
         return replace(stage.correction(), loss=loss, renders=renders, trust=trust)
 
@@ -199,9 +205,10 @@ def _descend(
     original = stage.detail.detach().clone()
     losses: list[float] = []
     wrong = 0.0
-    trust = Trust(len(views), stage.trajectory.frames)
+    shows = np.stack([view.shows for view in views])
+    trust = Trust(shows)
     believed = trust.weights()
-    for number, (v, frame) in enumerate(_samples(len(views), stage.trajectory.frames, steps, seed)):
+    for number, (v, frame) in enumerate(_samples(shows, steps, seed)):
         share = number / steps
         view = views[v]
         with clock("move splats"):
@@ -269,9 +276,15 @@ def _looks_price(stage: Stage) -> Tensor:
 
 @torch.no_grad()
 def _area(stage: Stage, view: View) -> float:
-    """Pixels that the objects cover at the start of the round; a hundredth of the picture where they are out of it."""
-    layer = _layer(stage.splats(stage.matter(0), 0, view.target.camera), view)
-    return max(float(layer.alpha.sum()), 0.01 * layer.alpha.numel())
+    """Pixels that the objects cover at the start of the round, or halfway or at its end where they are not in the picture yet; a hundredth
+    of the picture where they are out of it."""
+    last = stage.trajectory.frames - 1
+    for frame in (0, last // 2, last):
+        layer = _layer(stage.splats(stage.matter(frame), frame, view.target.camera), view)
+        covered, least = float(layer.alpha.sum()), 0.01 * layer.alpha.numel()
+        if covered > least:
+            return covered
+    return least
 
 
 def _optimiser(stage: Stage, look: OwnLook, pixel: float, width: int, renders: int) -> torch.optim.Adam:
@@ -301,11 +314,12 @@ def _optimiser(stage: Stage, look: OwnLook, pixel: float, width: int, renders: i
     return torch.optim.Adam(groups, betas=MOMENTA)
 
 
-def _samples(views: int, frames: int, count: int, seed: int) -> Iterator[tuple[int, int]]:
-    """``count`` pairs (view, frame >= 1): every pair once in random order, then all again; the last frame twice as often,
-    for the next round starts from it."""
+def _samples(shows: NDArray[np.bool_], count: int, seed: int) -> Iterator[tuple[int, int]]:
+    """``count`` pairs (view, frame >= 1) that show objects (``shows`` [V, T + 1]): every pair once in random order, then all again; the
+    last frame twice as often, for the next round starts from it."""
     generator = np.random.default_rng(seed)
-    pairs = [(v, f) for v in range(views) for f in (*range(1, frames), frames - 1)]
+    views, frames = shows.shape
+    pairs = [(v, f) for v in range(views) for f in (*range(1, frames), frames - 1) if shows[v, f]]
     order: list[int] = []
     for _ in range(count):
         if not order:

@@ -21,12 +21,14 @@ FEWEST_VIEWS = 3
 
 
 class Trust:
-    """Running differences of every view and frame, and the weights in (0, 1] that follow from them."""
+    """Running differences of every view and frame, and the weights in [0, 1] that follow from them. shows: [V, T], whether objects are
+    in sight; a view is not believed where it shows none, and says nothing of the others there."""
 
-    def __init__(self, views: int, frames: int) -> None:
-        self.difference = np.zeros((views, frames))
-        self.heard = np.zeros((views, frames))
-        self.frames = np.arange(frames)
+    def __init__(self, shows: NDArray[np.bool_]) -> None:
+        self.shows = shows
+        self.difference = np.zeros(shows.shape)
+        self.heard = np.zeros(shows.shape)
+        self.frames = np.arange(shows.shape[1])
 
     def hear(self, view: int, frame: int, difference: float) -> None:
         """Take note of a photometric difference."""
@@ -36,12 +38,15 @@ class Trust:
 
     def weights(self) -> NDArray[np.float32]:
         """[V, T]: 1 where a view differs from the render no more than the others do."""
-        views, _ = self.difference.shape
-        trusted = np.ones(self.difference.shape, np.float32)
-        if views < FEWEST_VIEWS or not (self.heard > 0).all():
+        trusted = self.shows.astype(np.float32)
+        telling = np.flatnonzero(self.shows.sum(0) >= FEWEST_VIEWS)
+        if not (self.heard > 0)[self.shows].all():
             return trusted
-        seen = self.difference / self.heard  # what has not been heard pulls towards nothing
-        for view in range(views):
-            usual = TOLERATED * np.median(np.delete(seen, view, 0), 0)
-            trusted[view] = np.minimum(1.0, (usual / np.maximum(seen[view], 1e-12)) ** STEEPNESS)
+        # what has not been heard pulls towards nothing
+        seen = np.full(self.shows.shape, np.nan)
+        np.divide(self.difference, self.heard, out=seen, where=self.shows)
+        for view in range(len(seen)):
+            here = telling[self.shows[view, telling]]
+            usual = TOLERATED * np.nanmedian(np.delete(seen, view, 0)[:, here], 0)
+            trusted[view, here] = np.minimum(1.0, (usual / np.maximum(seen[view, here], 1e-12)) ** STEEPNESS)
         return trusted

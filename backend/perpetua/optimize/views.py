@@ -30,12 +30,14 @@ BLOB = 5
 
 @dataclass(frozen=True)
 class View:
-    """A refined video ready to compare with. video: [T + 1, H, W, 3], alpha: [T + 1, H, W] or None."""
+    """A refined video ready to compare with. video: [T + 1, H, W, 3], alpha: [T + 1, H, W] or None.  shows: [T + 1], whether objects
+    are in sight, as simulated or in the video; where none are, there is nothing to compare but noise."""
 
     target: ViewTarget
     video: Tensor
     alpha: Tensor | None
     backdrop: Layers
+    shows: NDArray[np.bool_]
     flow: tuple[Tensor, Tensor] | None = None
     """[T, H, W, 2] pixels until the next frame and how far it is believed [T, H, W], where flow is compared."""
 
@@ -54,16 +56,18 @@ class View:
         backdrop = render_layers(scene.background.to(device), target.camera)
         if settings.flow:
             backdrop = replace(backdrop, flow=backdrop.rgb.new_zeros(*backdrop.alpha.shape, 2))
-        view = View(target, torch.from_numpy(target.video).to(device), alpha, backdrop)
+        bare = _bare(trajectory, target.camera, scene.spacing)
+        simulated = np.any(~bare, axis=(1, 2))
+        view = View(target, torch.from_numpy(target.video).to(device), alpha, backdrop, simulated)
         if settings.nuisance:
-            view = view.registered(trajectory, scene.spacing)
+            view = view.registered(bare)
+        view = replace(view, shows=simulated | np.any(_blobs(view.video, backdrop.rgb), axis=(1, 2)))
         return view.with_flow() if settings.flow else view
 
-    def registered(self, trajectory: Trajectory, spacing: float) -> View:
-        """Without the video's own colours and warp; particles are ``spacing`` m apart."""
-        bare = _bare(trajectory, self.target.camera, spacing)
+    def registered(self, bare: NDArray[np.bool_]) -> View:
+        """Without the video's own colours and warp, as they are seen where no object was simulated (``bare`` [T + 1, H, W])."""
         coloured = neutral(self.video, self.backdrop.rgb, bare)
-        bare &= ~_blobs(coloured, self.backdrop.rgb)
+        bare = bare & ~_blobs(coloured, self.backdrop.rgb)
         warp = warp_of(coloured, self.backdrop.rgb, bare)
         if warp is None:
             return replace(self, video=neutral(self.video, self.backdrop.rgb, bare))
