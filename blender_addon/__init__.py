@@ -33,6 +33,7 @@ from . import (
     playback,
     preferences,
     properties,
+    saved_paths,
     splat_engine,
     splat_layers,
     splat_shader,
@@ -67,6 +68,7 @@ def register() -> None:
     playback.start()
     mesh_scene.start()
     across_undo.start()
+    saved_paths.start()
     splat_viewport.start()
     overlay.start()
     picture_marks.start()
@@ -80,6 +82,7 @@ def unregister() -> None:
     overlay.stop()
     splat_viewport.stop()
     mesh_scene.stop()
+    saved_paths.stop()
     across_undo.stop()
     playback.stop()
     picture_so_far.forget()

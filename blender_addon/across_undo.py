@@ -48,16 +48,28 @@ def note_job(scene: bpy.types.Scene, job: str, rounds: int) -> None:
 def note_take(scene: bpy.types.Scene, folder: Path) -> None:
     """The bake in ``folder`` plays in the scene."""
     kept = _of(scene)
-    kept.folder, kept.picture = folder, scene.perpetua.picture
+    kept.folder, kept.picture = folder, _picture(scene)
+
+
+def note_moved(scene: bpy.types.Scene, folder: Path) -> None:
+    """What was baked in the scene lies in another folder now."""
+    kept = _of(scene)
+    if kept.folder is not None:
+        kept.folder = folder
 
 
 def note_look(scene: bpy.types.Scene) -> None:
     """The backend drew the picture that the scene's objects are clicked in."""
     kept, known = _of(scene), scene.perpetua.input
-    kept.looked_at = scene.perpetua.picture
+    kept.looked_at = _picture(scene)
     kept.look = {name: getattr(known, name) for name in LOOK}
     for name in ("look_matrix", "look_size"):
         kept.look[name] = tuple(kept.look[name])
+
+
+def folders() -> set[Path]:
+    """The takes that undo and redo can bring back."""
+    return {kept.folder for kept in _kept.values() if kept.folder is not None}
 
 
 def put_back(scene: bpy.types.Scene) -> None:
@@ -66,10 +78,10 @@ def put_back(scene: bpy.types.Scene) -> None:
     if kept is None:
         return
     settings.job, settings.job_rounds = kept.job, kept.rounds
-    if kept.looked_at and settings.picture == kept.looked_at and not settings.input.front:
+    if kept.looked_at and _picture(scene) == kept.looked_at and not settings.input.front:
         for name, value in kept.look.items():
             setattr(settings.input, name, value)
-    if kept.folder is not None and not settings.cache_folder and settings.picture == kept.picture:
+    if kept.folder is not None and not settings.cache_folder and _picture(scene) == kept.picture:
         try:
             playback.attach(scene, kept.folder)
             import_reconstruction(scene)
@@ -104,6 +116,12 @@ def stop() -> None:
     for name, handler in HANDLERS.items():
         getattr(bpy.app.handlers, name).remove(handler)
     _kept.clear()
+
+
+def _picture(scene: bpy.types.Scene) -> str:
+    """Where the scene's picture lies: saving changes how its path is stored, and undo changes that back."""
+    stored = scene.perpetua.picture
+    return str(playback.resolve(stored)) if stored else ""
 
 
 def _of(scene: bpy.types.Scene) -> Kept:

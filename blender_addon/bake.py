@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import bpy
 
 from perpetua_protocol.client import new_job_id
@@ -18,11 +16,11 @@ from . import (
     log,
     picture_so_far,
     playback,
-    preferences,
     round_status,
     session,
 )
 from .backend_job import BackendJob
+from .bake_folders import bake_folder
 from .errors import AddonError
 from .kept_cache import KeptCache
 from .reconstruction import import_reconstruction
@@ -131,15 +129,3 @@ def _send(scene: bpy.types.Scene, through_round: int, job_id: str) -> Bake:
     following.begin(job)
     log.LOG.info("bake %s of '%s' through round %d into %s", job_id, take.name, through_round, job.folder)
     return job
-
-
-def bake_folder(scene: bpy.types.Scene) -> Path:
-    """Where the scene's take is baked to: the chosen folder, or ``//cache/<file>/<take>``; the user's folder while unsaved."""
-    settings = scene.perpetua
-    if settings.bake_folder:
-        return playback.resolve(settings.bake_folder)
-    name = bpy.path.clean_name(settings.take_name) or "take"
-    if bpy.data.filepath:
-        # with the file's name, so that two shots in a folder may have takes of the same name
-        return playback.resolve(f"//cache/{Path(bpy.data.filepath).stem}/{name}")
-    return preferences.cache_root() / name

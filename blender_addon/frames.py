@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from pathlib import Path
 
 import bpy
@@ -9,13 +10,15 @@ import numpy as np
 
 from perpetua_protocol.cache import SHEEN, TURN, Cache
 
-from . import display, splat_viewport
+from . import cache_locks, display, splat_viewport
 from .point_cloud import Floats, write_attributes, write_radius, write_sheen, write_turns
 from .sheen import turned
 
 NOT_TURNED = np.float32([1.0, 0.0, 0.0, 0.0])
 
 _caches: dict[Path, Cache] = {}
+_open: dict[Path, ExitStack] = {}
+"""By folder: what is to be closed when its cache is let go of."""
 _coloured: dict[int, Floats] = {}
 """By the ``session_uid`` of a point cloud: the array its colours were written from."""
 
@@ -24,10 +27,15 @@ def open_cache(folder: Path, again: bool = False) -> Cache:
     """The cache in ``folder``, mapped once. again: read what it says of itself anew. Raises ``DamagedCache``."""
     folder = folder.resolve()
     if again and folder in _caches:
-        _caches.pop(folder).close()
+        del _caches[folder]
+        _open.pop(folder).close()
         _coloured.clear()
     if folder not in _caches:
-        _caches[folder] = Cache(folder)
+        _caches[folder] = cache = Cache(folder)
+        _open[folder] = ExitStack()
+        _open[folder].callback(cache.close)
+        if (lock := cache_locks.hold(folder)) is not None:
+            _open[folder].enter_context(lock)
     return _caches[folder]
 
 
@@ -72,7 +80,8 @@ def forget_colours() -> None:
 
 def release() -> None:
     """Let go of every mapped file."""
-    for cache in _caches.values():
-        cache.close()
+    for opened in _open.values():
+        opened.close()
     _caches.clear()
+    _open.clear()
     _coloured.clear()

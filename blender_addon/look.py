@@ -14,7 +14,7 @@ from perpetua_protocol.messages import BakeRequest, Event, StateChanged
 
 from . import across_undo, following, log, marking, playback, session
 from .backend_job import BackendJob
-from .bake import bake_folder
+from .bake_folders import bake_folder, look_folder
 from .take_builder import build_look, picture_path
 
 FRONT = "front.png"
@@ -46,10 +46,8 @@ def start(scene: bpy.types.Scene) -> Look:
     following.check_free()
     take = build_look(scene)
     inputs = input_files(take, picture_path(scene))
-    folder = bake_folder(scene)
-    job = Look(
-        scene, new_job_id(), BakeRequest(take, 0, "", look=True), folder.with_name(f"{folder.name} look")
-    )
+    folder = look_folder(bake_folder(scene))
+    job = Look(scene, new_job_id(), BakeRequest(take, 0, "", look=True), folder)
     job.send(inputs)
     following.begin(job)
     log.LOG.info("look at %s into %s", inputs[0].name, job.folder)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import bpy
 
-from . import cache_folders, log, preferences
+from . import cache_folders, log
 from .errors import AddonError, PerpetuaOperator
 
 
 class PERPETUA_OT_clean_cache(PerpetuaOperator, bpy.types.Operator):
-    """Delete the takes in the cache folder that the open file does not play. They can be baked again"""
+    """Delete the takes of unsaved files that no open Blender plays. They can be baked again"""
 
     bl_idname = "perpetua.clean_cache"
     bl_label = "Clean Up"
@@ -19,7 +19,7 @@ class PERPETUA_OT_clean_cache(PerpetuaOperator, bpy.types.Operator):
         return context.window_manager.invoke_confirm(self, event)
 
     def act(self, context: bpy.types.Context) -> None:
-        found = cache_folders.unused(preferences.cache_root())
+        found = cache_folders.unused(cache_folders.root())
         try:
             cache_folders.remove(found)
         except OSError as error:

@@ -43,7 +43,7 @@ def attach(scene: bpy.types.Scene, folder: Path) -> CacheMeta:
     still[STATIC] = True
     write(still, cache.background(), settings.display)
     show(scene)
-    _note_caches(scene)
+    note_caches(scene)
     display.apply(scene)
     scene.render.fps, scene.render.fps_base = frame_rate(cache.meta.fps)
     baked_end = scene.frame_start + settings.frame_offset + cache.meta.frames - 1
@@ -111,7 +111,7 @@ def take_frame_at(scene: bpy.types.Scene, frame: int, frames: int) -> int:
     return number % frames if settings.loop else min(max(number, 0), frames - 1)
 
 
-def _note_caches(scene: bpy.types.Scene) -> None:
+def note_caches(scene: bpy.types.Scene) -> None:
     """The clouds say themselves what they play, for files that link or append them."""
     settings = scene.perpetua
     for cloud in (settings.splats, settings.background):
@@ -240,20 +240,6 @@ def on_undo(scene: bpy.types.Scene, *_: object) -> None:
 
 
 @persistent
-def on_save(*_: object) -> None:
-    """Store paths relative to the .blend, so that its folder can move as a whole."""
-    for scene in bpy.data.scenes:
-        settings = scene.perpetua
-        for owner, name in ((settings, "picture"), (settings.input, "front"), (settings.input, "depth")):
-            path = getattr(owner, name)
-            if path and bpy.path.is_subdir(path, bpy.path.abspath("//")):
-                setattr(owner, name, stored_path(Path(path)))
-        if settings.cache_folder and not settings.cache_folder.startswith("//"):
-            settings.cache_folder = stored_path(resolve(settings.cache_folder))
-        _note_caches(scene)
-
-
-@persistent
 def on_import(imported: bpy.types.BlendImportContext, *_: object) -> None:
     """Something was linked or appended."""
     for item in imported.import_items:
@@ -269,7 +255,6 @@ HANDLERS = {
     "load_post": on_load,
     "undo_post": on_undo,
     "redo_post": on_undo,
-    "save_pre": on_save,
     "blend_import_post": on_import,
 }
 

@@ -67,7 +67,7 @@ class PerpetuaPreferences(bpy.types.AddonPreferences):
         column.label(text=address(), icon="LINKED")
         column.separator()
         column.prop(self, "cache_folder")
-        found = cache_folders.unused(cache_root())
+        found = cache_folders.unused(cache_folders.root())
         size = sum(folder.bytes for folder in found)
         row = column.row()
         row.label(
@@ -93,14 +93,6 @@ def connection_file() -> Path:
     if chosen and not os.environ.get("PERPETUA_CONNECTION"):
         return Path(bpy.path.abspath(chosen))
     return default_connection_file()
-
-
-def cache_root() -> Path:
-    """The folder for takes of unsaved files."""
-    chosen = _preferences().cache_folder
-    if chosen:
-        return Path(bpy.path.abspath(chosen)).resolve()
-    return Path(bpy.utils.extension_path_user(__package__, path="cache", create=True)).resolve()
 
 
 def log_level() -> int:

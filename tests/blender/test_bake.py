@@ -226,6 +226,19 @@ def test_a_picture_that_is_undone_takes_its_splats_along(backend: Path, scene: b
     assert playback.meta(bpy.context.scene).frames == 8
 
 
+def test_undo_across_a_save_leaves_what_was_baked(backend: Path, scene: bpy.types.Scene) -> None:
+    scene.perpetua.picture = bpy.path.abspath(scene.perpetua.picture)
+    bpy.ops.ed.undo_push(message="before")
+    scene.perpetua.seed = 3
+    bpy.ops.ed.undo_push(message="seed")
+    bpy.ops.wm.save_mainfile()
+    assert scene.perpetua.picture == "//ball.png", "saving changes how its path is stored"
+    bpy.ops.perpetua.bake_and_wait()
+    bpy.ops.ed.undo()
+    assert bpy.context.scene.perpetua.seed == 0
+    assert playback.meta(bpy.context.scene).frames == 8
+
+
 def test_undo_leaves_a_paused_bake_to_be_resumed(backend: Path, scene: bpy.types.Scene) -> None:
     scene.perpetua.take_name = "slow"
     bpy.ops.ed.undo_push(message="before")

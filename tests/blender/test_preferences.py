@@ -5,7 +5,7 @@ from pathlib import Path
 
 import bpy
 import pytest
-from bl_ext.user_default.perpetua import bake, cache_folders, log, preferences
+from bl_ext.user_default.perpetua import bake_folders, cache_folders, log, preferences
 from conftest import MODULE
 from test_addon import Recorder
 from toy_cache import write_cache
@@ -24,9 +24,9 @@ def test_unsaved_files_bake_into_the_chosen_folder(
 ) -> None:
     scene = bpy.context.scene
     scene.perpetua.take_name = "ball"
-    assert bake.bake_folder(scene) == tmp_path / "caches" / "ball"
+    assert bake_folders.bake_folder(scene) == tmp_path / "caches" / "ball"
     bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "scene.blend"))
-    assert bake.bake_folder(scene) == tmp_path / "cache" / "scene" / "ball"
+    assert bake_folders.bake_folder(scene) == tmp_path / "cache" / "scene" / "ball"
 
 
 def test_clean_up_takes_what_nobody_plays_and_nothing_else(
