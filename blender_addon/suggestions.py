@@ -25,10 +25,12 @@ def of_round(scene: bpy.types.Scene, index: int) -> Suggestion | None:
 
 
 def in_words(finding: Finding) -> str:
-    """Such as ``jelly: Stiffness 12 000 Pa, not 15 000``, with what it may be off by."""
+    """Such as ``jelly: Stiffness 12 000 Pa, not 15 000``, with what it may be off by; and what is as it was before another was found."""
     whose = f"{finding.object}: " if finding.object else ""
     spread = (finding.high - finding.low) / 2
     label = LABELS.get(finding.quantity, finding.quantity)
+    if finding.value == finding.taken:
+        return f"{whose}{label} {finding.value:.3g} {finding.unit}".rstrip() + ", as it was"
     return f"{whose}{label} {finding.value:.3g} \u00b1 {spread:.1g} {finding.unit}, not {finding.taken:.3g}".replace(
         "  ", " "
     )

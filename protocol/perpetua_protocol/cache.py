@@ -94,7 +94,7 @@ class BodyRecord(msgspec.Struct, frozen=True):
 
 class Finding(msgspec.Struct, frozen=True):
     """A value of the scene's physics that the refined videos speak for. low, high: one standard deviation to either side;
-    taken: the take's value."""
+    taken: the take's value, which is found again where an earlier round's finding does not hold."""
 
     object: str
     """Empty for the wind and the air's drag, which act on all."""

@@ -172,6 +172,7 @@ def test_what_the_videos_say_can_be_used(scene: Scene, tmp_path: Path) -> None:
     findings = [
         Finding("ball", "youngs_modulus", 12_000.0, 11_000.0, 13_000.0, 15_000.0, "Pa"),
         Finding("", "wind", 2.0, 1.5, 2.5, 0.0, "m/s\u00b2", (1.0, 0.0, 0.0)),
+        Finding("ball", "friction", 0.4, 0.2, 0.6, 0.4, ""),
     ]
     said = msgspec.structs.replace(meta.rounds[2], suggestion=Suggestion(findings, 0.4, 12))
     rounds = [*meta.rounds[:2], said, meta.rounds[3]]
@@ -182,6 +183,7 @@ def test_what_the_videos_say_can_be_used(scene: Scene, tmp_path: Path) -> None:
     assert [suggestions.in_words(finding) for finding in found.findings] == [
         "ball: Stiffness 1.2e+04 \u00b1 1e+03 Pa, not 1.5e+04",
         "Wind 2 \u00b1 0.5 m/s\u00b2, not 0",
+        "ball: Friction 0.4, as it was",
     ]
     bpy.ops.perpetua.use_suggestion(round=2, index=0)
     assert take_builder.build_take(scene, 0).objects[0].material.youngs_modulus == 12_000.0

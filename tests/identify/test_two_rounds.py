@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from perpetua.evaluate.worlds import Solid, drum, make_scene
-from perpetua.identify.identify import Evidence, Identified, identify
+from perpetua.identify.identify import Evidence, Identified, identify, sentence
 from perpetua.identify.quantities import Known, round_with, scene_with
 from perpetua.progress import Progress
 from perpetua.scene import Scene, State, Trajectory
@@ -96,7 +96,9 @@ def test_what_was_found_in_vain_is_taken_back(scene: Scene):
         rounds.append(replace(right, simulated=blown))
     found = identify(rounds, Known(), wrong, Progress())
     assert found.known.x["wind_y"] == pytest.approx(0.0, abs=0.1)
-    assert found.suggestion.findings == []
+    (wind,) = found.suggestion.findings
+    assert (wind.quantity, wind.value, wind.taken, wind.direction) == ("wind", 0.0, 0.0, None)
+    assert sentence(wind) == "wind 0 m/s^2, as the take has it: what was found before does not hold"
     assert found.suggestion.explains > 0.9
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,9 +11,10 @@ import numpy as np
 import pytest
 import torch
 
+from perpetua.identify.quantities import Known
 from perpetua.loop.resume import Stage, StageStore
 from perpetua.loop.seen import Seen
-from perpetua.loop.stage_files import load_known, load_state, load_suggestion, load_trajectory
+from perpetua.loop.stage_files import load_known, load_state, load_suggestion, load_trajectory, save_known
 from perpetua.loop.stages import Studio
 from perpetua.optimize.api import Correction
 from perpetua.optimize.knots import knot_frames
@@ -43,6 +45,20 @@ class Slide:
         times = state.time + np.arange(len(frames)) / plan.fps
         end = replace(state.with_particles(positions=positions[-1]), time=float(times[-1]))
         return Simulation(Trajectory(positions, F, times), end, 1)
+
+
+class NoEngine:
+    """An engine that must not be asked."""
+
+    def simulate(self, scene: Scene, state: State, plan: RoundPlan, progress: Progress) -> Simulation:
+        raise AssertionError("simulated")
+
+
+def copy_with(start: Stage, known: Known, folder: Path) -> None:
+    """A round's start at which so much is known."""
+    for path in start.folder.glob("*.np*"):
+        shutil.copy(path, folder)
+    save_known(folder, known)
 
 
 def studio(folder: Path, asked: Identify) -> tuple[Studio, Stage]:
@@ -124,6 +140,39 @@ def test_both_rounds_are_played_for_what_the_second_is_asked(tmp_path: Path) -> 
     alone, both = (load_suggestion(second.identify(end, again, still, seen)) for seen in (None, first))
     assert both.simulations > 1.5 * alone.simulations
     assert both.findings[0].value == pytest.approx(TRUE_FRICTION, rel=0.1)
+
+
+def test_what_was_accepted_in_vain_is_taken_back_in_the_next_round(tmp_path: Path) -> None:
+    """The first round's videos show a wind, as errors may; those of the second show the take's own physics."""
+    made, start = studio(tmp_path, "accept")
+    blown = Known({"wind_x": 2.0, "wind_y": 0.0}, {"wind_x": 1.0, "wind_y": 1.0})
+    begin = made.store.run("blown", {}, lambda to: copy_with(start, blown, to))
+    coarse = made.simulate(begin)
+    calm = load_trajectory(made.simulate(start)).positions - load_trajectory(coarse).positions
+    knots = knot_frames(8)
+    correction = Correction(knots, calm[knots.astype(int)], made.scene.foreground.sh.numpy())
+    moved = made.store.run("optimise", {"coarse": coarse}, lambda to: correction.save(to / "correction.npz"))
+    at_first = Seen(made, start, coarse, moved)
+    found = made.identify(begin, coarse, moved, at_first)
+    assert load_suggestion(found).accepted
+    assert made.changed(found, begin)
+    assert load_known(found).x["wind_x"] == pytest.approx(0.0, abs=0.1)
+    assert [f.value for f in load_suggestion(found).findings] == [0.0]
+
+
+def test_accepting_an_offer_asks_no_more(tmp_path: Path) -> None:
+    made, start = studio(tmp_path, "offer")
+    coarse = made.simulate(start)
+    moved = corrected(made, start, coarse)
+    made.identify(start, coarse, moved)
+    accepting = replace(
+        made,
+        take=msgspec.structs.replace(made.take, identify="accept"),
+        engine=NoEngine(),
+    )
+    found = accepting.identify(start, coarse, moved)
+    assert load_suggestion(found).accepted
+    assert accepting.changed(found, start)
 
 
 def test_offered_physics_changes_nothing(tmp_path: Path) -> None:

@@ -112,7 +112,7 @@ def identify(rounds: Sequence[Evidence], before: Known, known: Known, progress: 
         return nothing
     explains = 0.0 if np.array_equal(found.x, begin) else trials[-1].explained(found.x)
     return Identified(
-        _suggestion(last.scene, quantities, found, explains, count.calls), _learnt(quantities, found)
+        _suggestion(last.scene, quantities, begin, found, explains, count.calls), _learnt(quantities, found)
     )
 
 
@@ -217,17 +217,19 @@ def _uncertain(quantities: list[Quantity], found: Fit) -> list[float]:
 
 
 def _suggestion(
-    scene: Scene, quantities: list[Quantity], found: Fit, explains: float, simulations: int
+    scene: Scene, quantities: list[Quantity], begin: NDArray, found: Fit, explains: float, simulations: int
 ) -> Suggestion:
+    """Of what differs from the take's physics, and of what did (``begin`` [Q]) and is taken back."""
     if explains < LEAST_EXPLAINED:
         return Suggestion(explains=max(0.0, explains), simulations=simulations)
     findings = []
+    spreads = _uncertain(quantities, found)
     fitted = {
-        q.key: (q, float(x), s)
-        for q, x, s in zip(quantities, found.x, _uncertain(quantities, found), strict=True)
+        q.key: (q, float(was), float(x), s)
+        for q, was, x, s in zip(quantities, begin, found.x, spreads, strict=True)
     }
-    for quantity, x, spread in fitted.values():
-        if x == 0 or quantity.name in WIND:
+    for quantity, was, x, spread in fitted.values():
+        if x == was == 0 or quantity.name in WIND:
             continue
         name = "" if quantity.body is None else scene.bodies[quantity.body].name
         low, high = max(x - spread, quantity.low), min(x + spread, quantity.high)
@@ -247,12 +249,12 @@ def _suggestion(
     return Suggestion(findings, explains, simulations)
 
 
-def _wind(along: tuple[float, float], across: tuple[float, float]) -> list[Finding]:
-    """The wind, if there clearly is one, from x and standard deviation along both axes."""
-    strength, spread = math.hypot(along[0], across[0]), math.hypot(along[1], across[1])
-    if strength == 0:
+def _wind(along: tuple[float, float, float], across: tuple[float, float, float]) -> list[Finding]:
+    """The wind, if there clearly is one or one is taken back, from what x was and is and its standard deviation along both axes."""
+    before, strength, spread = (math.hypot(*pair) for pair in zip(along, across, strict=True))
+    if strength == before == 0:
         return []
-    direction = (along[0] / strength, across[0] / strength, 0.0)
+    direction = (along[1] / strength, across[1] / strength, 0.0) if strength > 0 else None
     low, high = max(0.0, strength - spread), strength + spread
     return [Finding("", "wind", strength, low, high, 0.0, UNITS["wind"], direction)]
 
@@ -262,6 +264,8 @@ def sentence(finding: Finding) -> str:
     what = finding.quantity.replace("_", " ").replace("youngs", "Young's")
     where = f"'{finding.object}': " if finding.object else ""
     unit = f" {finding.unit}" if finding.unit else ""
+    if finding.value == finding.taken:
+        return f"{where}{what} {finding.value:.3g}{unit}, as the take has it: what was found before does not hold"
     text = f"{where}{what} {finding.value:.3g}{unit} ({finding.low:.3g} to {finding.high:.3g}) where the take has {finding.taken:.3g}"
     if finding.direction is not None:
         text += f", towards ({finding.direction[0]:.2f}, {finding.direction[1]:.2f}, 0)"

@@ -44,6 +44,10 @@ def save_known(folder: Path, known: Known) -> None:
         (folder / KNOWN).write_bytes(msgspec.json.encode(known, order="deterministic"))
 
 
+def save_suggestion(folder: Path, suggestion: Suggestion) -> None:
+    (folder / "suggestion.json").write_bytes(msgspec.json.encode(suggestion))
+
+
 def load_suggestion(stage: Stage | None) -> Suggestion:
     """What a round's videos say of the physics."""
     if stage is None:

@@ -11,7 +11,7 @@ import numpy as np
 
 from perpetua import registry
 from perpetua.errors import SimulationError, WaitingForFiles
-from perpetua.identify.identify import identify
+from perpetua.identify.identify import Identified, identify
 from perpetua.identify.quantities import Known, round_with, scene_with
 from perpetua.loop.film import film
 from perpetua.loop.resume import Stage, StageStore, digest_of
@@ -21,11 +21,13 @@ from perpetua.loop.stage_files import (
     load_known,
     load_memory,
     load_state,
+    load_suggestion,
     load_trajectory,
     load_video,
     save_known,
     save_looks,
     save_memory,
+    save_suggestion,
     save_trajectory,
     save_video,
     scene_at,
@@ -242,28 +244,33 @@ class Studio:
         self, start: Stage, coarse: Stage, corrected: Stage, before: Seen | None = None
     ) -> Stage | None:
         """What physics the videos of the round and of the one ``before`` speak for (``suggestion.json``, ``known.json``), if the take asks;
-        the simulator's own where they changed nothing."""
+        the simulator's own where they changed nothing. Whether it is used is decided apart, so that accepting an offer asks no more."""
         asked = self.take.round_identify(self.index - 1)
         if asked == "off":
             return None
         seen = Seen(self, start, coarse, corrected)
 
-        def make(folder: Path) -> None:
-            known, suggestion = load_known(start), Suggestion()
+        def ask(folder: Path) -> None:
+            found = Identified(Suggestion(), load_known(start))
             if seen.moves:
                 first = before if before is not None and before.moves else seen
                 rounds = [seen.evidence()] if first is seen else [first.evidence(), seen.evidence()]
-                found = identify(rounds, load_known(first.start), known, self._listen("identify"))
-                accepted = asked == "accept" and bool(found.suggestion.findings)
-                suggestion = msgspec.structs.replace(found.suggestion, accepted=accepted)
-                known = found.known if accepted else known
-            (folder / "suggestion.json").write_bytes(msgspec.json.encode(suggestion))
-            save_known(folder, known)
+                found = identify(rounds, load_known(first.start), found.known, self._listen("identify"))
+            save_suggestion(folder, found.suggestion)
+            save_known(folder, found.known)
 
-        inputs = {"start": start, "coarse": coarse, "corrected": corrected, "asked": asked, **self._forces()}
+        inputs = {"start": start, "coarse": coarse, "corrected": corrected, **self._forces()}
         if before is not None:
             inputs["before"] = [before.start.key, before.coarse.key, before.corrected.key]
-        return self.store.run("identify", inputs, make)
+        answer = self.store.run("identify", inputs, ask)
+
+        def decide(folder: Path) -> None:
+            suggestion = load_suggestion(answer)
+            accepted = asked == "accept" and bool(suggestion.findings)
+            save_suggestion(folder, msgspec.structs.replace(suggestion, accepted=accepted))
+            save_known(folder, load_known(answer if accepted else start))
+
+        return self.store.run("decide", {"answer": answer, "start": start, "asked": asked}, decide)
 
     def changed(self, found: Stage, start: Stage) -> bool:
         """Whether the videos changed what is known of the physics."""
