@@ -75,3 +75,34 @@ def test_debris_of_long_ago_is_swept(tmp_path):
     os.utime(tmp_path / ".a-old", (0, 0))
     StageStore(tmp_path).sweep()
     assert [p.name for p in tmp_path.iterdir()] == [".a-new"]
+
+
+def test_a_stage_that_another_process_made_meanwhile_is_left_to_its_readers(tmp_path):
+    store = StageStore(tmp_path)
+
+    def write(folder: Path) -> None:
+        (folder / "a.txt").write_text("same")
+
+    def slowly(folder: Path) -> None:
+        write(folder)
+        theirs.append((store.run("part", {}, write).path("a.txt")).stat())
+
+    theirs: list[os.stat_result] = []
+    ours = store.run("part", {}, slowly).path("a.txt").stat()
+    assert (ours.st_ino, ours.st_mtime_ns) == (theirs[0].st_ino, theirs[0].st_mtime_ns)
+    assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
+
+
+def test_two_processes_that_finish_a_stage_at_once_both_have_it(tmp_path, monkeypatch):
+    store = StageStore(tmp_path)
+
+    def write(folder: Path) -> None:
+        (folder / "a.txt").write_text("same")
+
+    def replaced_late(work: Path, folder: Path) -> None:
+        monkeypatch.undo()
+        store.run("part", {}, write)
+        os.replace(work, folder)
+
+    monkeypatch.setattr("perpetua.loop.resume.os.replace", replaced_late)
+    assert store.run("part", {}, write).path("a.txt").read_text() == "same"

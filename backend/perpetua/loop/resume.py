@@ -87,12 +87,23 @@ class StageStore:
             }
             manifest = StageManifest(name, msgspec.to_builtins(record), files)
             (work / MANIFEST).write_bytes(msgspec.json.encode(manifest))
-            if folder.exists():  # it is damaged; what went into it is known, so it can be made again
-                shutil.rmtree(folder)
-            os.replace(work, folder)
+            _put(work, folder)
         finally:
             shutil.rmtree(work, ignore_errors=True)
         return Stage(key, folder, found=False)
+
+
+def _put(work: Path, folder: Path) -> None:
+    """Give a finished stage its name. What has that name is left if it is whole, for another process made the same meanwhile and may be
+    reading it; else it is damaged, and goes."""
+    if _is_whole(folder):
+        return
+    shutil.rmtree(folder, ignore_errors=True)
+    try:
+        os.replace(work, folder)
+    except OSError:
+        if not _is_whole(folder):
+            raise
 
 
 def digest_of(value: Any) -> str:

@@ -255,6 +255,28 @@ def test_a_damaged_picture(folder: Path, video: RenderedVideo, context: RoundCon
     assert "frame_0002.png is not a picture" in refusal(video, context)
 
 
+@pytest.mark.parametrize("deep", [np.uint8, np.uint16])
+def test_alpha_is_no_matter_where_it_hides_nothing(
+    folder: Path, video: RenderedVideo, context: RoundContext, deep: type
+) -> None:
+    """Many programs write it whatever is in it."""
+    most = np.iinfo(deep).max
+
+    def give(see_through: int) -> None:
+        (folder / "refined").mkdir(exist_ok=True)
+        for number, frame in enumerate(video.rgb):
+            image = np.full((HEIGHT, WIDTH, 4), most, deep)
+            image[..., :3] = frame[..., ::-1] * most
+            image[:5, :, 3] -= deep(see_through)
+            cv2.imwrite(str(folder / "refined" / f"frame_{number:04d}.png"), image)
+
+    give(0)
+    np.testing.assert_allclose(refined(video, context), video.rgb, atol=1 / 255)
+    give(most // 2)
+    with pytest.raises(RefinerError, match=r"frame_0000.png is see-through in places"):
+        refined(video, context)
+
+
 def test_a_damaged_movie(folder: Path, video: RenderedVideo, context: RoundContext) -> None:
     (folder / "refined.mp4").write_bytes(b"no movie" * 100)
     assert "refined.mp4 is not a video" in refusal(video, context)

@@ -23,6 +23,8 @@ from perpetua.refine.api import RenderedVideo, Video
 PICTURES = (".png", ".jpg", ".jpeg")
 MOVIES = (".mp4", ".mov", ".mkv", ".webm")
 SPARE_FRAMES = 7
+OPAQUE = 0.98
+"""Coverage of a pixel from which on it counts as whole."""
 SAME_SHAPE = 0.02
 """Relative difference of width / height up to which two sizes have the same shape (sizes are rounded to multiples of 16)."""
 
@@ -51,7 +53,7 @@ def _shown(folder: Path, pattern: str) -> list[Path]:
 def take_back(folder: Path, video: RenderedVideo, fps: float, progress: Progress) -> Video:
     """The refined video that lies in ``folder``, of the shape of ``video.rgb``; what was put right is said to ``progress``.
 
-    Raises ``RefinerError`` for a missing or unreadable frame, and for a size, length or rate that cannot be put right.
+    Raises ``RefinerError`` for a missing, see-through or unreadable frame, and for a size, length or rate that cannot be put right.
     """
     given = [folder / name for name in given_files(folder)]
     movies = [path for path in given if path.suffix.lower() in MOVIES]
@@ -151,4 +153,9 @@ def _picture(path: Path) -> NDArray[np.float32]:
     if image is None:
         raise RefinerError(f"{path} is not a picture that can be read; write it again.")
     most = 65535 if image.dtype == np.uint16 else 255
+    whole = cv2.imdecode(data, cv2.IMREAD_UNCHANGED)
+    if whole.ndim == 3 and whole.shape[2] == 4 and whole[..., 3].min() < OPAQUE * most:
+        raise RefinerError(
+            f"{path} is see-through in places, and nobody knows what is behind; lay it over the coarse frame and write it without alpha."
+        )
     return image[..., ::-1].astype(np.float32) / np.float32(most)
