@@ -36,7 +36,7 @@ def play(scene: Scene, start: State, known: Known, progress: Progress) -> Trajec
     return GenesisEngine().simulate(scene_with(scene, known), start, plan, progress).trajectory
 
 
-def found_from(scene: Scene, truth: Known, noise: float) -> Identified:
+def found_from(scene: Scene, truth: Known, noise: float, views: int = 4) -> Identified:
     """What is found where the truth was seen with errors that are smooth in space, ``noise`` m large."""
     start = scene.rest_state()
     simulated, seen = (play(scene, start, k, Progress()) for k in (Known(), truth))
@@ -45,7 +45,7 @@ def found_from(scene: Scene, truth: Known, noise: float) -> Identified:
     off = noise * np.linspace(0, 1, seen.frames)[:, None, None] * waves
     corrected = replace(seen, positions=(seen.positions + off).astype(np.float32))
     belief = np.ones(seen.frames)
-    seen = Evidence(scene, start, simulated, corrected, belief, play)
+    seen = Evidence(scene, start, simulated, corrected, belief, views, play)
     return identify([seen], Known(), Known(), Progress())
 
 
@@ -70,6 +70,13 @@ def test_a_wind_that_nobody_told_of_is_found(scene: Scene):
     np.testing.assert_allclose(wind.direction, np.array([-0.4, 0.9, 0]) / math.hypot(0.4, 0.9), atol=0.2)
 
 
+def test_a_single_view_is_less_sure(scene: Scene):
+    truth = Known({"jelly/youngs_modulus": math.log(4.0)})
+    one, four = (found_from(scene, truth, 0.001, views).suggestion.findings[0] for views in (1, 4))
+    assert one.quantity == four.quantity == "youngs_modulus"
+    assert one.high / one.low > 1.1 * four.high / four.low
+
+
 def test_where_the_take_is_right_nothing_is_suggested(scene: Scene):
     assert found_from(scene, Known(), 0.0005).suggestion.findings == []
 
@@ -79,7 +86,7 @@ def test_it_stops_when_it_is_told_to(scene: Scene):
     rest = play(scene, start, Known(), Progress())
     stop = Progress(cancelled=lambda: True)
     with pytest.raises(Cancelled):
-        identify([Evidence(scene, start, rest, rest, np.ones(0), play)], Known(), Known(), stop)
+        identify([Evidence(scene, start, rest, rest, np.ones(0), 4, play)], Known(), Known(), stop)
 
 
 def test_what_is_known_changes_materials_and_adds_the_wind(scene: Scene):

@@ -103,7 +103,7 @@ def test_what_is_found_with_few_particles_holds_for_all(scene: Scene) -> None:
     true = Known({"block/friction": np.log(0.5), "drum/friction": np.log(0.5)})
     simulated, wanted = (glide(scene, rest, known, Progress()) for known in (Known(), true))
     played.clear()
-    seen = Evidence(scene, rest, simulated, wanted, np.ones(0), glide)
+    seen = Evidence(scene, rest, simulated, wanted, np.ones(0), 4, glide)
     found = identify([seen], Known(), Known(), Progress())
     assert set(played[:-1]) == {len(thinned(scene, rest).kept)}
     assert played[-1] == len(scene.particles)
@@ -127,7 +127,7 @@ def test_what_does_not_hold_for_all_is_not_suggested(scene: Scene) -> None:
     simulated = glide(scene, rest, Known(), Progress())
     off = 0.004 * np.arange(FRAMES + 1)[:, None, None] * np.float32([1, 0, 0])
     wanted = replace(simulated, positions=(simulated.positions + off).astype(np.float32))
-    seen = Evidence(scene, rest, simulated, wanted, np.ones(0), glide)
+    seen = Evidence(scene, rest, simulated, wanted, np.ones(0), 4, glide)
     found = identify([seen], Known(), Known(), Progress())
     assert found.suggestion.findings == []
     assert found.suggestion.explains < 0.1

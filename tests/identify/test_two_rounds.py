@@ -64,7 +64,7 @@ def seen(scene: Scene, x: float, y: float, truth: Known) -> Evidence:
     play, start = Pulled(x, y), scene.rest_state()
     simulated, true = (play(scene, start, known, Progress()) for known in (Known(), truth))
     play.played = 0
-    return Evidence(scene, start, simulated, true, np.ones(0), play)
+    return Evidence(scene, start, simulated, true, np.ones(0), 4, play)
 
 
 def friction(found: Identified) -> list[float]:

@@ -27,6 +27,8 @@ from perpetua_protocol.take import Force, Identify, ObjectSpec, Round, Take
 
 CAMERA = Camera(np.array([[60.0, 0, 32], [0, 60, 24], [0, 0, 1]]), np.eye(4), 64, 48, "front", "front")
 TRUE_FRICTION = 0.3
+BELIEVED = np.ones((4, 9), np.float32)
+"""Four views, in every frame."""
 
 
 class Slide:
@@ -101,7 +103,7 @@ def corrected(made: Studio, start: Stage, coarse: Stage) -> Stage:
     truth = Slide().simulate(replace(made.scene, bodies=true), load_state(start), made._plan(), Progress())
     knots = knot_frames(8)
     off = truth.trajectory.positions - load_trajectory(coarse).positions
-    correction = Correction(knots, off[knots.astype(int)], made.scene.foreground.sh.numpy())
+    correction = Correction(knots, off[knots.astype(int)], made.scene.foreground.sh.numpy(), trust=BELIEVED)
     return made.store.run("optimise", {"coarse": coarse}, lambda to: correction.save(to / "correction.npz"))
 
 
@@ -150,7 +152,7 @@ def test_what_was_accepted_in_vain_is_taken_back_in_the_next_round(tmp_path: Pat
     coarse = made.simulate(begin)
     calm = load_trajectory(made.simulate(start)).positions - load_trajectory(coarse).positions
     knots = knot_frames(8)
-    correction = Correction(knots, calm[knots.astype(int)], made.scene.foreground.sh.numpy())
+    correction = Correction(knots, calm[knots.astype(int)], made.scene.foreground.sh.numpy(), trust=BELIEVED)
     moved = made.store.run("optimise", {"coarse": coarse}, lambda to: correction.save(to / "correction.npz"))
     at_first = Seen(made, start, coarse, moved)
     found = made.identify(begin, coarse, moved, at_first)

@@ -43,11 +43,12 @@ PARTICLES = 600
 """That are compared of each round, at most about."""
 NOISE = 0.1
 """Of a corrected place along an axis, in particle spacings, however good the fit."""
-INDEPENDENT = 8
-"""Vectors that a soft body's corrected motion is worth: what is wrong with it is a smooth warp of each video that hardly changes over a
-round, so thousands of particles in tens of frames err together in a few regions at the round's beginning and end."""
-INDEPENDENT_RIGID = 4
-"""The same of a rigid body: its place and its turn, at the beginning and the end."""
+INDEPENDENT = 2
+"""Vectors that a soft body's corrected motion is worth, a view: what is wrong with it is a smooth warp of each video that hardly changes
+over a round, so thousands of particles in tens of frames err together in a few regions at the round's beginning and end; and a single view's
+warp is followed wherever it goes, where several contradict each other."""
+INDEPENDENT_RIGID = 1
+"""The same of a rigid body: of its place and its turn, at the beginning and the end."""
 LEAST_EXPLAINED = 0.1
 """A smaller share of the correction is no reason to doubt the take's physics."""
 DOUBT = 0.3
@@ -66,13 +67,14 @@ class Identified:
 @dataclass(frozen=True)
 class Evidence:
     """A round that its videos corrected: from ``start``, as ``simulated`` with what is known, and ``corrected``. belief: [T + 1] in [0, 1],
-    how far the videos were believed in each frame, or of size 0.  simulate: plays it again."""
+    how far the videos were believed in each frame, or of size 0.  views: how many videos there were.  simulate: plays it again."""
 
     scene: Scene
     start: State
     simulated: Trajectory
     corrected: Trajectory
     belief: NDArray
+    views: int
     simulate: Simulate
 
 
@@ -168,7 +170,7 @@ class _Trial:
         self.base = self._simulated if few.is_whole else self._play(begin)
         trusted = np.ones(len(self._wanted) + 1) if seen.belief.size == 0 else seen.belief.astype(np.float64)
         self.weights = np.repeat(trusted[1:], len(self._chosen))
-        self.independent = sum(
+        self.independent = seen.views * sum(
             INDEPENDENT_RIGID if body.material.is_rigid else INDEPENDENT for body in seen.scene.bodies
         )
 

@@ -38,6 +38,8 @@ class Seen:
             return studio.play(scene, begin, 1.0, progress, assumed).trajectory
 
         moved, _ = studio.played(self.coarse, self.corrected)
-        belief = trust.mean(0) if trust.size else trust
+        views = int(trust.any(1).sum())  # a camera that the objects are never in says nothing
         simulated = load_trajectory(self.coarse)
-        return Evidence(studio.scene, load_state(self.start), simulated, moved, belief, simulate)
+        return Evidence(
+            studio.scene, load_state(self.start), simulated, moved, trust.mean(0), views, simulate
+        )
