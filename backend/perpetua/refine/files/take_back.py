@@ -149,11 +149,11 @@ def in_space(
 
 def _picture(path: Path) -> NDArray[np.float32]:
     data = np.frombuffer(path.read_bytes(), np.uint8)
-    image = cv2.imdecode(data, cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH) if len(data) else None
-    if image is None:
+    ways = cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH, cv2.IMREAD_UNCHANGED
+    image, whole = (cv2.imdecode(data, way) if len(data) else None for way in ways)
+    if image is None or whole is None:
         raise RefinerError(f"{path} is not a picture that can be read; write it again.")
     most = 65535 if image.dtype == np.uint16 else 255
-    whole = cv2.imdecode(data, cv2.IMREAD_UNCHANGED)
     if whole.ndim == 3 and whole.shape[2] == 4 and whole[..., 3].min() < OPAQUE * most:
         raise RefinerError(
             f"{path} is see-through in places, and nobody knows what is behind; lay it over the coarse frame and write it without alpha."
