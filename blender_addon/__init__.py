@@ -33,6 +33,7 @@ from . import (
     playback,
     preferences,
     properties,
+    render_guard,
     saved_paths,
     splat_engine,
     splat_layers,
@@ -66,6 +67,7 @@ def register() -> None:
     log.start(preferences.log_level())
     following.register()
     playback.start()
+    render_guard.start()
     mesh_scene.start()
     across_undo.start()
     saved_paths.start()
@@ -82,6 +84,7 @@ def unregister() -> None:
     overlay.stop()
     splat_viewport.stop()
     mesh_scene.stop()
+    render_guard.stop()
     saved_paths.stop()
     across_undo.stop()
     playback.stop()

@@ -68,6 +68,15 @@ def _write_turned(cloud: bpy.types.Object, frame: dict[str, Floats], shown_as: s
         write_turns(cloud, frame[TURN])
 
 
+def clear(cloud: bpy.types.Object) -> None:
+    """Let nothing be seen of a cloud whose frame cannot be read: another frame's splats would be taken for it."""
+    nothing = np.zeros((len(cloud.data.points), 3), np.float32)
+    write_attributes(cloud, {"scale": nothing})
+    write_radius(cloud, nothing)
+    _coloured.pop(cloud.data.session_uid, None)
+    splat_viewport.mark_changed(cloud, False)
+
+
 def is_written(cloud: bpy.types.Object, frame: dict[str, Floats]) -> bool:
     """Whether a cloud that stands still has been written from this frame's own arrays."""
     return _coloured.get(cloud.data.session_uid) is frame["radiance_base"]

@@ -18,7 +18,7 @@ from perpetua_protocol.errors import ProtocolError
 
 from . import display, session, splat_layers, splat_viewport, visitors
 from .errors import AddonError
-from .frames import forget_colours, open_cache, release, write
+from .frames import clear, forget_colours, open_cache, release, write
 from .point_cloud import STATIC, Floats, new_cloud, resize
 
 COLLECTION = "Perpetua"
@@ -208,6 +208,8 @@ def _show_or_tell(scene: bpy.types.Scene) -> None:
             visitors.show(scene, collection(scene))
     except ProtocolError as error:
         state.unplayable[scene.session_uid] = str(error)
+        if scene.perpetua.splats is not None:
+            clear(scene.perpetua.splats)
         if state.sentence != str(error):
             state.sentence = str(error)
             print(f"Perpetua: {error}", flush=True)

@@ -17,7 +17,7 @@ import msgspec
 
 from perpetua_protocol.errors import ProtocolError
 
-from . import playback
+from . import playback, render_guard
 from .errors import AddonError
 
 FILE = "rendered.json"
@@ -75,10 +75,15 @@ def render_frames(scene: bpy.types.Scene, folder: Path, frames: list[int], again
             if path.is_file() and known.frames.get(path.name) == made_from and not again:
                 outcome.kept.append(path)
                 continue
-            _render(scene, frame, path)
+            try:
+                _render(scene, frame, path)
+                known.frames[path.name] = made_from
+                _write(folder, known)
+            except OSError as error:
+                raise AddonError(
+                    f"Frame {frame} cannot be kept in {folder} ({error.strerror}); make room there, or choose another folder."
+                ) from error
             outcome.rendered.append(path)
-            known.frames[path.name] = made_from
-            _write(folder, known)
             if time.monotonic() - printed > PRINT_EVERY_S:
                 printed = time.monotonic()
                 print(f"Perpetua: frame {frame}, {place + 1} of {len(frames)}", flush=True)
@@ -95,6 +100,8 @@ def _render(scene: bpy.types.Scene, frame: int, path: Path) -> None:
     scene.frame_set(frame)
     scene.render.filepath = str(part)
     try:
+        if (sentence := render_guard.missing(scene)) is not None:
+            raise RuntimeError(sentence)
         bpy.ops.render.render(scene=scene.name, write_still=True)
     except RuntimeError as error:  # the engine's error report
         sentence = str(error).strip().removeprefix("Error: ")

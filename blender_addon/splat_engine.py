@@ -134,16 +134,42 @@ class PerpetuaSplatEngine(bpy.types.RenderEngine):
             self.register_pass(scene, renderlayer, BEHIND, 4, "RGBA", "COLOR")
 
     def render(self, depsgraph: bpy.types.Depsgraph) -> None:
-        scene = depsgraph.scene
-        # an error report, unlike error_set, fails bpy.ops.render.render for stills and animations alike
-        unplayable = session.current().unplayable.get(scene.session_uid)
-        if unplayable is not None:
-            self.report({"ERROR"}, unplayable)
+        """Render one view layer, for both eyes where the scene has two."""
+        refused = _refusal(depsgraph.scene)
+        if (
+            refused
+        ):  # an error report, unlike error_set, fails bpy.ops.render.render for stills and animations alike
+            self.report({"ERROR"}, refused)
             return
-        if scene.camera is None:
-            self.report({"ERROR"}, "The scene has no camera; choose one in the Perpetua tab's Cameras.")
-            return
+        try:
+            self._render(depsgraph)
+        except Exception as error:  # else Blender calls the render finished and writes an empty picture
+            self.report({"ERROR"}, f"The splats could not be drawn: {error}")
+            raise
+
+    def _render(self, depsgraph: bpy.types.Depsgraph) -> None:
+        scene, layer = depsgraph.scene, depsgraph.view_layer_eval.name
         width, height = full_size(scene.render)
+        rows, columns = border(scene.render, width, height)
+        split = scene.perpetua.mesh_scene is not None
+        if split:
+            self.add_pass(BEHIND, 4, "RGBA", layer=layer)
+        result = self.begin_result(0, 0, columns.stop - columns.start, rows.stop - rows.start, layer=layer)
+        for seen in result.views:  # one, or one for each eye
+            self.active_view_set(seen.name)
+            frame = draw(depsgraph, self._view(depsgraph, width, height), split)
+            if not scene.render.film_transparent:
+                frame = on_backdrop(frame, scene)
+            passes = result.layers[0].passes
+            for name, pixels in (("Combined", frame.colour), ("Depth", frame.depth), (BEHIND, frame.behind)):
+                wanted = passes.find_by_name(name, seen.name)
+                if pixels is not None and wanted is not None:
+                    wanted.rect.foreach_set(np.ascontiguousarray(pixels[rows, columns]).ravel())
+        self.end_result(result)
+
+    def _view(self, depsgraph: bpy.types.Depsgraph, width: int, height: int) -> View:
+        """The scene's camera, as the active eye has it."""
+        scene = depsgraph.scene
         camera = scene.camera.evaluated_get(depsgraph)
         projection = camera.calc_matrix_camera(
             depsgraph,
@@ -152,26 +178,12 @@ class PerpetuaSplatEngine(bpy.types.RenderEngine):
             scale_x=scene.render.pixel_aspect_x,
             scale_y=scene.render.pixel_aspect_y,
         )
-        view = View(camera.matrix_world.normalized().inverted(), projection, width, height)
-        split = scene.perpetua.mesh_scene is not None
-        try:
-            frame = draw(depsgraph, view, split)
-        except Exception as error:  # else Blender calls the render finished and writes an empty picture
-            self.report({"ERROR"}, f"The splats could not be drawn: {error}")
-            raise
-        self._write(frame if scene.render.film_transparent else on_backdrop(frame, scene), scene)
-
-    def _write(self, frame: Frame, scene: bpy.types.Scene) -> None:
-        height, width = frame.depth.shape
-        rows, columns = border(scene.render, width, height)
-        if frame.behind is not None:
-            self.add_pass(BEHIND, 4, "RGBA")
-        result = self.begin_result(0, 0, columns.stop - columns.start, rows.stop - rows.start)
-        passes = result.layers[0].passes
-        for name, pixels in (("Combined", frame.colour), ("Depth", frame.depth), (BEHIND, frame.behind)):
-            if pixels is not None and name in passes:
-                passes[name].rect.foreach_set(np.ascontiguousarray(pixels[rows, columns]).ravel())
-        self.end_result(result)
+        matrix = camera.matrix_world
+        if scene.render.use_multiview:
+            matrix = self.camera_model_matrix(scene.camera)
+            more = self.camera_shift_x(scene.camera) - camera.data.shift_x
+            projection[0][2] += 2.0 * more * _shift_unit(camera.data, scene.render)
+        return View(matrix.normalized().inverted(), projection, width, height)
 
     def view_update(self, context: bpy.types.Context, depsgraph: bpy.types.Depsgraph) -> None:
         """The viewport draws from the scene as it stands, so there is nothing to prepare."""
@@ -196,16 +208,38 @@ def backdrop(scene: bpy.types.Scene) -> Floats:
 
 
 def full_size(render: bpy.types.RenderSettings) -> tuple[int, int]:
-    """Width and height of the whole picture, pixels."""
-    scale = render.resolution_percentage / 100
-    return max(1, int(render.resolution_x * scale)), max(1, int(render.resolution_y * scale))
+    """Width and height of the whole picture, pixels, rounded as Blender does."""
+    percent = render.resolution_percentage
+    return max(1, render.resolution_x * percent // 100), max(1, render.resolution_y * percent // 100)
 
 
 def border(render: bpy.types.RenderSettings, width: int, height: int) -> tuple[slice, slice]:
-    """Rows and columns that Blender expects back: all, or the render region's when it crops to it."""
-    if not (render.use_border and render.use_crop_to_border):
+    """Rows and columns that Blender expects back: all, or the render region's, rounded as Blender does in single precision."""
+    if not render.use_border:
         return slice(0, height), slice(0, width)
-    return (
-        slice(int(render.border_min_y * height), int(render.border_max_y * height)),
-        slice(int(render.border_min_x * width), int(render.border_max_x * width)),
+    rows = (int(np.float32(edge) * np.float32(height)) for edge in (render.border_min_y, render.border_max_y))
+    columns = (
+        int(np.float32(edge) * np.float32(width)) for edge in (render.border_min_x, render.border_max_x)
     )
+    return slice(*rows), slice(*columns)
+
+
+def _refusal(scene: bpy.types.Scene) -> str:
+    """Why the scene cannot be rendered, in a sentence; empty when it can."""
+    unplayable = session.current().unplayable.get(scene.session_uid)
+    if unplayable is not None:
+        return unplayable
+    if scene.camera is None:
+        return "The scene has no camera; choose one in the Perpetua tab's Cameras."
+    if scene.camera.type == "CAMERA" and scene.camera.data.type not in ("PERSP", "ORTHO"):
+        return f"Camera '{scene.camera.name}' is a panorama, which splats are not drawn in; make it perspective or orthographic."
+    return ""
+
+
+def _shift_unit(camera: bpy.types.Camera, render: bpy.types.RenderSettings) -> float:
+    """What a camera's shift counts in, as part of the picture's width: its width, or its height where the sensor fits that."""
+    width, height = render.resolution_x * render.pixel_aspect_x, render.resolution_y * render.pixel_aspect_y
+    fit = camera.sensor_fit
+    if fit == "HORIZONTAL" or (fit == "AUTO" and width >= height):
+        return 1.0
+    return height / width

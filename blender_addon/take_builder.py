@@ -40,6 +40,8 @@ DEFAULT_CAMERAS = (
     CameraSpec("left", "side", -ORBIT_DEGREES),
     CameraSpec("right", "side", ORBIT_DEGREES),
 )
+SAME_SCALE = 1e-6
+"""Difference to one metre a unit that single precision makes."""
 QUALITIES = {
     "preview": Quality(width=256, particles=3000, splat_width=480, optimise_renders=120),
     "final": Quality(),
@@ -52,6 +54,7 @@ def build_take(scene: bpy.types.Scene, through_round: int) -> Take:
     Raises ``AddonError`` or ``InvalidTake`` with a sentence that says what is missing. The current frame is kept.
     """
     settings = scene.perpetua
+    _check_units(scene)
     with _evaluated(scene), _current_frame_kept(scene):
         rounds = _rounds(scene, through_round)
         take = Take(
@@ -132,6 +135,16 @@ def option_value(text: str) -> bool | int | float | str:
         except ValueError:
             continue
     return text
+
+
+def _check_units(scene: bpy.types.Scene) -> None:
+    """A take is in metres and so are all its numbers in the panels: in other units a height that is typed would mean another one."""
+    units = scene.unit_settings
+    if units.system != "NONE" and abs(units.scale_length - 1.0) > SAME_SCALE:
+        raise AddonError(
+            f"A unit of this scene is {units.scale_length:g} m, and Perpetua needs a metre; set Unit Scale to 1 under "
+            "Scene Properties > Units, or make the take in a scene of its own and link it."
+        )
 
 
 def _object(thing: bpy.types.PropertyGroup) -> ObjectSpec:

@@ -207,3 +207,121 @@ def test_what_moves_is_blended_over_what_does_not_where_both_are_as_far() -> Non
     assert list(splat_data.back_to_front(packed, np.eye(4))) == [0, 1, 2]
     nearer = np.array([0.02, 0.0, 0.0], np.float32)
     assert list(splat_data.back_to_front(packed, np.eye(4), nearer)) == [1, 0, 2]
+
+
+def centre(alpha: np.ndarray) -> tuple[float, float]:
+    """Of what is there in a picture [H, W], px from its left top corner."""
+    rows, columns = np.indices(alpha.shape) + 0.5
+    return float((columns * alpha).sum() / alpha.sum()), float((rows * alpha).sum() / alpha.sum())
+
+
+@pytest.mark.parametrize("crop", [False, True])
+@pytest.mark.parametrize("box", [(0.0, 1.0, 0.0, 1.0), (0.29, 0.58, 0.14, 0.57), (0.1, 0.9, 0.33, 0.66)])
+def test_a_render_region_is_that_part_of_the_picture(
+    tmp_path: Path, camera: bpy.types.Object, crop: bool, box: tuple[float, ...]
+) -> None:
+    cloud("wall", [(0.02, 0, 0.01)], [(0.9, 0.5, 0.1)], 0.1)
+    render = bpy.context.scene.render
+    render.resolution_x, render.resolution_y = 100, 100
+    whole = picture(tmp_path, transparent=True)
+    render.use_border, render.use_crop_to_border = True, crop
+    render.border_min_x, render.border_max_x, render.border_min_y, render.border_max_y = box
+    part = picture(tmp_path, transparent=True)
+    left, right, bottom, top = (round(100 * edge) for edge in box)
+    inside = (slice(100 - top, 100 - bottom), slice(left, right))
+    if not crop:
+        outside = np.ones((100, 100), bool)
+        outside[inside] = False
+        assert part.shape == whole.shape
+        assert not part[outside].any()
+        part = part[inside]
+    np.testing.assert_allclose(part, whole[inside], atol=1)
+    assert part[..., 3].max() > 100
+
+
+@pytest.mark.parametrize("percent", [29, 33, 57, 58])
+def test_a_part_of_the_size_is_rounded_as_blender_does(
+    tmp_path: Path, camera: bpy.types.Object, percent: int
+) -> None:
+    cloud("wall", [(0, 0, 0)], [(0.9, 0.5, 0.1)], 0.3)
+    render = bpy.context.scene.render
+    render.resolution_x = render.resolution_y = 100
+    render.resolution_percentage = percent
+    assert picture(tmp_path).shape == (percent, percent, 4)
+    assert picture(tmp_path)[..., 0].mean() > 100
+
+
+def test_every_view_layer_has_its_own_splats(tmp_path: Path, camera: bpy.types.Object) -> None:
+    scene = bpy.context.scene
+    cloud("wall", [(0, 0, 0)], [(0.9, 0.5, 0.1)], 0.1)
+    hidden = bpy.data.collections.new("hidden")
+    scene.collection.children.link(hidden)
+    dot = cloud("dot", [(0, -0.2, 0)], [(0.1, 0.9, 0.1)], 0.1)
+    scene.collection.objects.unlink(dot)
+    hidden.objects.link(dot)
+    scene.view_layers.new("Second").layer_collection.children["hidden"].exclude = True
+    from bl_ext.user_default.perpetua.rendered_frames import set_format
+
+    set_format(scene, "OPEN_EXR_MULTILAYER")
+    scene.render.filepath = str(tmp_path / "layers.exr")
+    bpy.ops.render.render(write_still=True)
+    for name, green in ((scene.view_layers[0].name, True), ("Second", False)):
+        colour = layer_of(tmp_path, name)[HEIGHT // 2, WIDTH // 2]
+        assert (colour[1] > colour[0]) == green, name
+        assert colour.max() > 0.3, name
+
+
+def layer_of(tmp_path: Path, layer: str) -> np.ndarray:
+    """A view layer of ``layers.exr`` [H, W, 4], by way of a scene's compositor, which can read one."""
+    image = bpy.data.images.load(str(tmp_path / "layers.exr"), check_existing=False)
+    scene = bpy.data.scenes.new("reads")
+    scene.render.resolution_x, scene.render.resolution_y = WIDTH, HEIGHT
+    scene.render.engine = "BLENDER_WORKBENCH"
+    scene.camera = bpy.data.objects.new("eye", bpy.data.cameras.new("eye"))
+    if bpy.app.version < (5, 0):
+        scene.use_nodes = True
+        tree = scene.node_tree
+        tree.nodes.clear()
+        into = tree.nodes.new("CompositorNodeComposite").inputs["Image"]
+    else:
+        tree = bpy.data.node_groups.new("reads", "CompositorNodeTree")
+        tree.interface.new_socket("Image", in_out="OUTPUT", socket_type="NodeSocketColor")
+        scene.compositing_node_group, into = tree, tree.nodes.new("NodeGroupOutput").inputs[0]
+    node = tree.nodes.new("CompositorNodeImage")
+    node.image, node.layer = image, layer
+    tree.links.new(node.outputs["Combined" if "Combined" in node.outputs else "Image"], into)
+    scene.render.image_settings.file_format = "OPEN_EXR"
+    scene.render.filepath = str(tmp_path / "one.exr")
+    bpy.ops.render.render(write_still=True, scene=scene.name)
+    read = bpy.data.images.load(scene.render.filepath, check_existing=False)
+    pixels = np.array(read.pixels[:]).reshape(HEIGHT, WIDTH, 4)
+    bpy.data.scenes.remove(scene)
+    return pixels
+
+
+@pytest.mark.parametrize(("mode", "apart"), [("OFFAXIS", 0.0), ("TOE", 0.0), ("PARALLEL", 0.05)])
+@pytest.mark.parametrize("size", [(100, 60), (60, 100)])
+def test_each_eye_has_its_view(
+    tmp_path: Path, camera: bpy.types.Object, mode: str, apart: float, size: tuple[int, int]
+) -> None:
+    """Both see what lies at the distance of convergence at the same place; parallel eyes see it as far apart as they are."""
+    cloud("dot", [(0, 0, 0)], [(0.9, 0.5, 0.1)], 0.02)
+    scene, stereo = bpy.context.scene, camera.data.stereo
+    scene.render.resolution_x, scene.render.resolution_y = size
+    scene.render.use_multiview = scene.render.film_transparent = True
+    scene.render.image_settings.color_mode = "RGBA"
+    stereo.convergence_mode, stereo.convergence_distance, stereo.interocular_distance = mode, 1.0, 0.05
+    scene.render.filepath = str(tmp_path / "eye.png")
+    bpy.ops.render.render(write_still=True)
+    middles = []
+    for eye in ("L", "R"):
+        image = bpy.data.images.load(str(tmp_path / f"eye_{eye}.png"), check_existing=False)
+        middles.append(centre(np.array(image.pixels[:]).reshape(*size[::-1], 4)[::-1, :, 3])[0])
+    focal = max(size) / 2 / np.tan(np.radians(20))
+    assert middles[0] - middles[1] == pytest.approx(apart * focal, abs=0.1)
+
+
+def test_a_panorama_is_refused(tmp_path: Path, camera: bpy.types.Object) -> None:
+    camera.data.type = "PANO"
+    with pytest.raises(RuntimeError, match="Camera 'camera' is a panorama"):
+        picture(tmp_path)

@@ -342,3 +342,34 @@ def test_a_small_previews_rounding_does_not_shrink_the_render(size: tuple[int, i
     render.resolution_x, render.resolution_y = 1280, 720
     reconstruction._keep_shape(bpy.context.scene, *size)
     assert (render.resolution_x, render.resolution_y) == ((1280, 720) if kept else size)
+
+
+@pytest.mark.parametrize("render", ["animation=True", "write_still=True"])
+def test_other_engines_render_no_other_frame_either(cache: Path, tmp_path: Path, render: str) -> None:
+    scene = bpy.context.scene
+    blend = small_saved_scene(cache, tmp_path)
+    scene.render.engine, scene.perpetua.display = "BLENDER_WORKBENCH", "POINTS"
+    scene.frame_set(6)  # in the round that will be gone
+    bpy.ops.wm.save_mainfile()
+    (cache / "round_002" / "scale.npy").write_bytes(b"cut")
+    failed = render_in_a_fresh_blender(blend, render)
+    assert failed.returncode == 1, failed.stdout
+    assert "round_002/scale.npy or it is cut short" in failed.stderr
+    rendered = sorted(path.name for path in (tmp_path / "pictures").glob("*"))
+    assert rendered == ([f"frame_{n:04d}.png" for n in range(1, 6)] if render == "animation=True" else [])
+
+
+def test_a_frame_that_cannot_be_read_shows_no_other(cache: Path) -> None:
+    scene = bpy.context.scene
+    bpy.ops.perpetua.load_cache(directory=str(cache))
+    scene.perpetua.display = "POINTS"
+    whole = (cache / "round_002" / "scale.npy").read_bytes()
+    (cache / "round_002" / "scale.npy").write_bytes(b"cut")
+    scene.frame_set(7)
+    for name in ("scale", "radius"):
+        values = scene.perpetua.splats.data.attributes[name].data
+        assert not any(np.array(v.vector if name == "scale" else v.value).any() for v in values)
+    (cache / "round_002" / "scale.npy").write_bytes(whole)
+    scene.frame_set(7)
+    assert_frame(scene, Cache(cache), 6)
+    assert all(v.value > 0 for v in scene.perpetua.splats.data.attributes["radius"].data)

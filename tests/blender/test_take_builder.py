@@ -203,6 +203,7 @@ def test_a_force_whose_number_is_a_word_or_gone_is_named(scene: bpy.types.Scene)
         (lambda s: s.perpetua.things.clear(), "no object"),
         (lambda s: setattr(s.perpetua, "picture", "//nowhere.png"), "no file at"),
         (lambda s: s.perpetua.rounds.clear(), "add a round"),
+        (lambda s: setattr(s.unit_settings, "scale_length", 0.01), "A unit of this scene is 0.01 m"),
         (lambda s: bpy.ops.perpetua.add_push(start=15, end=16) and s.perpetua.forces[0].object.__setitem__("perpetua_end", 12), "ends at its start"),
     ],
 )  # fmt: skip
