@@ -94,7 +94,7 @@ def _always(scene: bpy.types.Scene) -> dict[str, Any]:
     return {
         "quality": take_builder.quality(settings),
         "refiner": [_refiner(settings.refiner, settings.refiner_options), settings.identify],
-        "cameras": [_camera(entry, scene) for entry in settings.cameras if entry.object is not None]
+        "cameras": [_camera(entry, scene) for entry in settings.cameras if entry.there]
         or [[camera.name, camera.role, camera.orbit_degrees] for camera in take_builder.DEFAULT_CAMERAS],
         "fps": render.fps / render.fps_base,
     }

@@ -14,13 +14,13 @@ from .force_kinds import END, KIND, START
 
 
 def acting(scene: bpy.types.Scene) -> list[bpy.types.PropertyGroup]:
-    """The entries of the list that are switched on, whose object is still there, and in the effector collection if there is one."""
+    """The entries of the list that are switched on, whose object is still in the scene, and in the effector collection if there is one."""
     effectors = scene.perpetua.effectors
     return [
         entry
         for entry in scene.perpetua.forces
         if entry.enabled
-        and entry.object is not None
+        and entry.there
         and (effectors is None or effectors.all_objects.get(entry.object.name) == entry.object)
     ]
 

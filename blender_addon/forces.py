@@ -78,6 +78,15 @@ def kind_of(carrier: bpy.types.Object) -> Kind:
     )
 
 
+def carries_force(thing: bpy.types.Object) -> bool:
+    """Whether an object carries a force of any kind."""
+    try:
+        kind_of(thing)
+    except AddonError:
+        return False
+    return True
+
+
 def set_strength(carrier: bpy.types.Object, kind: Kind, value: float) -> None:
     """Set the number that says how strong it is."""
     if kind.strength is None:

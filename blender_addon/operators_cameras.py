@@ -60,7 +60,7 @@ class PERPETUA_OT_look_through(PerpetuaOperator, bpy.types.Operator):
 
     def act(self, context: bpy.types.Context) -> None:
         cameras = context.scene.perpetua.cameras
-        if not 0 <= self.index < len(cameras) or cameras[self.index].object is None:
+        if not 0 <= self.index < len(cameras) or not cameras[self.index].there:
             raise AddonError("There is no such camera; choose one in the list.")
         context.scene.camera = cameras[self.index].object
         context.scene.perpetua.camera_index = self.index

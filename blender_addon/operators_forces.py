@@ -10,7 +10,7 @@ from mathutils import Vector
 
 from . import forces, playback
 from .errors import AddonError, PerpetuaOperator
-from .force_kinds import BY_FIELD, KINDS, Kind
+from .force_kinds import BY_FIELD, KINDS, START, Kind
 from .force_sampling import emitters, targets
 from .reconstruction import objects_centre
 from .take_builder import round_starts
@@ -189,20 +189,20 @@ class PERPETUA_OT_add_push(_Placed, bpy.types.Operator):
 
 
 class PERPETUA_OT_use_force(PerpetuaOperator, bpy.types.Operator):
-    """Let the active object's own force field (wind, force, vortex, turbulence, drag) act on the take"""
+    """Let the active object act on the take: one with Blender's own force field (wind, force, vortex, turbulence, drag), or a copy of a force"""
 
     bl_idname = "perpetua.use_force"
     bl_label = "Use Active Force Field"
 
     def act(self, context: bpy.types.Context) -> None:
         carrier = _active(context, "the object with the force field")
-        its = carrier.field.type if carrier.field is not None else "NONE"
-        if its not in BY_FIELD:
+        if not forces.carries_force(carrier):
             raise AddonError(
                 f"'{carrier.name}' has no force field that Perpetua knows; give it one of "
                 f"{', '.join(kind.label for kind in BY_FIELD.values())} (Physics tab > Force Field)."
             )
-        forces.mark(carrier, BY_FIELD[its], _window(context.scene, 0, 0))
+        if START not in carrier:  # a copy acts when what it was copied from does
+            forces.mark(carrier, forces.kind_of(carrier), _window(context.scene, 0, 0))
         _list(context.scene, carrier)
 
 

@@ -26,7 +26,9 @@ def update(scene: bpy.types.Scene) -> int:
     Needs Blender's window (a GPU context); do not call it in the background.
     """
     global _previews
-    front = next((entry.object for entry in scene.perpetua.cameras if entry.role == "front"), None)
+    front = next(
+        (entry.object for entry in scene.perpetua.cameras if entry.role == "front" and entry.there), None
+    )
     if front is None:
         return 0
     width, height = WIDTH, max(1, round(WIDTH * scene.render.resolution_y / scene.render.resolution_x))

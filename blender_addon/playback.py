@@ -26,6 +26,8 @@ SPLATS = "Perpetua splats"
 BACKGROUND = "Perpetua background"
 COMPARED = "Perpetua compared"
 
+LINKED = "Scene '{}' is linked, so its take cannot play; append the scene, or link its collection Perpetua."
+
 ROUNDING = 1e-4
 """Of a frame: a speed of a tenth shall show frame 3 at frame 30, whatever single precision makes of it."""
 
@@ -54,6 +56,8 @@ def attach(scene: bpy.types.Scene, folder: Path) -> CacheMeta:
 def show(scene: bpy.types.Scene) -> None:
     """Write the splats of the scene's current frame. Raises ``DamagedCache``; does nothing without a cache."""
     settings = scene.perpetua
+    if settings.compared is None and settings.compared_splats is not None:
+        compare(scene)  # the scene it was compared with is gone
     cloud = settings.splats if settings.cache_folder else None
     if cloud is None:
         return
@@ -90,7 +94,9 @@ def _write_compared(scene: bpy.types.Scene) -> None:
 
 def _to_the_right(scene: bpy.types.Scene) -> Vector:
     """Unit vector to the right as the picture's camera sees it, level with the table."""
-    front = next((entry.object for entry in scene.perpetua.cameras if entry.role == "front"), None)
+    front = next(
+        (entry.object for entry in scene.perpetua.cameras if entry.role == "front" and entry.there), None
+    )
     x, y, _ = front.matrix_world.col[0].xyz if front is not None else (1.0, 0.0, 0.0)
     return Vector((x, y, 0.0)).normalized()
 
@@ -202,6 +208,10 @@ def _show_or_tell(scene: bpy.types.Scene) -> None:
     """Show the frame. A handler has no caller to raise to: the panel, the console and the engine's renders say it."""
     state = session.current()
     state.unplayable.pop(scene.session_uid, None)
+    if scene.library is not None:  # nobody can write into it, nor put visitors there
+        if scene.perpetua.cache_folder:
+            state.unplayable[scene.session_uid] = LINKED.format(scene.name)
+        return
     try:
         show(scene)
         if visitors.there():

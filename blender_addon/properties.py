@@ -102,7 +102,17 @@ ROLES = (
 )
 
 
-class PerpetuaForce(bpy.types.PropertyGroup):
+class _Carried:
+    """An entry of a list that stands for an object of the scene."""
+
+    @property
+    def there(self) -> bool:
+        """Whether its object is in the scene. Blender keeps one that was deleted as long as an entry points to it."""
+        carrier = self.object  # type: ignore[attr-defined]
+        return carrier is not None and self.id_data in carrier.users_scene  # type: ignore[attr-defined]
+
+
+class PerpetuaForce(_Carried, bpy.types.PropertyGroup):
     """An action: the object in the scene that carries it (``object``), switched on or off."""
 
     object: PointerProperty(type=bpy.types.Object, description="The object that carries the force")
@@ -128,7 +138,7 @@ class PerpetuaForce(bpy.types.PropertyGroup):
     )
 
 
-class PerpetuaCamera(bpy.types.PropertyGroup):
+class PerpetuaCamera(_Carried, bpy.types.PropertyGroup):
     """A view of the take: a camera object and its role."""
 
     object: PointerProperty(type=bpy.types.Object, description="The camera")

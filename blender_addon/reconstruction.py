@@ -27,12 +27,12 @@ def import_reconstruction(scene: bpy.types.Scene) -> None:
     front = next(camera for camera in meta.cameras if camera.role == "front")
     _keep_shape(scene, front.width, front.height)
     cameras = scene.perpetua.cameras
-    first = not any(entry.role == "front" and entry.object is not None for entry in cameras)
+    first = not any(entry.role == "front" and entry.there for entry in cameras)
     orbits = {spec.name: spec.orbit_degrees for spec in meta.take.cameras if spec.matrix_world is None}
     for record in meta.cameras if not cameras else [front]:
         entry = next((c for c in cameras if c.role == "front"), None) if record is front else None
         _place_camera(scene, entry, record, orbits.get(record.name))
-    views = [entry.object for entry in cameras]
+    views = [entry.object for entry in cameras if entry.there]
     if scene.camera not in views:
         scene.camera = next(entry.object for entry in cameras if entry.role == "front")
     if first:
@@ -48,9 +48,9 @@ def _place_camera(
     if entry is None:
         entry = scene.perpetua.cameras.add()
         entry.name, entry.role = record.name, record.role
-    if entry.object is not None and any(entry.placed) and not _unmoved(entry, scene):
+    if entry.there and any(entry.placed) and not _unmoved(entry, scene):
         return
-    name = entry.object.name if entry.object is not None else f"Perpetua {record.name}"
+    name = entry.object.name if entry.there else f"Perpetua {record.name}"
     matrix, fov = record_matrix(record), record.horizontal_fov_degrees
     entry.object = new_camera(name, matrix, fov, playback.collection(scene))
     bpy.context.view_layer.update()
@@ -87,9 +87,7 @@ def add_side_cameras(scene: bpy.types.Scene, degrees: float) -> None:
 
     Raises ``AddonError`` before the picture is reconstructed.
     """
-    front = next(
-        (c.object for c in scene.perpetua.cameras if c.role == "front" and c.object is not None), None
-    )
+    front = next((c.object for c in scene.perpetua.cameras if c.role == "front" and c.there), None)
     if front is None:
         raise AddonError("The picture's camera is not known yet; reconstruct the picture first.")
     centre = objects_centre(playback.meta(scene))
@@ -100,7 +98,7 @@ def add_side_cameras(scene: bpy.types.Scene, degrees: float) -> None:
             entry = scene.perpetua.cameras.add()
             entry.name, entry.role = name, "side"
         entry.placed = [0.0] * 17  # on an orbit of its own
-        title = entry.object.name if entry.object is not None else f"Perpetua {name}"
+        title = entry.object.name if entry.there else f"Perpetua {name}"
         matrix = orbited(front.matrix_world, centre, angle)
         entry.object = new_camera(title, matrix, fov, playback.collection(scene))
     bpy.context.view_layer.update()

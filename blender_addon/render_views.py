@@ -22,7 +22,7 @@ def render_views(scene: bpy.types.Scene, folder: Path, frames: bool = False) -> 
     """
     meta = playback.meta(scene)
     rounds = [record for record in meta.rounds if record.index > 0]
-    cameras = [entry for entry in scene.perpetua.cameras if entry.object is not None]
+    cameras = [entry for entry in scene.perpetua.cameras if entry.there]
     if not rounds:
         raise AddonError("No round is baked yet; bake the take first.")
     if not cameras:

@@ -180,7 +180,7 @@ def _material(marked: bpy.types.PropertyGroup) -> MaterialSpec:
 
 def _cameras(scene: bpy.types.Scene) -> tuple[CameraSpec, ...]:
     """The listed cameras; the usual three while there are none."""
-    listed = [entry for entry in scene.perpetua.cameras if entry.object is not None]
+    listed = [entry for entry in scene.perpetua.cameras if entry.there]
     if not listed:
         return DEFAULT_CAMERAS
     graph = bpy.context.evaluated_depsgraph_get()

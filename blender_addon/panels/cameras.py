@@ -12,9 +12,9 @@ class PERPETUA_UL_cameras(bpy.types.UIList):
 
     def draw_item(self, context, layout, data, item, icon, active_data, active_property, index=0) -> None:  # type: ignore[no-untyped-def]
         row = layout.row(align=True)
-        row.label(text=item.name if item.object else f"{item.name} (deleted)", icon="CAMERA_DATA")
+        row.label(text=item.name if item.there else f"{item.name} (deleted)", icon="CAMERA_DATA")
         row.prop(item, "role", text="")
-        if item.object is not None:
+        if item.there:
             looking = context.scene.camera == item.object
             icon = "HIDE_OFF" if looking else "HIDE_ON"
             row.operator("perpetua.look_through", text="", icon=icon, emboss=False).index = index

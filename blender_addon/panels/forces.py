@@ -20,7 +20,7 @@ class PERPETUA_UL_forces(bpy.types.UIList):
     def draw_item(self, context, layout, data, item, icon, active_data, active_property) -> None:  # type: ignore[no-untyped-def]
         row = layout.row(align=True)
         row.prop(item, "enabled", text="")
-        if item.object is None:
+        if not item.there:
             row.label(text=f"{item.name} (deleted)", icon="ERROR")
             return
         row.prop(item.object, "name", text="", emboss=False, icon=_icon(item.object))
@@ -28,6 +28,15 @@ class PERPETUA_UL_forces(bpy.types.UIList):
         window.ui_units_x = WINDOW_WIDTH
         window.alignment = "RIGHT"
         window.label(text=f"{item.object.get(START, 0):g} - {item.object.get(END, 0):g}")
+
+
+def _unlisted(context: bpy.types.Context) -> bpy.types.Object | None:
+    """The active object, if it carries a force that is not in the list: a copy, or a field of Blender's own."""
+    active = context.active_object
+    if active is None or not active.select_get() or not carriers.carries_force(active):
+        return None
+    listed = any(entry.object == active for entry in context.scene.perpetua.forces)
+    return None if listed else active
 
 
 def _icon(carrier: bpy.types.Object) -> str:
@@ -49,8 +58,10 @@ class PERPETUA_PT_forces(shared.Tab, bpy.types.Panel):
         buttons = shared.list_with_buttons(layout, settings, "forces", rows=3)
         buttons.operator("perpetua.use_force", text="", icon="EYEDROPPER")
         buttons.prop(settings, "show_forces", text="", icon="OVERLAY")
+        if (copied := _unlisted(context)) is not None:
+            shared.sentence(layout, f"'{copied.name}' does not act: take it over with the pipette.", context)
         entry = shared.chosen(settings, "forces")
-        if entry is None or entry.object is None:
+        if entry is None or not entry.there:
             return
         shared.properties(layout).prop(settings, "effectors", text="Only Those in")
         try:
@@ -76,11 +87,11 @@ class PERPETUA_PT_falloff(shared.Tab, bpy.types.Panel):
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
         entry = shared.chosen(context.scene.perpetua, "forces")
-        return entry is not None and entry.object is not None and _has_field(entry.object)
+        return entry is not None and entry.there and _has_field(entry.object)
 
     def draw(self, context: bpy.types.Context) -> None:
         entry = shared.chosen(context.scene.perpetua, "forces")
-        if entry is not None and entry.object is not None and _has_field(entry.object):
+        if entry is not None and entry.there and _has_field(entry.object):
             _draw_falloff(shared.properties(self.layout), entry.object.field)
 
 

@@ -7,8 +7,10 @@ import numpy as np
 import pytest
 from bl_ext.user_default.perpetua import force_kinds, overlay, overlay_shapes, take_builder
 from bl_ext.user_default.perpetua.errors import AddonError
+from bl_ext.user_default.perpetua.panels import forces as forces_panel
 from keys import make_linear
 from mathutils import Euler
+from test_addon import Recorder
 from toy_cache import write_cache
 
 from perpetua_protocol import actions
@@ -334,3 +336,37 @@ def test_labels_do_not_cover_each_other() -> None:
     for index, (x, y, width, height) in enumerate(taken):
         for left, low, wide, high in taken[:index]:
             assert x >= left + wide or left >= x + width or y >= low + high or low >= y + height
+
+
+def test_a_force_that_is_deleted_in_the_viewport_does_not_act(scene: bpy.types.Scene) -> None:
+    for kind in ("push", "wind"):
+        bpy.ops.perpetua.add_force(kind=kind)
+    bpy.ops.ed.undo_push(message="forces")
+    bpy.ops.object.select_all(action="DESELECT")
+    scene.perpetua.forces[0].object.select_set(True)
+    bpy.ops.object.delete()
+    bpy.ops.ed.undo_push(message="deleted")
+    assert [entry.there for entry in scene.perpetua.forces] == [False, True]
+    assert [a.name for a in take_builder.build_take(scene, 1).rounds[0].actions] == ["Wind"]
+    bpy.ops.ed.undo()
+    scene = bpy.context.scene
+    assert [a.name for a in take_builder.build_take(scene, 1).rounds[0].actions] == ["Push", "Wind"]
+
+
+@pytest.mark.parametrize("kind", ["push", "wind", "pin", "emitter"])
+def test_a_copy_of_a_force_is_named_and_can_be_taken_over(scene: bpy.types.Scene, kind: str) -> None:
+    bpy.ops.perpetua.add_force(kind=kind, start=11, end=13)
+    bpy.ops.object.duplicate()
+    copied = bpy.context.object
+    log: list[str] = []
+    panel = type("Panel", (), {"layout": Recorder(log)})()
+    forces_panel.PERPETUA_PT_forces.draw(panel, bpy.context)
+    assert f"'{copied.name}'" in " ".join(log)
+    bpy.ops.perpetua.use_force()
+    assert scene.perpetua.forces[1].object == copied
+    assert copied["perpetua_end"] == 13
+    actions = take_builder.build_take(scene, 1).rounds[0].actions
+    assert [action.name for action in actions] == [scene.perpetua.forces[0].object.name, copied.name]
+    log.clear()
+    forces_panel.PERPETUA_PT_forces.draw(panel, bpy.context)
+    assert "does not act" not in " ".join(log)

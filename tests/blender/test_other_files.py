@@ -114,6 +114,17 @@ def test_a_saved_layout_plays_when_it_is_opened_and_unlinked_takes_go(shot: Path
     assert not [o for o in bpy.data.objects if o.get(clouds.STANDS_FOR)]
 
 
+def test_a_linked_scene_says_that_it_cannot_play_and_leaves_nothing(shot: Path) -> None:
+    with bpy.data.libraries.load(str(shot), link=True) as (_, wanted):
+        wanted.scenes = ["Scene"]
+    (linked,) = (scene for scene in bpy.data.scenes if scene.library is not None)
+    before = len(bpy.data.collections)
+    for number in (1, 3):
+        linked.frame_set(number)
+    assert len(bpy.data.collections) == before
+    assert "is linked, so its take cannot play" in session.current().unplayable[linked.session_uid]
+
+
 def test_a_linked_take_without_its_cache_says_so(shot: Path) -> None:
     link(shot, instance=True)
     playback.release()

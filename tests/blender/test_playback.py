@@ -373,3 +373,19 @@ def test_a_frame_that_cannot_be_read_shows_no_other(cache: Path) -> None:
     scene.frame_set(7)
     assert_frame(scene, Cache(cache), 6)
     assert all(v.value > 0 for v in scene.perpetua.splats.data.attributes["radius"].data)
+
+
+def test_a_camera_that_is_deleted_in_the_viewport_is_no_view_any_more(cache: Path) -> None:
+    from bl_ext.user_default.perpetua import take_builder
+
+    scene = bpy.context.scene
+    bpy.ops.perpetua.load_cache(directory=str(cache))
+    left = scene.perpetua.cameras[1].object
+    bpy.ops.object.select_all(action="DESELECT")
+    left.select_set(True)
+    bpy.ops.object.delete()
+    assert [spec.name for spec in take_builder._cameras(scene)] == ["front", "right"]
+    with pytest.raises(RuntimeError, match="no such camera"):
+        bpy.ops.perpetua.look_through(index=1)
+    bpy.ops.perpetua.add_cameras(degrees=20)
+    assert all(entry.there for entry in scene.perpetua.cameras)

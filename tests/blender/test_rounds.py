@@ -237,6 +237,16 @@ def test_two_scenes_play_their_own_frames_and_compare(scene: Scene, tmp_path: Pa
     assert not [o for o in bpy.data.objects if o.name.startswith(playback.COMPARED)]
 
 
+def test_a_take_that_is_compared_goes_with_its_scene(scene: Scene, tmp_path: Path) -> None:
+    baked(scene, tmp_path / "cache")
+    bpy.ops.perpetua.branch_take(name="gentle")
+    scene.perpetua.compared = other = bpy.data.scenes["gentle"]
+    playback.compare(scene)
+    bpy.data.scenes.remove(other)
+    scene.frame_set(3)
+    assert not [o for o in scene.objects if o.name.startswith(playback.COMPARED)]
+
+
 def test_asking_how_rounds_stand_evaluates_nothing(scene: Scene, tmp_path: Path) -> None:
     """A panel asks in every drawing, so no frame may be set."""
     baked(scene, tmp_path / "cache")
