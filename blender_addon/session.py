@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-KNOWN_REFINERS = ("none", "files", "wan", "wan_vace", "cogvideox", "ltx")
+KNOWN_REFINERS = ("none", "files", "wan", "wan_vace", "cogvideox", "ltx", "sana_wm")
 """Offered until the backend has said which it has."""
 
 

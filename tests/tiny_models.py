@@ -115,11 +115,55 @@ def ltx(folder: Path) -> Path:
     )
 
 
+def sana_wm(folder: Path) -> Path:
+    """SANA-WM: 32 x 32 x 8 latents, the picture as the first of them, a camera for each frame. One block of either kind of attention."""
+    from diffusers import (
+        AutoencoderKLLTX2Video,
+        FlowMatchEulerDiscreteScheduler,
+        SanaWMPipeline,
+        SanaWMTransformer3DModel,
+    )  # fmt: skip
+    from transformers import Gemma2Config, Gemma2ForCausalLM, GemmaTokenizer
+
+    vae = AutoencoderKLLTX2Video(
+        latent_channels=8, block_out_channels=(8, 16, 32, 64), decoder_block_out_channels=(8, 16, 32),
+        layers_per_block=(1, 1, 1, 1, 1), decoder_layers_per_block=(1, 1, 1, 1),
+        spatial_compression_ratio=32, temporal_compression_ratio=8,
+    )  # fmt: skip
+    transformer = SanaWMTransformer3DModel(
+        in_channels=8, num_layers=2, hidden_size=32, num_attention_heads=2, softmax_every_n=2, linear_head_dim=16,
+        chunk_plucker_post_attn_blocks=2, image_size=64, caption_channels=TEXT,
+    )  # fmt: skip
+    # a released checkpoint's camera branch is trained; at random it begins at nothing, and would not be heard
+    for embedder in (transformer.plucker_embedder, *(block.plucker_proj for block in transformer.blocks)):
+        for weight in embedder.parameters():
+            torch.nn.init.normal_(weight, std=0.5)
+    text = Gemma2Config(
+        vocab_size=24, hidden_size=TEXT, intermediate_size=32, num_hidden_layers=1, num_attention_heads=2,
+        num_key_value_heads=1, head_dim=16, query_pre_attn_scalar=16, max_position_embeddings=1024,
+    )  # fmt: skip
+    words = [
+        "<pad>",
+        "<eos>",
+        "<bos>",
+        "<unk>",
+        *(f"▁{word}" for word in ("a", "clay", "ball", "rolls", "blurry")),
+    ]
+    tokenizer = GemmaTokenizer(vocab={word: index for index, word in enumerate(words)}, merges=[])
+    return _saved(
+        SanaWMPipeline(
+            tokenizer, Gemma2ForCausalLM(text), vae, transformer, FlowMatchEulerDiscreteScheduler(shift=5.0)
+        ),
+        folder,
+    )
+
+
 MAKERS: dict[str, Callable[[Path], Path]] = {
     "wan": wan_ti2v,
     "wan_vace": wan_vace,
     "cogvideox": cogvideox,
     "ltx": ltx,
+    "sana_wm": sana_wm,
     "cogvideox15": lambda folder: cogvideox(folder, 1.5),
     "wan_text": wan_text_to_video,
 }

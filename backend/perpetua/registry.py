@@ -40,6 +40,7 @@ PARTS: dict[str, dict[str, str]] = {
         "wan_vace": "perpetua.refine.diffusion.refiner:WanVACERefiner",
         "cogvideox": "perpetua.refine.diffusion.refiner:CogVideoXRefiner",
         "ltx": "perpetua.refine.diffusion.refiner:LTXRefiner",
+        "sana_wm": "perpetua.refine.diffusion.refiner:SanaWMRefiner",
     },
 }
 

@@ -22,7 +22,7 @@ from perpetua.refine.diffusion.guide_time_to_move import object_latents
 from perpetua.refine.diffusion.options import Options
 from perpetua.refine.diffusion.refiner import DiffusionRefiner, first_picture, seed_of
 
-FAMILIES = ("wan", "wan_vace", "cogvideox", "ltx")
+FAMILIES = ("wan", "wan_vace", "cogvideox", "ltx", "sana_wm")
 QUICK: dict[str, Any] = {"steps": 4, "width": 64, "strength": 0.75, "guidance": 1.0, "prompt": "a clay ball"}
 Checkpoint = Callable[[str], str]
 slow = pytest.mark.slow
@@ -64,7 +64,8 @@ def test_a_video_goes_in_and_comes_out(
 
 
 @pytest.mark.parametrize(
-    "family", ["cogvideox", *(pytest.param(family, marks=slow) for family in ("wan", "wan_vace", "ltx"))]
+    "family",
+    ["cogvideox", *(pytest.param(family, marks=slow) for family in ("wan", "wan_vace", "ltx", "sana_wm"))],
 )
 def test_strength_zero_is_the_coarse_video_through_the_autoencoder(
     family: str, checkpoint: Checkpoint, video: RenderedVideo, context: RoundContext
@@ -100,7 +101,8 @@ def test_the_seed_decides_and_nothing_else(
 
 
 @pytest.mark.parametrize(
-    "family", ["cogvideox", *(pytest.param(family, marks=slow) for family in ("wan", "wan_vace", "ltx"))]
+    "family",
+    ["cogvideox", *(pytest.param(family, marks=slow) for family in ("wan", "wan_vace", "ltx", "sana_wm"))],
 )
 def test_time_to_move_holds_the_objects_longer(
     family: str, checkpoint: Checkpoint, video: RenderedVideo, context: RoundContext
@@ -113,6 +115,35 @@ def test_time_to_move_holds_the_objects_longer(
     assert inside.any()
     assert not inside.all()
     assert error[inside].mean() < 0.7 * error[~inside].mean()
+
+
+def test_a_model_that_follows_the_camera_is_told_where_it_stands(
+    checkpoint: Checkpoint, video: RenderedVideo, context: RoundContext
+) -> None:
+    """The cameras are those of the film, in the model's pixels, and another way of the camera makes another film of the same coarse one."""
+    K = np.array([[30.0, 0, 10], [0, 30.0, 6], [0, 0, 1]])
+    front = replace(video.camera, K=K)
+    away = [
+        front.orbited(degrees, np.array([0, 0, 2.0]), "turn", "front") for degrees in np.linspace(4, 24, 6)
+    ]
+    standing, turning = (
+        replace(video, camera=front, cameras=cameras) for cameras in ((front,) * 7, (front, *away))
+    )
+    refiner = refiner_of("sana_wm", checkpoint)
+    told: list[dict[str, Any]] = []
+    model = loading.held(refiner.load)
+    seen = model._conditions
+    model._conditions = lambda shot: told.append(seen(shot)) or told[-1]  # type: ignore[method-assign]
+    first, again, other = (refiner.refine(v, context, {}, Progress()) for v in (standing, standing, turning))
+    np.testing.assert_array_equal(first, again)
+    assert np.abs(first - other).max() > 1e-3
+    path, lenses = told[2]["c2w"], told[2]["intrinsics"]
+    assert path.shape == (9, 4, 4)  # seven frames, and the last again for the model to count in eights
+    np.testing.assert_allclose(path[6], away[-1].camera_to_world)
+    np.testing.assert_allclose(path[8], path[6])
+    np.testing.assert_allclose(
+        lenses[0], [30 * 3.2, 30 * 38 / 12, 32, 32], rtol=1e-6
+    )  # 20 x 12 in the middle of 64 x 64
 
 
 def _latents(

@@ -6,11 +6,13 @@ At the end the last frame is repeated until there are as many frames as the mode
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+
+from perpetua.scene.cameras import Camera
 
 Array = NDArray[np.float32]
 
@@ -54,6 +56,16 @@ class Fit:
             self.left : self.left + self.inner_width,
         ]
         return np.stack([resized(frame, self.width, self.height) for frame in inner])
+
+    def cameras(self, cameras: tuple[Camera, ...]) -> tuple[Camera, ...]:
+        """The cameras of up to ``frames`` frames -> those of the model's frames, in its pixels."""
+        x, y = self.scale
+        onto = np.array([[x, 0, self.left], [0, y, self.top], [0, 0, 1]])
+        fitted = [
+            replace(camera, K=onto @ camera.K, width=self.model_width, height=self.model_height)
+            for camera in cameras
+        ]
+        return (*fitted, *[fitted[-1]] * (self.model_frames - len(fitted)))
 
     def image(self, frame: Array) -> Array:
         """[H, W, ...] -> [model height, model width, ...]."""

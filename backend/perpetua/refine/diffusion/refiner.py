@@ -25,6 +25,7 @@ from perpetua.refine.diffusion import loading
 from perpetua.refine.diffusion.backbones.api import Backbone, Images, Shot
 from perpetua.refine.diffusion.backbones.cogvideox import CogVideoX
 from perpetua.refine.diffusion.backbones.ltx import LTX
+from perpetua.refine.diffusion.backbones.sana_wm import SanaWM
 from perpetua.refine.diffusion.backbones.wan_ti2v import WanTI2V
 from perpetua.refine.diffusion.backbones.wan_vace import WanVACE
 from perpetua.refine.diffusion.control import control_video
@@ -147,6 +148,7 @@ class DiffusionRefiner(Refiner):
                 fit.model_width,
                 fps,
                 seed,
+                fit.cameras(video.cameras[span] or (video.camera,) * len(window)),
             )
 
             def after(k: int, latents: Any) -> Any:
@@ -185,7 +187,17 @@ class LTXRefiner(DiffusionRefiner):
     name, backbone = "ltx", LTX
 
 
-FAMILIES: tuple[type[DiffusionRefiner], ...] = (WanRefiner, WanVACERefiner, CogVideoXRefiner, LTXRefiner)
+class SanaWMRefiner(DiffusionRefiner):
+    name, backbone = "sana_wm", SanaWM
+
+
+FAMILIES: tuple[type[DiffusionRefiner], ...] = (
+    WanRefiner,
+    WanVACERefiner,
+    CogVideoXRefiner,
+    LTXRefiner,
+    SanaWMRefiner,
+)
 
 
 def first_picture(video: RenderedVideo, context: RoundContext, memory: Memory) -> Images:

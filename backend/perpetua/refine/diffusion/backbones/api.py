@@ -18,6 +18,7 @@ from torch import Tensor
 
 from perpetua.refine.diffusion.options import Options
 from perpetua.refine.diffusion.schedule import NoiseLevels, flow_levels
+from perpetua.scene.cameras import Camera
 
 Images = NDArray[np.float32]
 """[T, H, W, 3], sRGB in [0, 1], at the model's size."""
@@ -50,7 +51,7 @@ class Card:
 @dataclass(frozen=True)
 class Shot:
     """What a sampling is conditioned on. first: [H, W, 3], the picture it begins with; control: [T, H, W, 3] or None; seed: of what a
-    pipeline draws by itself (CogVideoX draws the picture's latent from its autoencoder)."""
+    pipeline draws by itself (CogVideoX draws the picture's latent from its autoencoder); cameras: that of each frame, in the model's pixels."""
 
     first: Images
     control: Images | None
@@ -59,6 +60,7 @@ class Shot:
     width: int
     fps: float
     seed: int
+    cameras: tuple[Camera, ...]
 
 
 AfterStep = Callable[[int, Tensor], Tensor]
@@ -128,17 +130,17 @@ class Backbone(ABC):
         try:
             made = pipeline(
                 prompt=options.prompt,
-                negative_prompt=options.negative_prompt or None,
+                negative_prompt=options.negative_prompt,
                 height=shot.height,
                 width=shot.width,
                 num_frames=shot.frames,
                 num_inference_steps=options.steps,
                 guidance_scale=self.card.guidance if options.guidance is None else options.guidance,
-                latents=self._to_pipeline(start).to(device=self.device, dtype=self._latent_dtype),
                 generator=torch.Generator().manual_seed(shot.seed),
                 output_type="latent",
                 return_dict=False,
                 callback_on_step_end=step_ended,
+                **self._beginning(start),
                 **self._conditions(shot),
             )[0]
         finally:
@@ -173,6 +175,10 @@ class Backbone(ABC):
 
     @abstractmethod
     def _scheduler(self, first_step: int, imposes: bool) -> Any: ...
+
+    def _beginning(self, start: Tensor) -> dict[str, Any]:
+        """The pipeline's argument for the latents that it begins with."""
+        return {"latents": self._to_pipeline(start).to(device=self.device, dtype=self._latent_dtype)}
 
     @abstractmethod
     def _conditions(self, shot: Shot) -> dict[str, Any]:
