@@ -14,7 +14,7 @@ from scipy.spatial import cKDTree
 from perpetua.errors import ReconstructionError
 from perpetua.reconstruct.camera import camera_at
 from perpetua.reconstruct.particles import fill, spacing_for
-from perpetua.reconstruct.solid import Solid, inflate
+from perpetua.reconstruct.solid import Solid, corners_of, inflate, outline_of
 
 FOCAL = 660.0
 CAMERA = camera_at(math.radians(8), FOCAL, 480, 272)
@@ -117,6 +117,23 @@ def test_a_soft_heap_is_deeper_than_a_hard_one() -> None:
     soft = inflate(shape(heap), CAMERA, True, soft=True)
     hard = inflate(shape(heap), CAMERA, True, soft=False)
     assert np.ptp(soft.vertices[:, 1]) > 1.1 * np.ptp(hard.vertices[:, 1])
+
+
+def test_what_reaches_the_table_beside_the_foot_is_no_flat_leaf() -> None:
+    """A heap whose ends come down to the table as far in front as its middle does: left where it is, the ends' solid would be below the
+    plane, and flat on it."""
+
+    def ends(large: NDArray) -> None:
+        cv2.ellipse(large, (960, 660), (420, 260), 0, 180, 360, 255, -1)
+        cv2.rectangle(large, (460, 600), (1460, 660), 255, -1)
+
+    solid = inflate(shape(ends), CAMERA, True, soft=True)
+    corners = corners_of(solid.inside.shape, solid.origin, solid.cell)
+    enter, leave = solid.depths(corners.reshape(-1, 2))
+    inner = (solid.squared > 0) & ~outline_of(solid.inside)
+    assert solid.nearer.max() > 0.1
+    assert ((leave - enter).reshape(inner.shape)[inner] < 1e-6).mean() < 0.02
+    assert mesh_of(solid).is_watertight
 
 
 def test_refusals() -> None:

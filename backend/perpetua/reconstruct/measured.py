@@ -77,7 +77,7 @@ def measured(guess: Solid, matte: NDArray[np.float32], depth: NDArray[np.float32
     vertices, faces = closed_surface(inside, boundary, corners, guess.camera, enter, leave, guess.resting)
     return MeasuredSolid(
         guess.camera, guess.squared, inside, guess.origin, guess.cell, float(vertices[:, 1].mean()),
-        float(np.median(enter[~boundary])), guess.resting, guess.depth_ratio, vertices, faces, enter, leave,
+        float(np.median(enter[~boundary])), guess.nearer, guess.resting, guess.depth_ratio, vertices, faces, enter, leave,
     )  # fmt: skip
 
 

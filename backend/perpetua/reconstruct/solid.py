@@ -1,8 +1,9 @@
 """A closed solid from one outline: inflated along the camera's rays, resting on the plane or hanging in the air.
 
 Every ray through the outline enters the solid once and leaves it once, so the solid covers exactly the outline in the
-picture. Enter and exit lie either side of a middle sheet (the plane through the object's centre that faces the camera, or the
-support plane where a ray meets that first) by a height field h over the picture, zero on the outline.
+picture. Enter and exit lie either side of a middle sheet by a height field h over the picture, zero on the outline. The sheet is the
+plane through the object's centre that faces the camera, brought nearer where rays would meet the support plane before they enter. The solid
+ends at the support plane.
 
 h^2 starts as the union of the largest balls that fit the outline (a disc gives a ball, a bar a cylinder) and is smoothed by
 a screened Poisson solve. World here: the camera of ``camera.py``, one metre above the plane.
@@ -16,7 +17,7 @@ import cv2
 import numpy as np
 import trimesh
 from numpy.typing import NDArray
-from scipy.ndimage import distance_transform_edt, gaussian_filter, map_coordinates
+from scipy.ndimage import distance_transform_edt, gaussian_filter, grey_dilation, map_coordinates
 from scipy.sparse import coo_matrix, diags
 from scipy.sparse.linalg import spsolve
 
@@ -38,6 +39,10 @@ CLEARANCE = 0.01
 """Camera heights that a hanging object keeps above the plane; it hangs nearer where it would otherwise reach below."""
 MAX_MOUND = 1.6
 """Most a resting soft heap may be deeper than the balls that fit its outline."""
+LEAF = 0.25
+"""How far rays may meet the plane before they would enter, in the greatest half depth: a ball's lowest do, where it curves under."""
+BENT_OVER = 0.08
+"""Length over which the middle sheet comes nearer, as a share of the outline's longer side."""
 
 
 @dataclass(frozen=True)
@@ -46,8 +51,8 @@ class Solid:
 
     squared: [ny + 1, nx + 1] h^2 in full pixels^2 at the grid's corners; inside: [ny, nx] cells of the outline; origin:
     [2] pixel of the grid's first corner; cell: pixels; centre_y: m along +Y to its centre;
-    middle: m, the depth of its middle sheet; vertices [V, 3], faces [F, 3]:
-    its surface, outward, watertight.
+    middle: m, the depth of its middle sheet; nearer: [ny + 1, nx + 1] m by which that comes nearer at the grid's corners; vertices [V, 3],
+    faces [F, 3]: its surface, outward, watertight.
     """
 
     camera: Camera
@@ -57,6 +62,7 @@ class Solid:
     cell: float
     centre_y: float
     middle: float
+    nearer: Array
     resting: bool
     depth_ratio: float
     vertices: Array
@@ -75,7 +81,8 @@ class Solid:
         """Depths [N] along the optical axis, m, where the rays through pixels [N, 2] enter and leave."""
         place = ((pixels - self.origin) / self.cell).T[::-1]
         squared = map_coordinates(self.squared, place, order=1, mode="constant")
-        return _enter_and_exit(self.camera, pixels, squared, self.middle, self.resting, self.depth_ratio)
+        middle = self.middle - map_coordinates(self.nearer, place, order=1, mode="nearest")
+        return _enter_and_exit(self.camera, pixels, squared, middle, self.resting, self.depth_ratio)
 
     @property
     def volume(self) -> float:
@@ -122,14 +129,21 @@ def inflate(
         raise ReconstructionError(
             "A hanging object needs the distance it hangs at; mark one object as resting."
         )
-    vertices, faces = _inflated(inside, boundary, corners, squared, camera, middle, resting, ratio)
+    nearer = np.zeros(boundary.shape)
+    if resting:
+        nearer = _brought_nearer(inside, boundary, corners, squared, camera, middle, ratio)
+    vertices, faces = _inflated(inside, boundary, corners, squared, camera, middle - nearer, resting, ratio)
     lowest = float(vertices[:, 2].min())
     if not resting and lowest < CLEARANCE:
         # Everything scales with the distance about the camera, one metre up: bring it nearer until it is off the plane.
-        nearer = (1.0 - CLEARANCE) / (1.0 - lowest)
-        centre_y, middle = centre_y * nearer, middle * nearer
-        vertices, faces = _inflated(inside, boundary, corners, squared, camera, middle, resting, ratio)
-    return Solid(camera, squared, inside, origin, cell, centre_y, middle, resting, ratio, vertices, faces)
+        share = (1.0 - CLEARANCE) / (1.0 - lowest)
+        centre_y, middle = centre_y * share, middle * share
+        vertices, faces = _inflated(
+            inside, boundary, corners, squared, camera, middle - nearer, resting, ratio
+        )
+    return Solid(
+        camera, squared, inside, origin, cell, centre_y, middle, nearer, resting, ratio, vertices, faces
+    )
 
 
 def _grid(matte: NDArray[np.float32]) -> tuple[Cells, Array, float]:
@@ -318,14 +332,45 @@ def _place_resting(
     return float(centre_y), middle
 
 
+def _brought_nearer(
+    inside: Cells,
+    boundary: Cells,
+    corners: Array,
+    squared: Array,
+    camera: Camera,
+    middle: float,
+    ratio: float,
+) -> Array:
+    """[ny + 1, nx + 1] m by which the middle sheet must come nearer so that rays enter before they meet the plane: where an outline
+    goes down to the table beside or before the foot's centre. Left where it is, the solid would be a flat leaf on the table there."""
+    points = corners.reshape(-1, 2)
+    half = _half(camera, squared.ravel(), np.full(len(points), middle), ratio)
+    missing = np.maximum(middle - half - _plane_depth(camera, points), 0.0).reshape(boundary.shape)
+    missing[boundary | (squared <= 0)] = 0.0
+    leaf = LEAF * float(half.max())
+    missing *= np.clip(missing / leaf - 1, 0.0, 1.0)
+    length = max(1, round(BENT_OVER * max(inside.shape)))
+    side = 2 * length + 1
+    widened = grey_dilation(missing, size=(side, side))
+    return np.asarray(gaussian_filter(widened, length / 2), dtype=np.float64)
+
+
+def _plane_depth(camera: Camera, pixels: Array) -> Array:
+    """[N] m, depths at which rays meet z = 0."""
+    fall = camera.rays(pixels)[:, 2]
+    return np.where(fall < -1e-6, -1.0 / np.minimum(fall, -1e-6), np.inf)
+
+
+def _half(camera: Camera, squared: Array, middle: Array, ratio: float) -> Array:
+    """[N] m from the middle sheet to the surface on either side."""
+    return np.asarray(ratio * np.sqrt(np.maximum(squared, 0.0)) * middle / camera.K[0, 0])
+
+
 def _enter_and_exit(
-    camera: Camera, pixels: Array, squared: Array, middle: float, resting: bool, ratio: float
+    camera: Camera, pixels: Array, squared: Array, middle: Array, resting: bool, ratio: float
 ) -> tuple[Array, Array]:
-    rays = camera.rays(pixels)
-    plane = np.full(len(pixels), np.inf)
-    if resting:
-        plane = np.where(rays[:, 2] < -1e-6, -1.0 / np.minimum(rays[:, 2], -1e-6), np.inf)
-    half = ratio * np.sqrt(np.maximum(squared, 0.0)) * middle / camera.K[0, 0]
+    plane = _plane_depth(camera, pixels) if resting else np.inf
+    half = _half(camera, squared, middle, ratio)
     return np.minimum(middle - half, plane), np.minimum(middle + half, plane)
 
 
@@ -335,14 +380,19 @@ def _inflated(
     corners: Array,
     squared: Array,
     camera: Camera,
-    middle: float,
+    middle: Array,
     resting: bool,
     ratio: float,
 ) -> tuple[Array, NDArray[np.int64]]:
-    """The surface between the depths at which rays enter and leave."""
+    """The surface between the depths at which rays enter and leave. middle: [ny + 1, nx + 1] m, the depth of the middle sheet."""
     shape = boundary.shape
     enter, leave = _enter_and_exit(
-        camera, corners.reshape(-1, 2), np.where(boundary, 0.0, squared).ravel(), middle, resting, ratio
+        camera,
+        corners.reshape(-1, 2),
+        np.where(boundary, 0.0, squared).ravel(),
+        middle.ravel(),
+        resting,
+        ratio,
     )
     return closed_surface(
         inside, boundary, corners, camera, enter.reshape(shape), leave.reshape(shape), resting
