@@ -78,6 +78,17 @@ def test_depth_is_read_from_png_in_millimetres(tmp_path) -> None:
     np.testing.assert_allclose(read_depth(tmp_path / "d.png", 0.01)[0, 1], 15.0, rtol=1e-6)
 
 
+def test_small_gaps_in_depth_are_closed_and_the_sky_stays(tmp_path) -> None:
+    true = np.tile(np.linspace(1, 2, 300, dtype=np.float32), (200, 1))
+    holed = true.copy()
+    holed[::3], holed[:, 7], holed[50:53, 50:55] = 0, np.nan, -1
+    holed[:80, 200:] = 0  # no sensor's gap: nothing is there
+    write_exr_depth(tmp_path / "d.exr", holed)
+    found = read_depth(tmp_path / "d.exr")
+    np.testing.assert_allclose(found[:, :197], true[:, :197], atol=0.02)
+    assert np.isinf(found[4:70, 205:]).all()
+
+
 @pytest.mark.parametrize(
     ("mode", "name", "said"),
     [("L", "d.png", "8 bits"), ("RGB", "d.png", "8 bits"), ("L", "d.jpg", "EXR or as 16-bit PNG")],

@@ -96,6 +96,20 @@ def test_a_click_on_the_table_is_refused(picture: Picture) -> None:
         DepthReconstructor().reconstruct(picture, take_of(marked("ball", (0.0, -0.2, 0.0))), Progress())
 
 
+def test_depth_in_another_unit_is_refused(picture: Picture) -> None:
+    millimetres = replace(picture, depth=picture.depth * np.float32(1000))
+    with pytest.raises(CaptureError, match=r"m above the table\. Write depth in metres"):
+        DepthReconstructor().reconstruct(millimetres, take_of(BALL), Progress())
+
+
+def test_an_object_that_depth_misses_is_named(picture: Picture) -> None:
+    click = BALL.clicks[0]
+    missed = picture.depth.copy()
+    missed[int(click.y) - 15 : int(click.y) + 15, int(click.x) - 15 : int(click.x) + 15] = np.inf
+    with pytest.raises(CaptureError, match="holds nothing where 'ball' is clicked"):
+        DepthReconstructor().reconstruct(replace(picture, depth=missed), take_of(BALL), Progress())
+
+
 def test_a_picture_opens_with_the_depth_beside_it(picture: Picture, tmp_path) -> None:
     Image.fromarray(picture.rgb).save(tmp_path / "p.png")
     write_exr_depth(tmp_path / "far.exr", picture.depth[::2, ::2])

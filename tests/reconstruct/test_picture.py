@@ -72,6 +72,14 @@ def test_sixteen_bit_colour(tmp_path: Path) -> None:
     assert np.abs(picture.rgb.astype(int) - gradient().astype(int)).max() <= 1
 
 
+def test_values_that_are_no_numbers(tmp_path: Path) -> None:
+    values = np.full((48, 64), 0.5, np.float32)
+    values[3, 5] = np.nan
+    Image.fromarray(values).save(tmp_path / "a.tif")
+    with pytest.raises(PictureError, match="no finite numbers"):
+        load_picture(tmp_path / "a.tif")
+
+
 def test_grey_becomes_three_equal_channels(tmp_path: Path) -> None:
     Image.fromarray(gradient()[..., 0]).save(tmp_path / "a.png")
     rgb = load_picture(tmp_path / "a.png").rgb

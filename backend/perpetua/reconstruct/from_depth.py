@@ -36,6 +36,8 @@ Array = NDArray[np.float64]
 
 FAR_TABLE = 0.999
 """Share of the table's pixels that lie nearer than its end."""
+NEAREST_M, FARTHEST_M = 0.005, 100.0
+"""Heights of a camera above the table that a depth map in metres can mean."""
 BEHIND_OBJECTS = 1.15
 """The backdrop stands at least so much farther than the farthest object."""
 
@@ -59,7 +61,15 @@ class DepthReconstructor:
             picture = with_estimated_depth(picture, take)
         assert picture.depth is not None
         progress(0.0, "finding the table")
+        if measured_depth and not take.scene.segmenter.name:
+            _check_known(picture, things)
         plane = _plane(picture, take, TOLERANCE if measured_depth else ROUGH_TOLERANCE)
+        heights = any(thing.height is not None for thing in things)
+        if not heights and not NEAREST_M < plane.height < FARTHEST_M:
+            raise CaptureError(
+                f"By its depth the picture was taken {plane.height:.3g} m above the table. Write depth in metres (PNG: millimetres), or give "
+                "an object's height, which then says the scale."
+            )
         camera = _standing(_camera(picture, take), plane)
         depth = (picture.depth / plane.height).astype(np.float32)
 
@@ -80,7 +90,6 @@ class DepthReconstructor:
         nearest = BEHIND_OBJECTS * max(float(s.vertices[:, 1].max()) for s in solids)
         flat = Stage(camera, max(nearest, _end_of_table(camera, depth, covered)))
         stage = DepthStage(camera, flat.edge_distance, depth_behind(flat, depth, covered))
-        heights = any(thing.height is not None for thing in things)
         materials = [resolve(thing.material) for thing in things]
         scale = metres_per_unit(things, materials, [s.vertices for s in solids]) if heights else plane.height
         return dress(picture, take, mattes, Shape(list(solids), stage, scale), segmenter, progress)
@@ -92,6 +101,23 @@ class _Table:
 
     plane: Plane
     height: float
+
+
+def _check_known(picture: Picture, things: tuple[ObjectSpec, ...]) -> None:
+    """Raise ``CaptureError`` if the depth map says nothing wherever an object is clicked."""
+    assert picture.depth is not None
+    height, width = picture.depth.shape
+    for thing in things:
+        clicks = [click for click in thing.clicks if click.inside and not thing.outline]
+        at = [
+            (min(int(c.y * picture.scale), height - 1), min(int(c.x * picture.scale), width - 1))
+            for c in clicks
+        ]
+        if at and not any(np.isfinite(picture.depth[place]) for place in at):
+            raise CaptureError(
+                f"The depth map holds nothing where '{thing.name}' is clicked, as happens with what shines or lets light through. Fill it "
+                "there, or click where it holds something."
+            )
 
 
 def _camera(picture: Picture, take: Take) -> Camera:

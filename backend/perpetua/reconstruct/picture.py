@@ -66,6 +66,8 @@ def _to_rgb8(image: Image.Image) -> NDArray[np.uint8]:
     """[H, W, 3] uint8 from any Pillow mode."""
     if image.mode in ("I;16", "I;16L", "I;16B", "I;16N", "I", "F"):
         values = np.asarray(image, dtype=np.float64)
+        if not np.isfinite(values).all():
+            raise ValueError("it holds values that are no finite numbers")
         top = 1.0 if values.max() <= 1.0 else 255.0 if values.max() <= 255.0 else 65535.0
         grey = np.clip(values / top * 255.0 + 0.5, 0, 255).astype(np.uint8)
         return np.repeat(grey[:, :, None], 3, 2)

@@ -67,6 +67,6 @@ def piece_of(pieces: NDArray[np.int64], thing: ObjectSpec, scale: float) -> Mask
     if found.sum() < FEWEST_PIXELS:
         raise SegmentationError(
             f"Nothing rises above the table where '{thing.name}' is marked; click on the object itself, and check that the depth map is "
-            "that of this picture."
+            "that of this picture and holds distances, not their inverse."
         )
     return found

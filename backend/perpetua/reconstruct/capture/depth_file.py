@@ -7,16 +7,21 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
+from scipy.ndimage import distance_transform_edt
 
 from perpetua.errors import CaptureError
 from perpetua.exr import read_exr_depth
 from perpetua.reconstruct.capture.capture import FAR_M
 
 MILLIMETRE = 1e-3
+GAP = 0.01
+"""Of a map's longer side: what a sensor or a matcher missed is filled from beside it, where it is no wider than twice this. Wider gaps are
+taken for nothing, as the sky is in maps that write it as zero."""
 
 
 def read_depth(path: Path, unit: float = MILLIMETRE) -> NDArray[np.float32]:
-    """[H, W] m along the optical axis, infinite where nothing is (zero, not finite, or beyond FAR_M).
+    """[H, W] m along the optical axis, infinite where nothing is (zero, not finite, or beyond FAR_M). Small gaps (zero, negative, or no
+    number) are filled with the nearest depth.
 
     unit: m of a count of a PNG. Raises ``CaptureError`` or ``ExrError``.
     """
@@ -36,7 +41,20 @@ def read_depth(path: Path, unit: float = MILLIMETRE) -> NDArray[np.float32]:
         raise CaptureError(
             f"The depth map {path.name} holds no depth; write metres along the optical axis (PNG: millimetres)."
         )
-    return np.where(nothing, np.float32(np.inf), depth).astype(np.float32)
+    gaps = np.isnan(depth) | (depth <= 0)
+    return _filled(np.where(nothing, np.float32(np.inf), depth).astype(np.float32), gaps)
+
+
+def _filled(depth: NDArray[np.float32], gaps: NDArray[np.bool_]) -> NDArray[np.float32]:
+    """``depth`` [H, W] with its narrow ``gaps`` [H, W] closed."""
+    if not gaps.any():
+        return depth
+    reach = GAP * max(depth.shape)
+    away, (rows, columns) = distance_transform_edt(gaps, return_indices=True)
+    narrow = gaps
+    if (wide := away > reach).any():
+        narrow = gaps & (distance_transform_edt(~wide) > reach)
+    return np.where(narrow, depth[rows, columns], depth)
 
 
 def _png(path: Path) -> NDArray[np.float32]:
@@ -47,7 +65,7 @@ def _png(path: Path) -> NDArray[np.float32]:
                     f"{path.name} has 8 bits a pixel or colours, too coarse for depth; write it as 16-bit grey PNG, or EXR."
                 )
             return np.asarray(image, dtype=np.float32)
-    except (UnidentifiedImageError, OSError) as error:
+    except (UnidentifiedImageError, OSError, ValueError, SyntaxError) as error:
         raise CaptureError(
             f"{path.name} cannot be read as a picture ({error}); write it again as PNG."
         ) from error

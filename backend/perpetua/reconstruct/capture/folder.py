@@ -190,7 +190,7 @@ def _object_mask(path: Path, count: int) -> NDArray[np.int32]:
     try:
         with Image.open(path) as image:
             values = np.asarray(image)
-    except (UnidentifiedImageError, OSError) as error:
+    except (UnidentifiedImageError, OSError, ValueError, SyntaxError) as error:
         raise CaptureError(f"{path} cannot be read as a picture ({error}); write it again as PNG.") from error
     values = values[..., 0] if values.ndim == 3 else values
     if int(values.max()) > count:
