@@ -56,7 +56,7 @@ class BackendJob:
         self._request = request
         self._upload: Upload | None = None
         self._ended: tuple[str, str] | None = None
-        self._files_wanted = False
+        self._files_wanted = self._files_here = False
         self._listing: Pending | None = None
         self._transfer: Transfer | None = None
 
@@ -117,6 +117,11 @@ class BackendJob:
             if event.job_id == self.job_id:
                 self.take_in(event)
         if self._fetch(max(0.0, until - time.monotonic()) or budget_s / 4):
+            self._files_here = True
+        if renders():
+            return False
+        if self._files_here:
+            self._files_here = False
             self.arrived()
         if self._ended is None or self._files_wanted or self._listing or self._transfer:
             return False
@@ -213,6 +218,11 @@ class BackendJob:
             return False
         self._transfer = None
         return True
+
+
+def renders() -> bool:
+    """Whether Blender's window renders: in a thread of its own, which reads the scene, so nothing of it may be changed meanwhile."""
+    return bool(bpy.app.is_job_running("RENDER"))
 
 
 def connect() -> Client:

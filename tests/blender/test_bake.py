@@ -117,6 +117,24 @@ def test_early_rounds_play_while_later_ones_bake(backend: Path, scene: bpy.types
     assert session.current().sentence.startswith("Cancelled")
 
 
+def test_nothing_in_the_scene_changes_while_the_window_renders(
+    backend: Path, scene: bpy.types.Scene, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(backend_job, "renders", lambda: True)
+    job = bake.start(scene, 2)
+    folder = tmp_path / "cache" / "scene" / "ball"
+    step_until(job, lambda: (folder / "meta.json").is_file() and len(Cache(folder).meta.rounds) == 3)
+    assert scene.perpetua.splats is None
+    assert scene.perpetua.cache_folder == ""
+    monkeypatch.undo()
+    end = time.monotonic() + WAIT_S
+    while not job.step(following.BUDGET_S):
+        assert time.monotonic() < end
+        time.sleep(0.01)
+    assert playback.meta(scene).frames == 8
+    assert not bake.can_resume(scene)
+
+
 def test_a_failed_bake_says_the_backends_sentence(backend: Path, scene: bpy.types.Scene) -> None:
     scene.perpetua.take_name = "failing"
     with pytest.raises(RuntimeError, match="The matter flew apart in round 1"):
