@@ -8,6 +8,8 @@ of Cycles alone, sees only the stand-ins, which catch the shadows of the meshes 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import bpy
 from bpy.app.handlers import persistent
 
@@ -107,14 +109,23 @@ def match(scene: bpy.types.Scene) -> None:
     _link_same(meshes.collection.children, [*scene.collection.children, *kept])
     _link_same(loose.objects, scene.collection.objects)
     hidden = playback.collection(scene)
+    excluded = {child.collection for child in _below(scene.view_layers[0].layer_collection) if child.exclude}
     for layer in meshes.view_layers:
         layer.update()  # its collections follow only then
         shadows = layer.name == SHADOWS
-        for child in layer.layer_collection.children:
+        for child in _below(layer.layer_collection):  # from above: what is set for one is set for those in it
             standing_in = child.collection == own
-            left_out = child.collection == hidden or (standing_in and meshes.render.engine != "CYCLES")
-            _set(child, "exclude", left_out)
-            _set(child, "indirect_only", standing_in != shadows)
+            left_out = standing_in and meshes.render.engine != "CYCLES"
+            _set(child, "exclude", left_out or child.collection == hidden or child.collection in excluded)
+        for child in layer.layer_collection.children:
+            _set(child, "indirect_only", (child.collection == own) != shadows)
+
+
+def _below(parent: bpy.types.LayerCollection) -> Iterator[bpy.types.LayerCollection]:
+    """All collections in one of a view layer, each before those in it."""
+    for child in parent.children:
+        yield child
+        yield from _below(child)
 
 
 def _set(child: bpy.types.LayerCollection, name: str, value: bool) -> None:

@@ -140,6 +140,24 @@ def test_a_mesh_that_cuts_through_the_splats_is_seen_where_it_is_nearer(
     np.testing.assert_allclose(at(pixels, 0.08, 0, 1.0), GREEN, atol=0.02)
 
 
+def test_what_the_artist_leaves_out_of_the_view_layer_is_not_drawn(
+    scene: bpy.types.Scene, tmp_path: Path
+) -> None:
+    outer, inner = (bpy.data.collections.new(name) for name in ("outer", "inner"))
+    scene.collection.children.link(outer)
+    outer.children.link(inner)
+    made = plate(0.6, Matrix.Translation((0, -0.5, 0)))
+    made.users_collection[0].objects.unlink(made)
+    inner.objects.link(made)
+    seen = at(picture(scene, tmp_path), 0, 0, 0.5)
+    assert seen[0] > 2 * seen[2], "the plate is before the splats"
+    scene.view_layers[0].layer_collection.children["outer"].children["inner"].exclude = True
+    without = at(picture(scene, tmp_path), 0, 0, 0.5)
+    assert abs(without - seen).max() > 0.2
+    scene.view_layers[0].layer_collection.children["outer"].exclude = True
+    np.testing.assert_allclose(at(picture(scene, tmp_path), 0, 0, 0.5), without, atol=0.02)
+
+
 def test_edges_mix_what_is_on_both_sides_of_them(scene: bpy.types.Scene, tmp_path: Path) -> None:
     """No dark or bright fringe: every pixel lies between the mesh's colour and the splats', in linear light."""
     scene.perpetua.show_splats = False
