@@ -11,6 +11,8 @@ from perpetua.errors import SimulationError
 from perpetua.physics import runtime, worlds
 from perpetua.physics.api import RoundPlan
 from perpetua.physics.cloth.deformation import vertex_deformation
+from perpetua.physics.cloth.layers import layer_of
+from perpetua.physics.cloth.pyramid import own_share, pyramid_of
 from perpetua.physics.cloth.topology import joined, topology_of
 from perpetua.physics.genesis_engine import GenesisEngine
 from perpetua.progress import Progress
@@ -135,6 +137,118 @@ def test_light_cloth_falls_at_the_speed_at_which_the_air_carries_it():
         cloth.advance(1e-3, 1, (0, 0, -G), 0.0)
     speed = -(topology.mass * cloth.v.to_numpy()[: len(vertices), 2]).sum() / topology.mass.sum()
     assert speed == pytest.approx(np.sqrt(COTTON.area_density * G / (0.5 * 1.2 * 1.2)), rel=0.03)
+
+
+# -- coarse nets over it ----------------------------------------------------------------------------------------------
+
+SUBSTEP, STEPS = 1.0 / 960.0, 6
+"""What ``ClothPart`` takes."""
+
+
+class Fine:
+    """Cotton at ``places`` [n, 3] m, whose rest shape is ``vertices``, in a few long steps with coarse nets."""
+
+    def __init__(self, vertices, faces, held=None, places=None):
+        held = np.zeros(len(vertices), bool) if held is None else held
+        self.cloth, self.topology, _, self.write = compiled(vertices, faces, held)
+        from perpetua.physics.cloth.nets import Net
+
+        self.cloth.fill(own_share(self.topology, SUBSTEP / STEPS))
+        self.cloth.set_held(held)
+        layers = pyramid_of(vertices, self.topology, COTTON, held, SUBSTEP / STEPS)
+        self.nets = [Net(layer, 0, self.topology.mass, held) for layer in reversed(layers)]
+        self.write(self.cloth.x, vertices if places is None else places)
+
+    def advance(self, substeps, gravity=G):
+        for _ in range(substeps):
+            self.cloth.advance(SUBSTEP, STEPS, (0, 0, -gravity), -9.0, self.nets)
+
+    @property
+    def x(self):
+        return self.cloth.x.to_numpy()[: len(self.topology.mass)].astype(float)
+
+    @property
+    def v(self):
+        return self.cloth.v.to_numpy()[: len(self.topology.mass)].astype(float)
+
+    @property
+    def kinetic(self):
+        return 0.5 * (self.topology.mass * (self.v**2).sum(1)).sum()
+
+
+def test_a_net_weighs_what_the_sheet_weighs_and_does_nothing_to_one_that_lies_flat():
+    vertices, faces = sheet((0, 0, 0), (0.1, 0, 0), (0, 0.07, 0), 0.005)
+    topology = topology_of(vertices, faces, COTTON, "towel")
+    layer = layer_of(vertices, topology, COTTON, 0.0125, np.zeros(len(vertices), bool))
+    assert len(layer.at) < len(vertices) / 6
+    assert layer.net.mass.sum() == pytest.approx(topology.mass.sum())
+    np.testing.assert_allclose(layer.shares.sum(1), 1.0)
+    turn = Rotation.from_rotvec([2.0, 0.5, -1.0]).as_matrix()
+    corners = layer.means @ (vertices @ turn.T)
+    assert np.abs(layer.net.bending @ corners).max() < 1e-12
+    a, b = corners[layer.net.edges].transpose(1, 0, 2)
+    np.testing.assert_allclose(np.linalg.norm(a - b, axis=1), layer.net.rest, rtol=1e-6)
+    # twice as many springs' worth of cloth would be twice as stiff
+    whole = (topology.stiffness * topology.rest**2).sum()
+    assert (layer.net.stiffness * layer.net.rest**2).sum() == pytest.approx(whole, rel=0.25)
+
+
+def test_threads_over_a_pleated_sheet_let_it_open_out():
+    flat, faces = sheet((0, 0, 0), (0.2, 0, 0), (0, 0.1, 0), 0.005)
+    fold = np.abs((flat[:, 0] / 0.04) % 1.0 - 0.5) * 0.04  # pleats of 45 degrees and 2 cm
+    pleated = np.stack([flat[:, 0] / np.sqrt(2), flat[:, 1], np.sqrt(2) * fold], 1)
+    topology = topology_of(pleated, faces, COTTON, "skirt")
+    layer = layer_of(pleated, topology, COTTON, 0.0375, np.zeros(len(flat), bool))
+    a, b = (layer.means @ flat)[layer.net.edges].transpose(1, 0, 2)
+    opened = np.linalg.norm(a - b, axis=1) / layer.net.rest
+    assert np.median(opened) < 1.2
+    assert opened.max() < 1.5
+
+
+def test_a_fine_sheet_hangs_by_its_weight_in_steps_in_which_its_springs_alone_would_give():
+    vertices, faces = sheet((0, 0, 1.0), (0.05, 0, 0), (0, 0, 0.15), 0.003)
+    fine = Fine(vertices, faces, vertices[:, 2] > 1.1499)
+    assert fine.nets
+    for _ in range(100):
+        fine.advance(3)
+        fine.cloth.v.from_numpy(fine.cloth.v.to_numpy() * np.float32(0.9))
+    stretch = 1.0 - fine.x[:, 2].min()
+    assert stretch == pytest.approx(COTTON.density * G * 0.15**2 / (2 * COTTON.youngs_modulus), rel=0.3)
+    a, b = fine.x[fine.topology.edges].transpose(1, 0, 2)
+    assert np.abs(np.linalg.norm(a - b, axis=1) / fine.topology.rest - 1.0).max() < 0.015
+
+
+def test_hung_cloth_swings_at_the_pace_of_a_chain_and_loses_little():
+    """First mode of a hanging chain: 2 pi / T = 1.2024 sqrt(g / L) (Bernoulli, 1732)."""
+    vertices, faces = sheet((0, 0, 0), (0.08, 0, 0), (0, 0, 0.16), 0.01)
+    below, angle = 0.16 - vertices[:, 2], np.radians(30)
+    tilted = np.stack([vertices[:, 0], below * np.sin(angle), 0.16 - below * np.cos(angle)], 1)
+    fine = Fine(vertices, faces, below < 1e-6, tilted)
+    mass = fine.topology.mass
+    height = (mass * (tilted - vertices)[:, 2]).sum()
+    aside, energy = [], []
+    for _ in range(1100):
+        fine.advance(1)
+        aside.append((mass * fine.x[:, 1]).sum())
+        energy.append((fine.kinetic + G * (mass * (fine.x - vertices)[:, 2]).sum()) / (G * height))
+    crossing = np.flatnonzero(np.diff(np.sign(aside)))
+    assert 2 * np.diff(crossing).mean() * SUBSTEP == pytest.approx(
+        2 * np.pi / 1.2024 * np.sqrt(0.16 / G), rel=0.03
+    )
+    assert max(energy) < 1.01
+    assert energy[960] > 0.95
+
+
+def test_a_wildly_moving_fine_sheet_keeps_its_momentum_and_gains_no_energy():
+    vertices, faces = sheet((0, 0, 0), (0.06, 0, 0), (0, 0.06, 0), 0.002)
+    fine = Fine(vertices, faces)
+    rng = np.random.default_rng(0)
+    fine.write(fine.cloth.v, rng.normal((1.0, 0.0, 0.5), 3.0, vertices.shape))
+    before, energy = fine.topology.mass @ fine.v, fine.kinetic
+    for _ in range(20):
+        fine.advance(10, gravity=0.0)
+        assert fine.kinetic < energy
+    np.testing.assert_allclose(fine.topology.mass @ fine.v, before, rtol=1e-4, atol=1e-4 * before.max())
 
 
 # -- in a world with jelly --------------------------------------------------------------------------------------------

@@ -55,8 +55,9 @@ def let_go(owner: Any) -> None:
                     *value.element_shape, kind
                 )
             setattr(owner, name, qd.ndarray(kind, (1,) * len(value.shape)))
-        elif isinstance(value, Shared):
-            let_go(value)
+        for held in value if isinstance(value, list) else [value]:
+            if isinstance(held, Shared):
+                let_go(held)
 
 
 shared_kernels = qd.data_oriented(stable_members=True, template_primitives=False)

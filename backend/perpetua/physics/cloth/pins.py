@@ -14,7 +14,7 @@ import numpy as np
 import quadrants as qd
 from numpy.typing import NDArray
 
-from perpetua.physics.cloth.sheet import Sheet, room, write
+from perpetua.physics.cloth.sheet import Sheet, write
 from perpetua.physics.motion import Pin
 from perpetua.physics.moving_frames import MovingFrames
 from perpetua.physics.shared_kernels import Shared, integers, shared_kernels
@@ -24,32 +24,31 @@ NOBODY = -1
 
 @shared_kernels
 class SheetPins(Shared):
-    """Up to ``capacity`` pins of ``sheet``, whose vertices ``hung`` [n] are held where they are as long as no pin moves them."""
+    """Up to ``capacity`` pins of ``sheet``."""
 
-    def __init__(self, capacity: int, sheet: Sheet, hung: NDArray) -> None:
+    def __init__(self, capacity: int, sheet: Sheet) -> None:
         self.frames = MovingFrames(capacity)
-        self._sheet, self._hung, self._any = sheet, hung, False
-        self.holder = integers(room(len(hung)))
+        self._sheet, self._any = sheet, False
+        self.holder = integers(sheet.body.shape[0])
         """Of each vertex the pin that holds it, or ``NOBODY``."""
 
     def set_substep(self, dt: float) -> None:
         """dt: s."""
         self.frames.set_substep(dt)
 
-    def set(self, pins: Sequence[Pin], body: NDArray) -> None:
-        """Take over ``pins`` for the control step that begins; ``body`` [n] is each vertex's."""
-        if not pins and not self._any:
-            return
-        x = self._sheet.x.to_numpy()[: len(self._hung)].astype(np.float64)
-        holder = np.full(len(self._hung), NOBODY, np.int32)
-        for i, pin in enumerate(pins):
-            holder[pin.holds(x, body)] = i
-        self.frames.set([pin.motion for pin in pins])
-        write(self.holder, holder)
-        self._sheet.set_held(self._hung | (holder != NOBODY))
-        self._any = bool(pins)
-        if not pins:
-            self._sheet.lead.fill(0.0)  # what hangs stays where it is again
+    def set(self, pins: Sequence[Pin], body: NDArray) -> NDArray[np.bool_]:
+        """Take over ``pins`` for the control step that begins; ``body`` [n] is each vertex's. Returns which [n] they hold."""
+        holder = np.full(len(body), NOBODY, np.int32)
+        if pins or self._any:
+            x = self._sheet.x.to_numpy()[: len(body)].astype(np.float64)
+            for i, pin in enumerate(pins):
+                holder[pin.holds(x, body)] = i
+            self.frames.set([pin.motion for pin in pins])
+            write(self.holder, holder)
+            self._any = bool(pins)
+            if not pins:
+                self._sheet.lead.fill(0.0)  # what hangs stays where it is again
+        return holder != NOBODY
 
     def before_substep(self) -> None:
         """Set the velocities at which what is held moves over the substep."""

@@ -269,5 +269,5 @@ class OwnFolds(Shared):
                         kick -= share * (closing * n + grip * slip)
             self.shift[i], self.kick[i] = shift / qd.max(found, 1), kick / qd.max(found, 1)
         for i in range(sheet.n[None]):
-            sheet.x[i] += self.shift[i]
-            sheet.v[i] += self.kick[i]
+            sheet.x[i] = sheet.x[i] + self.shift[i]
+            sheet.v[i] = sheet.v[i] + self.kick[i]
