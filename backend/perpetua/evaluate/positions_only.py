@@ -171,7 +171,7 @@ def positions_written_back(end: State, simulated: Trajectory, corrected: Traject
     The whole deformation, which only carries the splats, is kept, or the picture would fall apart.
     """
     particles = end.particles
-    positions = _above_the_table(corrected.positions[-1], simulated.positions[-1], scene)
+    positions = _above_the_table(corrected, simulated, scene)
     eye = np.broadcast_to(np.eye(3, dtype=np.float32), particles.F.shape).copy()
     rigid = dict(end.rigid)
     for index, pose in end.rigid.items():
@@ -199,12 +199,21 @@ def positions_written_back(end: State, simulated: Trajectory, corrected: Traject
     )
 
 
-def _above_the_table(positions: NDArray, simulated: NDArray, scene: Scene) -> NDArray:
-    """``positions`` [P, 3] m, those below z = 0 lifted to it or to where the simulator had them; a rigid body as a whole, for one that
-    is sunk in the table would be thrown out of it."""
-    lift = np.maximum(np.minimum(simulated[:, 2], 0.0) - positions[:, 2], 0.0)
+def _above_the_table(corrected: Trajectory, simulated: Trajectory, scene: Scene) -> NDArray:
+    """The corrected positions at the end [P, 3] m, those below z = 0 lifted to it or to where the simulator had them; a rigid body as a
+    whole and by its surface, for one that is sunk in the table would be thrown out of it."""
+    positions = corrected.positions[-1]
+    lift = np.maximum(np.minimum(simulated.positions[-1, :, 2], 0.0) - positions[:, 2], 0.0)
     for index, thing in enumerate(scene.bodies):
         if thing.material.is_rigid:
             mine = scene.particles.body == index
-            lift[mine] = lift[mine].max()
+            before, after = (_lowest(scene, index, mine, t) for t in (simulated, corrected))
+            lift[mine] = max(min(before, 0.0) - after, 0.0)
     return positions + lift[:, None] * np.array([0, 0, 1], np.float32)
+
+
+def _lowest(scene: Scene, index: int, mine: NDArray[np.bool_], trajectory: Trajectory) -> float:
+    """Height, m, of the lowest point of a rigid body's surface at the end."""
+    R = trajectory.F[-1, mine][0]
+    arms = scene.bodies[index].vertices - scene.particles.positions[mine].mean(0)
+    return float((arms @ R[2]).min() + trajectory.positions[-1, mine, 2].mean())
