@@ -25,6 +25,8 @@ MESHES, SHADOWS = "Meshes", "Shadows"
 LOOSE = "Perpetua loose"
 """Collection of the second scene for objects that lie in none in the first."""
 SAME = (
+    "use_multiview",
+    "views_format",
     "resolution_x",
     "resolution_y",
     "resolution_percentage",

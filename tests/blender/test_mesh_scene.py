@@ -140,6 +140,18 @@ def test_a_mesh_that_cuts_through_the_splats_is_seen_where_it_is_nearer(
     np.testing.assert_allclose(at(pixels, 0.08, 0, 1.0), GREEN, atol=0.02)
 
 
+def test_both_eyes_see_meshes_and_splats(scene: bpy.types.Scene, tmp_path: Path) -> None:
+    plate(0.2, Matrix.Translation((0, -0.3, 0)))
+    alone = picture(scene, tmp_path)
+    scene.render.use_multiview = True
+    bpy.ops.render.render(write_still=True)
+    left, right = (loaded_picture(tmp_path / f"frame_{eye}.png") for eye in "LR")
+    np.testing.assert_allclose(left, alone, atol=0.02)
+    assert abs(right - alone).mean() > 0.01
+    reds = [(eye[..., 0] > 2 * eye[..., 2]).sum() for eye in (left, right)]
+    assert reds[1] == pytest.approx(reds[0], rel=0.2)
+
+
 def test_what_the_artist_leaves_out_of_the_view_layer_is_not_drawn(
     scene: bpy.types.Scene, tmp_path: Path
 ) -> None:
