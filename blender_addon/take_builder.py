@@ -27,7 +27,7 @@ from perpetua_protocol.take import (
     validate,
 )
 
-from . import inputs
+from . import force_sampling, inputs
 from .cameras import camera_spec, same_place
 from .errors import AddonError
 from .force_sampling import round_actions
@@ -55,7 +55,7 @@ def build_take(scene: bpy.types.Scene, through_round: int) -> Take:
     """
     settings = scene.perpetua
     _check_units(scene)
-    with _evaluated(scene), _current_frame_kept(scene):
+    with _evaluated(scene), _hidden_too(scene), _current_frame_kept(scene):
         rounds = _rounds(scene, through_round)
         take = Take(
             name=settings.take_name,
@@ -237,6 +237,33 @@ def _evaluated(scene: bpy.types.Scene) -> Iterator[None]:
         return
     with bpy.context.temp_override(scene=scene, view_layer=scene.view_layers[0]):
         yield
+
+
+@contextmanager
+def _hidden_too(scene: bpy.types.Scene) -> Iterator[None]:
+    """Within it Blender evaluates also forces and cameras that are disabled in viewports or left out of the view layer.
+
+    It would read them as they last stood, without their keys and parents. What shall not act is switched off in the list.
+    """
+    entries = [*force_sampling.acting(scene), *(entry for entry in scene.perpetua.cameras if entry.there)]
+    layer = bpy.context.view_layer
+    hidden = {entry.object for entry in entries if not entry.object.visible_get(view_layer=layer)}
+    if not hidden:
+        yield
+        return
+    disabled = [thing for thing in hidden if thing.hide_viewport]
+    seen = bpy.data.collections.new("Perpetua reads")
+    scene.collection.children.link(seen)
+    try:
+        for thing in hidden:
+            seen.objects.link(thing)
+        for thing in disabled:
+            thing.hide_viewport = False
+        yield
+    finally:
+        for thing in disabled:
+            thing.hide_viewport = True
+        bpy.data.collections.remove(seen)
 
 
 @contextmanager

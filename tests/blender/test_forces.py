@@ -353,6 +353,31 @@ def test_a_force_that_is_deleted_in_the_viewport_does_not_act(scene: bpy.types.S
     assert [a.name for a in take_builder.build_take(scene, 1).rounds[0].actions] == ["Push", "Wind"]
 
 
+@pytest.mark.parametrize("how", ["disabled", "excluded", "collection disabled", "hidden"])
+def test_a_force_that_is_not_shown_acts_as_its_keys_say(scene: bpy.types.Scene, how: str) -> None:
+    bpy.ops.mesh.primitive_ico_sphere_add(radius=0.05)
+    bpy.ops.perpetua.add_force(kind="collider")
+    bpy.ops.perpetua.add_force(kind="push")
+    home = bpy.data.collections.new("home")
+    scene.collection.children.link(home)
+    for entry in scene.perpetua.forces:
+        moved = entry.object
+        moved.users_collection[0].objects.unlink(moved)
+        home.objects.link(moved)
+        keyed(moved, "location", {11: (0.5, 0, 0), 19: (0.9, 0, 0)})
+        moved.hide_viewport = how == "disabled"
+        if how == "hidden":
+            moved.hide_set(True)
+    home.hide_viewport = how == "collection disabled"
+    bpy.context.view_layer.layer_collection.children["home"].exclude = how == "excluded"
+    collections = set(bpy.data.collections)
+    for action in take_builder.build_take(scene, 1).rounds[0].actions:
+        assert isinstance(action.location, VectorTrack), action.name
+        assert [round(place[0], 5) for place in action.location.values] == [0.5, 0.9]
+    assert set(bpy.data.collections) == collections
+    assert all(e.object.hide_viewport == (how == "disabled") for e in scene.perpetua.forces)
+
+
 @pytest.mark.parametrize("kind", ["push", "wind", "pin", "emitter"])
 def test_a_copy_of_a_force_is_named_and_can_be_taken_over(scene: bpy.types.Scene, kind: str) -> None:
     bpy.ops.perpetua.add_force(kind=kind, start=11, end=13)
