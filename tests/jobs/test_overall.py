@@ -96,3 +96,37 @@ def test_what_an_earlier_run_left_does_not_make_the_rest_look_short() -> None:
         overall.update("round 2: simulate", fraction, now)
     assert overall.fraction > 0.5
     assert 30.0 <= overall.left_s < 60.0
+
+
+def test_kernels_that_are_compiled_once_do_not_make_the_rest_look_long() -> None:
+    """The first simulation of an installation gets ready for minutes, and then runs in seconds."""
+    overall, now = Overall(TAKE, 2), 0.0
+    told = []
+    for stage in stages():
+        ready = 140.0 if stage == "round 1: simulate" else 0.0
+        for step in range(16):
+            overall.update(stage, step / 16, now)
+            told.append((now, overall.left_s))
+            now += (0.3 if "simulate" in stage else 0.05) + (ready if step == 0 else 0.0)
+    after = [(when, left) for when, left in told if when > 140.0 and left is not None]
+    assert len(after) > 300
+    for when, left in after:
+        assert left == pytest.approx(now - when, abs=20.0)
+    for when, left in after[len(after) // 2 :]:
+        assert left == pytest.approx(now - when, abs=1.0)
+
+
+def test_what_every_stage_of_a_kind_gets_ready_with_is_counted() -> None:
+    take = msgspec.structs.replace(TAKE, refiner=RefinerSpec("files"), identify="off")
+    overall, now = Overall(take, 2), 0.0
+    told = []
+    for index in (1, 2):
+        for what in ROUND:
+            overall.update(f"round {index}: {what}", 0.0, now)
+            now += 5.0 if "optimise" in what else 0.0
+            for step in range(1, 11):
+                overall.update(f"round {index}: {what}", step / 10, now)
+                told.append((now, overall.left_s))
+                now += 0.2
+    for when, left in told[len(told) // 2 :]:
+        assert left == pytest.approx(now - when, rel=0.15, abs=1.5)

@@ -7,7 +7,7 @@ not know leaves the estimate where it is.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from perpetua_protocol.take import Take
 
@@ -20,6 +20,11 @@ _REFINED_WEIGHTS = {"prepare": 30.0, "refine": 10.0, "optimise": 40.0, "identify
 _RECONSTRUCT_WEIGHT = 10.0
 FIRST_WORDS_S = 2.0
 """Before so many seconds of work nothing is said about the time left."""
+SLOW_START = 0.2
+"""Share of a stage up to which its first word of progress says that only now it has begun to work: what came before, such as kernels
+that are compiled, is not what the rest will be like."""
+KNOWN_BY = 0.05
+"""Share of a stage after which its own speed says how long it will go on."""
 _ROUND_STAGE = re.compile(r"round (\d+): (.+)")
 
 
@@ -27,7 +32,8 @@ class Overall:
     """The estimates for one bake: how far it is, and how long it will still take.
 
     What is left is reckoned with the speed of this very run: seconds for a unit of weight, of the same kind of stage where one was
-    seen, else of all seen so far. Stages that an earlier run left cost nothing and say nothing about speed.
+    seen, else of all seen so far. Before a stage works it may get ready; how long is known when stages of its kind were seen twice, for the
+    first of them may compile. Stages that an earlier run left cost nothing and say nothing about speed.
     """
 
     def __init__(self, take: Take, through_round: int) -> None:
@@ -45,7 +51,7 @@ class Overall:
         self._total = total
         self._speeds: dict[str, _Speed] = {}
         self._stage: tuple[int, str] | None = None
-        self._entered = (0.0, 0.0)
+        self._entered = self._began = (0.0, 0.0)
 
     def update(self, stage: str, fraction: float, now: float = 0.0) -> float:
         """The whole job's fraction when ``stage`` is at ``fraction`` at the time ``now`` (s, of any steady clock)."""
@@ -62,44 +68,61 @@ class Overall:
         if key != self._stage:
             self._leave(now)
             self._stage, self._entered = key, (now, fraction)
+            self._began = self._entered
+        elif self._began == self._entered and 0 < fraction - self._entered[1] <= SLOW_START:
+            self._began = now, fraction
         self.left_s = self._left(key, weight, fraction, now)
         return self.fraction
 
     def _leave(self, now: float) -> None:
         """Take down how fast the stage was that ends now."""
         if self._stage is not None:
-            since, first = self._entered
+            since, first = self._began
             speed = self._speeds.setdefault(self._stage[1].split()[0], _Speed())
             speed.seconds += now - since
             speed.weight += (1 - first) * self._plan[self._stage]
+            speed.starts.append(since - self._entered[0])
 
     def _left(self, key: tuple[int, str], weight: float, fraction: float, now: float) -> float | None:
-        since, first = self._entered
+        since, first = self._began
         here = _Speed(now - since, (fraction - first) * weight)
-        seen = [*self._speeds.values(), here]
+        tells = fraction - first >= KNOWN_BY
+        seen = [*self._speeds.values(), *([here] if tells else [])]
         everywhere = _Speed(sum(s.seconds for s in seen), sum(s.weight for s in seen))
         if everywhere.seconds < FIRST_WORDS_S or everywhere.weight <= 0:
             return None
-        usual = everywhere.seconds / everywhere.weight
         keys = list(self._plan)
         left = 0.0
         for later in keys[keys.index(key) :]:
-            speed = self._speeds.get(later[1].split()[0])
+            speed = self._speeds.get(later[1].split()[0], everywhere)
             share = self._plan[later]
             if later == key:
                 share *= 1 - fraction
-                if here.seconds >= FIRST_WORDS_S and here.weight > 0:
+                if here.seconds >= FIRST_WORDS_S and tells:
                     speed = here
-            left += share * (
-                speed.seconds / speed.weight if speed is not None and speed.weight > 0 else usual
-            )
+            else:
+                left += speed.start
+            left += share * (speed if speed.weight > 0 else everywhere).pace
         return left
 
 
 @dataclass
 class _Speed:
+    """Of a kind of stage. starts: seconds that each took to get ready."""
+
     seconds: float = 0.0
     weight: float = 0.0
+    starts: list[float] = field(default_factory=list)
+
+    @property
+    def pace(self) -> float:
+        """Seconds for a unit of weight."""
+        return self.seconds / self.weight
+
+    @property
+    def start(self) -> float:
+        """Seconds that one usually takes to get ready."""
+        return min(self.starts) if len(self.starts) > 1 else 0.0
 
 
 def _plan(take: Take, through_round: int) -> dict[tuple[int, str], float]:
