@@ -229,6 +229,18 @@ def test_a_long_round_is_made_in_windows(
     assert done == sorted(done)
 
 
+def test_windows_shorter_than_a_latent_leave_no_frame_out(
+    checkpoint: Checkpoint, video: RenderedVideo, context: RoundContext
+) -> None:
+    said: list[str] = []
+    progress = Progress(lambda _, __, text: said.append(text))
+    refiner = refiner_of("cogvideox", checkpoint, window=2, overlap=1, steps=2, strength=0.0)
+    refiner.refine(replace(video, flow=None), context, {}, progress)
+    frames = [int(text.split("encoding ")[1].split()[0]) for text in said if "encoding" in text]
+    assert sum(frames) >= len(video.rgb)
+    assert max(frames) == 5, "a picture and one latent's frames"
+
+
 def test_both_versions_of_cogvideox_and_its_lora(
     models: Any, checkpoint: Checkpoint, video: RenderedVideo, context: RoundContext
 ) -> None:

@@ -163,9 +163,9 @@ class DiffusionRefiner(Refiner):
         return fit.back(model.decode(latents))
 
     def _most_frames(self, model: Backbone) -> int:
-        """Frames of a window: a multiple of the latents' stride and one more."""
+        """Frames of a window: a multiple of the latents' stride and one more, for a lone first frame is no video."""
         most = self.options.window or model.card.frames
-        return (most - 1) // model.stride * model.stride + 1
+        return max(1, (most - 1) // model.stride) * model.stride + 1
 
     def _width(self, video_width: int) -> int:
         return self.options.width or max(video_width, self.backbone.card.width)
