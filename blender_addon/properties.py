@@ -243,7 +243,7 @@ class PerpetuaSettings(bpy.types.PropertyGroup):
     )
     optimise_renders: IntProperty(
         name="Correction Renders",
-        description="Rendered frames the correction may spend on each pass; 0 takes the quality's",
+        description="Rendered frames the correction may spend on each pass, four a frame if that is more; 0 takes the quality's",
         min=0,
     )
     refiner: StringProperty(

@@ -169,7 +169,8 @@ class Quality(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     sub_gaussians: int = 1
     """Interior sub-gaussians per particle (K of the visual-physical particle)."""
     optimise_renders: int = 300
-    """Rendered frames the backward pass may spend on each of its two passes."""
+    """Rendered frames the backward pass may spend on each of its two passes; four for each frame of the round if that is more. None
+    with 0."""
     max_substeps: int | None = None
     """Cap on substeps per frame; None lets the stability rule choose."""
 

@@ -22,6 +22,7 @@ from perpetua.loop.resume import Stage, StageStore
 from perpetua.loop.stage_files import load_video, save_video
 from perpetua.loop.stages import Studio, refiners_of
 from perpetua.mp4 import read_video
+from perpetua.optimize.api import Correction
 from perpetua.physics.api import RoundPlan, Simulation
 from perpetua.progress import Progress
 from perpetua.refine.api import (
@@ -150,6 +151,25 @@ def studio(
     )
     memory = store.run("memory", {}, lambda folder: np.savez(folder / "memory.npz"))
     return made, store.run("render", {}, render), begun, memory
+
+
+@pytest.mark.parametrize(("given", "frames", "spent"), [(120, 8, 120), (120, 96, 384), (0, 96, 0)])
+def test_a_long_round_is_given_renders_for_each_of_its_frames(
+    studio: Any, monkeypatch: pytest.MonkeyPatch, given: int, frames: int, spent: int
+) -> None:
+    made, video, start, _ = studio
+    quality = msgspec.structs.replace(made.take.quality, optimise_renders=given)
+    made = replace(made, take=msgspec.structs.replace(made.take, quality=quality, rounds=(Round(frames),)))
+    asked: list[int] = []
+
+    def optimise(*arguments: Any) -> Correction:
+        asked.append(arguments[4])
+        return Correction(np.zeros(2), np.zeros((2, 0, 3)), np.zeros((0, 1, 3)))
+
+    monkeypatch.setattr("perpetua.loop.stages.optimise", optimise)
+    monkeypatch.setattr("perpetua.loop.stages.load_trajectory", lambda _: None)
+    made.optimise(start, [CAMERA], [video], None)
+    assert asked == [spent]
 
 
 def test_a_refined_video_is_found_until_something_outside_changes(studio: Any) -> None:
