@@ -44,17 +44,18 @@ def note(folder: Path, meta: CacheMeta, made_from: list[str]) -> None:
 def statuses(scene: bpy.types.Scene) -> list[Status]:
     """How the reconstruction and each round of the scene stand; ``[0]`` is the reconstruction.
 
-    A round whose origin is not known (a cache from elsewhere) counts as baked.
+    A round whose origin is not known (a cache from elsewhere) counts as baked, one whose files somebody has deleted does not.
     """
     wanted = [""] * (1 + len(scene.perpetua.rounds))
     try:
-        meta = playback.meta(scene)
+        cache = playback.cache_of(scene)
     except (AddonError, ProtocolError):
         return ["unbaked"] * len(wanted)
     with suppress(AddonError):  # the bake will say what is wrong; until then nothing fits what was baked
         wanted = dependencies.fingerprints(scene)
     known = _read(playback.resolve(scene.perpetua.cache_folder)).rounds
-    found = {record.index: known.get(_key(record)) for record in meta.rounds}
+    there = [record for record in cache.meta.rounds if (cache.folder / record.folder).is_dir()]
+    found = {record.index: known.get(_key(record)) for record in there}
     return [_status(index in found, found.get(index), digest) for index, digest in enumerate(wanted)]
 
 

@@ -1,6 +1,7 @@
 """Rounds and takes: what a change outdates and what it does not, branches, comparing, refiner options, resuming."""
 
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -121,6 +122,14 @@ def test_rounds_that_are_not_there_or_not_known(scene: Scene, tmp_path: Path) ->
     assert panels.bake.bake_text(scene) == "Bake Round 3"
     (tmp_path / "from_elsewhere" / round_status.FILE).write_bytes(b"{ damaged")
     assert round_status.statuses(scene)[:3] == ["baked"] * 3
+
+
+def test_rounds_whose_files_are_deleted_are_not_baked(scene: Scene, tmp_path: Path) -> None:
+    baked(scene, tmp_path / "cache")
+    shutil.rmtree(tmp_path / "cache" / "round_002")
+    assert round_status.statuses(scene) == ["baked", "baked", "unbaked", "baked"]
+    shutil.rmtree(tmp_path / "cache")
+    assert round_status.statuses(scene) == ["unbaked"] * 4
 
 
 def test_the_button_says_what_a_bake_would_do(scene: Scene, tmp_path: Path) -> None:
