@@ -14,21 +14,27 @@ from bpy.app.handlers import persistent
 
 from perpetua_protocol.transfer import META
 
-from . import across_undo, bake_folders, cache_folders, log, playback, session
+from . import across_undo, bake_folders, cache_folders, log, playback, session, visitors
 
 NAMES = ("picture", "front", "depth", "cache_folder")
 
 _before: dict[int, dict[str, str]] = {}
 """By the ``session_uid`` of a scene: what its paths were before the save under way."""
+_appended_before: dict[int, str] = {}
+"""By the ``session_uid`` of a cloud that came from another file: what its cache's path was."""
 
 
 @persistent
 def on_save_pre(target: str, *_: object) -> None:
     """The paths as they are seen from ``target``, the file that is written."""
     _before.clear()
+    _appended_before.clear()
     if not target:
         return
     blend = Path(target)
+    for cloud in visitors.appended():
+        _appended_before[cloud.session_uid] = cloud[visitors.CACHE]
+        visitors.note(cloud, _seen_from(blend.parent, cloud[visitors.CACHE], True))
     for scene in bpy.data.scenes:
         if scene.library is not None:
             continue
@@ -54,7 +60,11 @@ def on_save_failed(*_: object) -> None:
             setattr(_owner(scene, name), name, path)
         if scene.session_uid in _before:
             playback.note_caches(scene)
+    for cloud in visitors.appended():
+        if cloud.session_uid in _appended_before:
+            visitors.note(cloud, _appended_before[cloud.session_uid])
     _before.clear()
+    _appended_before.clear()
 
 
 def _owner(scene: bpy.types.Scene, name: str) -> bpy.types.PropertyGroup:
@@ -133,3 +143,4 @@ def stop() -> None:
     for name, handler in HANDLERS.items():
         getattr(bpy.app.handlers, name).remove(handler)
     _before.clear()
+    _appended_before.clear()

@@ -52,6 +52,18 @@ def note(cloud: bpy.types.Object, stored: str) -> None:
     cloud[CACHE] = stored
 
 
+def appended() -> Iterator[bpy.types.Object]:
+    """The file's clouds that came from other files without their scenes."""
+    for thing in bpy.data.objects:
+        if (
+            thing.type == "POINTCLOUD"
+            and thing.library is None
+            and thing.get(CACHE)
+            and thing.data.get(APPENDED)
+        ):
+            yield thing
+
+
 def there() -> bool:
     """Whether the file has any cloud from another one."""
     return any(data.library is not None or data.get(APPENDED) for data in bpy.data.pointclouds)

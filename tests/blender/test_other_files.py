@@ -157,3 +157,23 @@ def test_an_appended_collection_plays_without_its_scene(shot: Path) -> None:
     bpy.ops.wm.append(directory=f"{shot}/Collection/", filename="Perpetua")
     (cloud,) = (o for o in bpy.context.scene.objects if o.get(clouds.ROLE) == "splats")
     assert_plays(cloud, shot.parent / "cache")
+
+
+def test_an_appended_take_moves_with_its_project(shot: Path, tmp_path: Path) -> None:
+    bpy.ops.wm.append(directory=f"{shot}/Collection/", filename="Perpetua")
+    layout = Path(bpy.data.filepath)
+    bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "copied.blend"), copy=True)
+    (cloud,) = visitors_appended("splats")
+    assert cloud[visitors.CACHE] == str(shot.parent / "cache"), "the open file has stayed where it was"
+    bpy.ops.wm.save_mainfile()
+    assert cloud[visitors.CACHE] == "//../shot/cache"
+    (tmp_path / "moved").mkdir()
+    for folder in (shot.parent, layout.parent):
+        shutil.move(folder, tmp_path / "moved")
+    bpy.ops.wm.open_mainfile(filepath=str(tmp_path / "moved" / "layout" / "layout.blend"))
+    (cloud,) = visitors_appended("splats")
+    assert_plays(cloud, tmp_path / "moved" / "shot" / "cache")
+
+
+def visitors_appended(role: str) -> list[bpy.types.Object]:
+    return [cloud for cloud in visitors.appended() if cloud[clouds.ROLE] == role]
