@@ -23,6 +23,8 @@ Kind = Literal["picture", "capture", "video", "splats"]
 
 VIDEOS = frozenset({".mp4", ".mov", ".m4v", ".mkv", ".webm", ".avi"})
 SPLATS = frozenset({".ply", ".splat"})
+PACKED_SPLATS = frozenset({".spz", ".ksplat", ".sog", ".splatv"})
+"""Splats in formats that are not read: refused as such, and not as pictures."""
 
 
 class InputFile(msgspec.Struct, frozen=True):
@@ -51,7 +53,7 @@ def kind_of(picture: str) -> Kind:
     if name.name == CAPTURE:
         return "capture"
     suffix = name.suffix.lower()
-    return "video" if suffix in VIDEOS else "splats" if suffix in SPLATS else "picture"
+    return "video" if suffix in VIDEOS else "splats" if suffix in SPLATS | PACKED_SPLATS else "picture"
 
 
 def input_files(take: Take, path: Path) -> tuple[InputFile, ...]:

@@ -150,6 +150,26 @@ def test_a_good_capture_passes(capture: Capture) -> None:
     check(capture)
 
 
+def test_poses_in_other_axes_are_refused(capture: Capture) -> None:
+    """With depth or without, and pictures that all look one way are no such thing."""
+
+    def turned(view: CapturedView) -> CapturedView:
+        pose = np.diag([1.0, -1.0, -1.0, 1.0]) @ view.camera.world_to_camera
+        return replace(view, camera=replace(view.camera, world_to_camera=pose))
+
+    def blind(view: CapturedView) -> CapturedView:
+        return replace(view, depth=None)
+
+    opencv = replace(capture, views=tuple(map(turned, capture.views)))
+    for wrong in (opencv, replace(opencv, views=tuple(map(blind, opencv.views)))):
+        with pytest.raises(CaptureError, match=r"look away from each other.*Blender's axes"):
+            check(wrong)
+    front = capture.front_view.camera
+    row = [replace(front, world_to_camera=front.world_to_camera + np.eye(4, k=3) * x) for x in (0, 0.1, 0.2)]
+    aligned = [blind(replace(capture.front_view, camera=camera, name=str(i))) for i, camera in enumerate(row)]
+    check(replace(capture, views=tuple(aligned), held_out=(), front=0))
+
+
 def test_too_few_views_are_refused(capture: Capture) -> None:
     with pytest.raises(CaptureError, match="2 pictures"):
         check(replace(capture, views=capture.views[:2]))

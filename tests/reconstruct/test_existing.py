@@ -21,6 +21,7 @@ from perpetua.reconstruct.source import front_picture
 from perpetua.scene import Gaussians, Scene
 from perpetua.scene.cameras import Camera
 from perpetua.scene.harmonics import turned
+from perpetua_protocol.inputs import kind_of
 from perpetua_protocol.take import Click, MaterialSpec, ObjectSpec, Quality, SceneSettings, SplatView, Take
 
 SOLIDS: dict = {
@@ -234,3 +235,7 @@ def test_other_files_that_are_refused(splats: Gaussians, tmp_path: Path) -> None
         read_splats(path)
     with pytest.raises(SplatError, match="too few for a scene"):
         read_splats(write(tmp_path / "few.ply", splats[:10]))
+    (tmp_path / "a.spz").write_bytes(b"packed")
+    with pytest.raises(SplatError, match=r"a\.spz is compressed; export it as an uncompressed"):
+        read_splats(tmp_path / "a.spz")
+    assert kind_of("a.spz") == "splats"

@@ -14,6 +14,10 @@ from perpetua.scene.cameras import Camera, inverse
 Array = NDArray[np.float64]
 
 FAR_M = 1e5
+LEAST_CONVERGENCE = 0.02
+"""Mean square of the sine of the cameras' axes to their common direction, from which they meet in a place: about eight degrees."""
+LEAST_AHEAD = 0.5
+"""Share of the cameras that must look towards that place."""
 """Depth from which a pixel counts as seeing nothing (renderers write 1e10 for the sky)."""
 FEWEST_VIEWS = 3
 """Pictures below which nothing can be told about the sides."""
@@ -133,8 +137,28 @@ def check(capture: Capture) -> None:
         raise CaptureError(
             "All cameras of the capture stand in one place, so nothing can be told about depth; move the camera around the object."
         )
+    _check_looks_inwards(capture)
     if capture.has_depth:
         _check_agreement(capture)
+
+
+def _check_looks_inwards(capture: Capture) -> None:
+    """The place that all cameras' axes pass nearest to lies ahead of most of them: it lies behind them if their poses are in the axes of
+    computer vision (looking along +z) and are read in Blender's (along -z)."""
+    places = np.array([view.camera.position for view in capture.views])
+    axes = np.array([view.camera.world_to_camera[2, :3] for view in capture.views])
+    across = np.eye(3) - axes[:, :, None] * axes[:, None, :]
+    spread, _ = np.linalg.eigh(across.mean(0))
+    if spread[0] < LEAST_CONVERGENCE:  # axes that are nearly parallel meet nowhere in particular
+        return
+    middle = np.linalg.solve(across.sum(0), (across @ places[:, :, None]).sum(0)[:, 0])
+    ahead = ((middle - places) * axes).sum(1) > 0
+    if ahead.mean() < LEAST_AHEAD:
+        raise CaptureError(
+            f"The cameras look away from each other: what they stand around lies behind {int((~ahead).sum())} of {len(ahead)}. Write poses "
+            "camera to world in Blender's axes (looking along -z, y up); those of COLMAP and OpenCV look along +z, so turn the signs of their second "
+            "and third columns."
+        )
 
 
 def _check_view(view: CapturedView) -> None:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from perpetua.errors import SplatError
 from perpetua.scene.gaussians import SH_C0, Gaussians
+from perpetua_protocol.inputs import PACKED_SPLATS
 
 FEWEST = 100
 """Splats below which nothing can be told of a surface."""
@@ -41,6 +42,8 @@ def read_splats(path: Path) -> Gaussians:
     """The splats in a file, in its own axes and unit. Raises ``SplatError``."""
     if not path.is_file():
         raise SplatError(f"There is no file at {path}; check the path of the take's splats.")
+    if path.suffix.lower() in PACKED_SPLATS:
+        raise SplatError(f"{path.name} is compressed; {_EXPORT}.")
     splats = _splat(path) if path.suffix.lower() == ".splat" else _ply(path)
     return _checked(splats, path.name)
 

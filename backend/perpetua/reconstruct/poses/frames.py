@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,6 +17,9 @@ from perpetua.reconstruct.poses.shot import Shot
 
 Array = NDArray[np.float64]
 Grey = NDArray[np.uint8]
+
+logging.getLogger("imageio_ffmpeg").setLevel(logging.ERROR)
+"""It warns whenever frames are read at another size than the video's, as they are here."""
 
 LOOK_WIDTH = 320
 """Pixels, at which motion and sharpness are measured."""
