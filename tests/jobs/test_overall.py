@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from perpetua.jobs.overall import Overall
-from perpetua_protocol.take import ObjectSpec, RefinerSpec, Round, Take
+from perpetua_protocol.take import ObjectSpec, RefinerSpec, Round, SceneSettings, Take, ViewMaker
 
 TAKE = Take("t", "p.png", (ObjectSpec("a", box=(0, 0, 1, 1)),), (Round(4), Round(4)))
 ROUND = [
@@ -58,6 +58,15 @@ def test_the_reconstruction_alone_is_the_whole() -> None:
     overall = Overall(TAKE, 0)
     assert overall.update("reconstruct", 1.0) > 0.9
     assert overall.update("cache", 1.0) == pytest.approx(1.0)
+
+
+def test_a_view_maker_s_stages_are_part_of_the_way() -> None:
+    take = msgspec.structs.replace(TAKE, scene=SceneSettings(view_maker=ViewMaker("files")))
+    overall = Overall(take, 1)
+    sides = [f"{what} turn_{side}" for side in ("left", "right") for what in ("film", "paint")]
+    seen = [overall.update(stage, 1.0) for stage in ("reconstruct", *sides, "repaint", "cache")]
+    assert all(b > a for a, b in pairwise(seen))
+    assert Overall(TAKE, 1).update("film turn_left", 1.0) == 0.0
 
 
 def test_the_time_left_follows_the_speed_of_the_run() -> None:

@@ -12,6 +12,7 @@ import pytest
 
 from perpetua import registry
 from perpetua.errors import CaptureError
+from perpetua.jobs.overall import VIEW_MAKER_WEIGHTS
 from perpetua.loop.bake import reconstruct
 from perpetua.loop.resume import Stage, StageStore
 from perpetua.loop.turn_around import arc, camera_flow, film_along, painted_from_its_sides
@@ -93,7 +94,10 @@ def test_the_scene_looks_as_it_was_painted(
     load = registry.load
     monkeypatch.setattr(registry, "load", lambda kind, name: Redder if name == "redder" else load(kind, name))
     Redder.seen.clear()
-    made = painted_from_its_sides(shot, coarse, stages, Progress(), steps=40)
+    said: list[str] = []
+    listen = Progress(lambda stage, _, __: said.append(stage))
+    made = painted_from_its_sides(shot, coarse, stages, listen, steps=40)
+    assert {"film turn_left", "film turn_right", "repaint"} <= set(said) <= set(VIEW_MAKER_WEIGHTS)
     assert Redder.seen == ["turn_left", "turn_right"]
     assert [len(way) for way in Redder.ways] == [9, 9], "who paints is told where each frame was taken from"
     assert not np.allclose(Redder.ways[0][-1].position, Redder.ways[1][-1].position)

@@ -1,6 +1,6 @@
 """How far a whole job is and how long it will still take, from how far its present stage is. The bar never falls.
 
-The loop names its stages ``reconstruct``, ``round <r>: <what>`` and ``cache`` (the round before it). A stage this file does
+The loop names its stages ``reconstruct`` (and those of a view maker after it), ``round <r>: <what>`` and ``cache`` (the round before it). A stage this file does
 not know leaves the estimate where it is.
 """
 
@@ -18,6 +18,10 @@ _WEIGHTS = {
 _REFINED_WEIGHTS = {"prepare": 30.0, "refine": 10.0, "optimise": 40.0, "identify": 60.0}
 """Where a refiner changes the videos: then there is something to correct."""
 _RECONSTRUCT_WEIGHT = 10.0
+VIEW_MAKER_WEIGHTS = {
+    "film turn_left": 3.0, "paint turn_left": 60.0, "film turn_right": 3.0, "paint turn_right": 60.0, "repaint": 20.0,
+}  # fmt: skip
+"""Stages of a view maker in their order; how long it paints hangs on the program."""
 FIRST_WORDS_S = 2.0
 """Before so many seconds of work nothing is said about the time left."""
 SLOW_START = 0.2
@@ -127,7 +131,10 @@ class _Speed:
 
 def _plan(take: Take, through_round: int) -> dict[tuple[int, str], float]:
     """The weight of every stage of the bake, in order, by round and name."""
-    plan = {(0, "reconstruct"): _RECONSTRUCT_WEIGHT, (0, "cache"): _WEIGHTS["cache"]}
+    plan = {(0, "reconstruct"): _RECONSTRUCT_WEIGHT}
+    if take.scene.view_maker.name:
+        plan |= {(0, what): weight for what, weight in VIEW_MAKER_WEIGHTS.items()}
+    plan[0, "cache"] = _WEIGHTS["cache"]
     for index in range(1, through_round + 1):
         weights = dict(_WEIGHTS)
         if _refines(take, index - 1):

@@ -64,7 +64,7 @@ def painted_from_its_sides(
             for index in range(STRIDE, len(cameras), STRIDE):
                 rgb = np.rint(frames[index] * 255).clip(0, 255).astype(np.uint8)
                 views.append(CapturedView(f"{name} {index}", cameras[index], rgb))
-        repainted(scene, views, take.seed, progress, steps).save(folder)
+        repainted(scene, views, take.seed, progress.of("repaint"), steps).save(folder)
 
     return stages.run("repaint", {"coarse": coarse, **painted, "seed": take.seed, "steps": steps}, make)
 
@@ -130,7 +130,7 @@ def _film_stage(
     }
 
     def make(folder: Path) -> None:
-        save_video(folder, film_along(scene, cameras, maker.needs, progress.of(name)))
+        save_video(folder, film_along(scene, cameras, maker.needs, progress.of(f"film {name}")))
 
     return stages.run("turn", inputs, make)
 
