@@ -21,6 +21,9 @@ from perpetua.scene.particles import State
 from perpetua.scene.scene import Scene
 
 REPETITIONS = 3
+BUDGET_S = 60.0
+"""Ours and Genesis' timed frames take about so long in all: where a frame takes long, fewer repetitions are timed, but one at least."""
+
 STRETCH_S, LONGEST = 1.0, 24
 """A stretch of frames that is timed takes a second at least, or as many frames as a round usually has."""
 
@@ -33,7 +36,7 @@ class Case:
     same bake once more, from its call to its first frame; other_s: a bake of a smaller block of half as many particles; family_s: one of
     matter of another kind; by the clock, None where speed was measured.  frame_s, bare_s: a frame by the engine and by bare Genesis, s
     (processor time on a CPU, the clock's on CUDA), and overhead_fraction: median of ours over bare, less one; None where only the start was
-    measured, or Genesis has no such matter.  stretch: frames timed at a time.
+    measured, or Genesis has no such matter.  stretch: frames timed at a time, repetitions: how often, within about budget_s.
     memory_mib: largest resident size before Genesis alone was built beside.
     """
 
@@ -49,6 +52,8 @@ class Case:
     other_s: float | None = None
     family_s: float | None = None
     stretch: int | None = None
+    repetitions: int | None = None
+    budget_s: float | None = None
     frame_s: float | None = None
     bare_s: float | None = None
     overhead_fraction: float | None = None
@@ -65,8 +70,9 @@ def seconds() -> float:
     return time.process_time()
 
 
-def measure(preset: str, particles: int, speed: bool = True) -> Case:
-    """Measure one material in this process, which must not have simulated before: its speed, or how soon later bakes start."""
+def measure(preset: str, particles: int, speed: bool = True, budget_s: float = BUDGET_S) -> Case:
+    """Measure one material in this process, which must not have simulated before: its speed, or how soon later bakes start.
+    Timed frames take about ``budget_s`` s."""
     import psutil
     import torch
 
@@ -86,7 +92,7 @@ def measure(preset: str, particles: int, speed: bool = True) -> Case:
         resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
     )
     if speed:
-        return _with_speed(case, scene, state)
+        return _with_speed(case, scene, state, budget_s)
     other_kind = "jelly" if case.model != "elastic" else "dry sand"
     return replace(
         case,
@@ -96,22 +102,25 @@ def measure(preset: str, particles: int, speed: bool = True) -> Case:
     )
 
 
-def _with_speed(case: Case, scene: Scene, state: State) -> Case:
+def _with_speed(case: Case, scene: Scene, state: State, budget_s: float) -> Case:
     """``case`` with what a frame of ``scene`` from ``state`` costs here and in Genesis alone."""
     from perpetua.physics import worlds
     from perpetua.physics.bench.bare import MODELS, Bare
 
     begin = seconds()
-    _simulate(scene, state, 2)
-    frames = min(LONGEST, math.ceil(STRETCH_S / (0.5 * (seconds() - begin))))
-    _simulate(scene, state, frames)  # matter that spreads gets its larger box now
+    _simulate(scene, state, 1)
+    frame_s = seconds() - begin
+    frames = min(LONGEST, math.ceil(STRETCH_S / frame_s))
+    repetitions = max(1, min(REPETITIONS, int(budget_s / (2.0 * frames * frame_s))))
+    if frames > 1:
+        _simulate(scene, state, frames)  # matter that spreads gets its larger box now
     living = worlds.living()
     substeps = round(1.0 / (FPS * living.plan.dt))
     bare = Bare(scene, living.plan.box, living.plan.dt) if case.model in MODELS else None
     if bare is not None:
         bare.step(substeps)
     ours_s, bare_s = [], []
-    for _ in range(REPETITIONS):
+    for _ in range(repetitions):
         begin = seconds()
         _simulate(scene, state, frames)
         middle = seconds()
@@ -125,6 +134,8 @@ def _with_speed(case: Case, scene: Scene, state: State) -> Case:
         case,
         substeps=substeps,
         stretch=frames,
+        repetitions=repetitions,
+        budget_s=budget_s,
         frame_s=ours,
         bare_s=statistics.median(bare_s) if bare_s else None,
         overhead_fraction=statistics.median(ratios) - 1.0 if ratios else None,
@@ -159,8 +170,12 @@ def main() -> None:
     parser.add_argument("material")
     parser.add_argument("particles", type=int)
     parser.add_argument("--start-only", action="store_true", help="measure starts and memory, not speed")
-    arguments = parser.parse_args()
-    json.dump(asdict(measure(arguments.material, arguments.particles, not arguments.start_only)), sys.stdout)
+    parser.add_argument(
+        "--budget-s", type=float, default=BUDGET_S, help="seconds that timed frames take, about"
+    )
+    given = parser.parse_args()
+    found = measure(given.material, given.particles, not given.start_only, given.budget_s)
+    json.dump(asdict(found), sys.stdout)
 
 
 if __name__ == "__main__":

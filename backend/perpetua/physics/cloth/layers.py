@@ -128,11 +128,12 @@ def _threads(edges: NDArray, x: NDArray, way: NDArray, cell: NDArray) -> tuple[N
 def _interpolated(
     x: NDArray, at: NDArray, cell: NDArray, faces: NDArray, threads: NDArray
 ) -> tuple[NDArray, NDArray]:
-    """Of each vertex the three corners [n, 3] that it moves with and their shares: of the triangles and threads at the corner of
-    its cell those that come nearest to it."""
-    simplices = np.concatenate(
-        [faces, threads[:, [0, 1, 1]], np.repeat(np.arange(len(at)), 3).reshape(-1, 3)]
-    )
+    """Of each vertex the three corners [n, 3] that it moves with and their shares: of the triangles, and threads without any, at the
+    corner of its cell those that come nearest to it."""
+    sides = np.unique(np.sort(faces[:, [[0, 1], [1, 2], [2, 0]]].reshape(-1, 2), axis=1), axis=0)
+    lone = threads[~np.isin(threads @ [len(at), 1], sides @ [len(at), 1])]
+    alone = np.setdiff1d(np.arange(len(at)), np.concatenate([sides.ravel(), lone.ravel()]))
+    simplices = np.concatenate([faces, lone[:, [0, 1, 1]], np.repeat(alone, 3).reshape(-1, 3)])
     incident = np.repeat(np.arange(len(simplices)), 3)
     by_corner = np.argsort(simplices.ravel(), kind="stable")
     start = np.searchsorted(simplices.ravel()[by_corner], np.arange(len(at) + 1))
