@@ -8,12 +8,11 @@ of Cycles alone, sees only the stand-ins, which catch the shadows of the meshes 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import bpy
 from bpy.app.handlers import persistent
 
 from . import compositor, playback, stand_ins
+from .clouds import below
 from .errors import AddonError
 from .splat_engine import ENGINE
 
@@ -111,23 +110,16 @@ def match(scene: bpy.types.Scene) -> None:
     _link_same(meshes.collection.children, [*scene.collection.children, *kept])
     _link_same(loose.objects, scene.collection.objects)
     hidden = playback.collection(scene)
-    excluded = {child.collection for child in _below(scene.view_layers[0].layer_collection) if child.exclude}
+    excluded = {child.collection for child in below(scene.view_layers[0].layer_collection) if child.exclude}
     for layer in meshes.view_layers:
         layer.update()  # its collections follow only then
         shadows = layer.name == SHADOWS
-        for child in _below(layer.layer_collection):  # from above: what is set for one is set for those in it
+        for child in below(layer.layer_collection):  # from above: what is set for one is set for those in it
             standing_in = child.collection == own
             left_out = standing_in and meshes.render.engine != "CYCLES"
             _set(child, "exclude", left_out or child.collection == hidden or child.collection in excluded)
         for child in layer.layer_collection.children:
             _set(child, "indirect_only", (child.collection == own) != shadows)
-
-
-def _below(parent: bpy.types.LayerCollection) -> Iterator[bpy.types.LayerCollection]:
-    """All collections in one of a view layer, each before those in it."""
-    for child in parent.children:
-        yield child
-        yield from _below(child)
 
 
 def _set(child: bpy.types.LayerCollection, name: str, value: bool) -> None:

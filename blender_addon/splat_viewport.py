@@ -11,7 +11,7 @@ from gpu_extras.batch import batch_for_shader
 from mathutils import Matrix
 
 from . import visitors
-from .clouds import ROLE
+from .clouds import ROLE, is_shown
 from .display import ELLIPSOID_RADIUS, NATIVE
 from .point_cloud import RADIUS_IN_SCALES, is_splats, read_attributes, read_sheen, read_turns
 from .sheen import Splats, joined, packed_of, turns_of, with_sheen
@@ -88,7 +88,10 @@ def draw_scene(context: bpy.types.Context, solid: bool = False) -> None:
         return
     round_ = solid and settings.display == "POINTS"
     density = 1.0 if solid else settings.density
-    clouds = [_packed_cloud(cloud, matrix, density, round_) for cloud, matrix in _visible_clouds(settings)]
+    clouds = [
+        _packed_cloud(cloud, matrix, density, round_)
+        for cloud, matrix in _visible_clouds(settings, context.view_layer)
+    ]
     count = sum(len(cloud.splats) for cloud in clouds)
     if count == 0:
         return
@@ -107,7 +110,10 @@ def draw_faint(context: bpy.types.Context) -> None:
     settings, view3d = context.scene.perpetua, context.region_data
     if view3d is None:
         return
-    clouds = [_packed_cloud(cloud, matrix, 1.0, False) for cloud, matrix in _visible_clouds(settings)]
+    clouds = [
+        _packed_cloud(cloud, matrix, 1.0, False)
+        for cloud, matrix in _visible_clouds(settings, context.view_layer)
+    ]
     faint = np.concatenate([cloud.splats.packed for cloud in clouds] or [np.zeros((0, 16), np.float32)])
     faint = faint[(faint[:, 3] < SOLID_OPACITY) & (faint[:, 3] >= LEAST_OPACITY)]
     if not len(faint):
@@ -187,12 +193,14 @@ def _depth_texture(width: int, height: int) -> gpu.types.GPUTexture:
     return gpu.types.GPUTexture((width, height), format="R32F", data=depth)
 
 
-def _visible_clouds(settings: bpy.types.PropertyGroup) -> list[tuple[bpy.types.Object, Matrix]]:
-    """The clouds to draw and where. Their own objects are hidden while splats are shown; the tab has the switches."""
+def _visible_clouds(
+    settings: bpy.types.PropertyGroup, layer: bpy.types.ViewLayer
+) -> list[tuple[bpy.types.Object, Matrix]]:
+    """The clouds to draw and where. Their own objects are hidden while splats are shown; the tab and the outliner have the switches."""
     chosen = [settings.background] if settings.show_background else []
     if settings.show_splats:
         chosen += [settings.splats, settings.compared_splats]
-    placed = [(cloud, cloud.matrix_world) for cloud in chosen if cloud is not None]
+    placed = [(cloud, cloud.matrix_world) for cloud in chosen if cloud is not None and is_shown(cloud, layer)]
     placed += visitors.drawn(settings.id_data)
     return [pair for pair in placed if pair[0].type == "POINTCLOUD" and is_splats(pair[0].data)]
 

@@ -80,6 +80,7 @@ def show(scene: bpy.types.Scene, home: bpy.types.Collection) -> None:
         bpy.data.objects.remove(own.pop(gone))
     for key, source in sources.items():
         visitor = own.get(key) or _new(source, home)
+        visitor.hide_render = source.carrier.hide_render
         _write(scene, visitor, folder_of(source.cloud))
     for cloud in scene.objects:
         if cloud.type == "POINTCLOUD" and cloud.data.get(APPENDED) and cloud.get(CACHE):
@@ -95,7 +96,9 @@ def drawn(scene: bpy.types.Scene) -> Iterator[tuple[bpy.types.Object, Matrix]]:
         if cloud.type != "POINTCLOUD":
             continue
         if cloud.get(STANDS_FOR) in sources:
-            yield cloud, sources[cloud[STANDS_FOR]].matrix()
+            source = sources[cloud[STANDS_FOR]]
+            if source.carrier == source.cloud or source.carrier.visible_get():
+                yield cloud, source.matrix()
         elif cloud.data.get(APPENDED):
             yield cloud, cloud.matrix_world
 

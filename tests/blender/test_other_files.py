@@ -49,7 +49,10 @@ def assert_plays(cloud: bpy.types.Object, cache: Path, numbers: tuple[int, ...] 
 
 def drawn_places() -> list[np.ndarray]:
     """Where the viewport draws the clouds of other files."""
-    return [np.array(matrix) for _, matrix in splat_viewport._visible_clouds(bpy.context.scene.perpetua)]
+    return [
+        np.array(matrix)
+        for _, matrix in splat_viewport._visible_clouds(bpy.context.scene.perpetua, bpy.context.view_layer)
+    ]
 
 
 @pytest.mark.parametrize("instance", [True, False], ids=["instanced", "linked"])
@@ -177,3 +180,14 @@ def test_an_appended_take_moves_with_its_project(shot: Path, tmp_path: Path) -> 
 
 def visitors_appended(role: str) -> list[bpy.types.Object]:
     return [cloud for cloud in visitors.appended() if cloud[clouds.ROLE] == role]
+
+
+def test_a_linked_take_is_hidden_with_what_carries_it(shot: Path) -> None:
+    empty = link(shot, instance=True)
+    bpy.context.scene.frame_set(2)
+    assert drawn_places()
+    empty.hide_render = True
+    empty.hide_set(True)
+    bpy.context.scene.frame_set(3)
+    assert not drawn_places()
+    assert visitor("splats").hide_render

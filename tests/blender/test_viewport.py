@@ -57,6 +57,7 @@ def drawn(
     projection = camera.calc_matrix_camera(bpy.context.evaluated_depsgraph_get(), x=WIDTH, y=HEIGHT)
     context = SimpleNamespace(
         scene=scene,
+        view_layer=scene.view_layers[0],
         region=SimpleNamespace(width=WIDTH, height=HEIGHT),
         region_data=SimpleNamespace(view_matrix=matrix.inverted(), window_matrix=projection),
     )
@@ -146,3 +147,16 @@ def test_what_is_no_body_is_seen_softly_among_bodies(scene: bpy.types.Scene, bef
     mixed = 0.8 * bodies[middle] + 0.2 * np.array([*linear(RED), 1.0])
     np.testing.assert_allclose(colour[middle], mixed if before else bodies[middle], atol=0.02)
     np.testing.assert_array_equal(depth, front, "it has no depth of its own")
+
+
+@pytest.mark.parametrize("how", ["exclude", "hide_viewport"])
+def test_a_collection_that_is_not_shown_is_not_drawn(scene: bpy.types.Scene, how: str) -> None:
+    shown, _ = drawn(scene, solid=False)
+    assert shown.any()
+    home = scene.view_layers[0].layer_collection.children["Perpetua"]
+    setattr(home, how, True)
+    hidden, _ = drawn(scene, solid=False)
+    assert not hidden.any()
+    setattr(home, how, False)
+    again, _ = drawn(scene, solid=False)
+    np.testing.assert_array_equal(again, shown)
