@@ -131,9 +131,11 @@ def optimise(
     seeing = [index for index, view in enumerate(views) if view.shows[1:].any()]
     if not seeing:
         return replace(start, loss=worst, renders=spent)
+    progress(0.0, "getting ready")
     with clock("prepare"):
         stage = Stage(scene, trajectory, start, settings, device)
     seen = [views[index] for index in seeing]
+    progress(0.0, "getting ready")
     loss, believed = _descend(stage, seen, renders - spent, seed, progress, settings, obstacles, clock)
     trust = np.zeros((len(targets), trajectory.frames), np.float32)
     trust[seeing] = believed
@@ -197,6 +199,7 @@ def _descend(
     with clock("prepare"):
         smoothness = SMOOTHNESS_WEIGHT if settings.smooth_knots else 0.0
         plausibility = Plausibility(stage.scene, stage.trajectory, stage.motion, smoothness, obstacles)
+        progress(0.0, "getting ready")
         areas = [_area(stage, view) for view in views]
     look = OwnLook(len(views), stage.trajectory.frames, views[0].target.camera.width, stage.device)
     optimiser = _optimiser(
