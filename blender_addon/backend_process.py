@@ -113,10 +113,24 @@ def command() -> list[str]:
     return words[: words.index("serve")]
 
 
+def words_of(typed: str, windows: bool) -> list[str]:
+    """A command as it was typed, as a program and its arguments. windows: whose paths have backslashes.
+
+    Raises ``AddonError`` when a quotation mark is missing.
+    """
+    try:
+        words = shlex.split(typed, posix=not windows)
+    except ValueError as error:
+        raise AddonError(
+            f"The backend's command {typed} lacks a quotation mark; write it anew in the add-on's preferences."
+        ) from error
+    return [word.strip('"') for word in words] if windows else words
+
+
 def _serve() -> list[str]:
     chosen = preferences.command()
     if chosen:
-        return shlex.split(chosen)
+        return words_of(chosen, windows=os.name == "nt")
     found = shutil.which("perpetua")
     if found is None:
         raise AddonError(

@@ -18,6 +18,7 @@ from bl_ext.user_default.perpetua import (
     point_cloud,
     session,
 )
+from bl_ext.user_default.perpetua.errors import AddonError
 from conftest import MODULE
 from footprint import footprint
 from toy_cache import write_cache
@@ -406,3 +407,26 @@ def test_a_backend_starts_only_where_none_is(
     backend_process.start_if_none()
     assert backend_process.running(), "its backend was gone"
     backend_process.stop()
+
+
+@pytest.mark.parametrize(
+    ("typed", "windows", "words"),
+    [
+        ("/opt/my\\ tools/perpetua serve", False, ["/opt/my tools/perpetua", "serve"]),
+        (
+            '"/opt/my tools/perpetua" serve --port 0',
+            False,
+            ["/opt/my tools/perpetua", "serve", "--port", "0"],
+        ),
+        ("C:\\perpetua\\perpetua.exe serve", True, ["C:\\perpetua\\perpetua.exe", "serve"]),
+        ('"C:\\my tools\\perpetua.exe" serve', True, ["C:\\my tools\\perpetua.exe", "serve"]),
+    ],
+)
+def test_a_command_is_read_as_its_system_writes_it(typed: str, windows: bool, words: list[str]) -> None:
+    assert backend_process.words_of(typed, windows) == words
+
+
+@pytest.mark.parametrize("windows", [False, True])
+def test_a_command_without_its_second_quotation_mark_is_one_sentence(windows: bool) -> None:
+    with pytest.raises(AddonError, match="lacks a quotation mark"):
+        backend_process.words_of('"/opt/perpetua serve', windows)
