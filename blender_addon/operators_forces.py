@@ -16,6 +16,8 @@ from .reconstruction import objects_centre
 from .take_builder import round_starts
 
 KIND_ITEMS = tuple((kind.name, kind.label, kind.text, kind.icon, i) for i, kind in enumerate(KINDS.values()))
+OF_LIST = ("targets", "material", "use_colour", "colour")
+"""What the list says of a force, and its object does not."""
 
 
 def _window(scene: bpy.types.Scene, start: int, end: int) -> tuple[int, int]:
@@ -37,7 +39,18 @@ def _centre(scene: bpy.types.Scene) -> Vector:
     return scene.cursor.location.copy()
 
 
-def _list(scene: bpy.types.Scene, made: bpy.types.Object) -> None:
+def _copied_from(scene: bpy.types.Scene, carrier: bpy.types.Object) -> int | None:
+    """Place in the list of the force that an object is a copy of, by the name and kind that Blender gives a copy."""
+    title, kind = carrier.name.rpartition(".")[0] or carrier.name, forces.kind_of(carrier)
+    for index, entry in enumerate(scene.perpetua.forces):
+        other = entry.object
+        alike = other is not None and title in (other.name, other.name.rpartition(".")[0])
+        if alike and forces.carries_force(other) and forces.kind_of(other) == kind:
+            return index
+    return None
+
+
+def _list(scene: bpy.types.Scene, made: bpy.types.Object) -> bpy.types.PropertyGroup:
     entry = scene.perpetua.forces.add()
     entry.name, entry.object = made.name, made
     for selected in list(bpy.context.view_layer.objects.selected):
@@ -45,6 +58,7 @@ def _list(scene: bpy.types.Scene, made: bpy.types.Object) -> None:
     made.select_set(True)
     bpy.context.view_layer.objects.active = made
     scene.perpetua.force_index = len(scene.perpetua.forces) - 1
+    return entry
 
 
 def _active(context: bpy.types.Context, what: str) -> bpy.types.Object:
@@ -203,7 +217,10 @@ class PERPETUA_OT_use_force(PerpetuaOperator, bpy.types.Operator):
             )
         if START not in carrier:  # a copy acts when what it was copied from does
             forces.mark(carrier, forces.kind_of(carrier), _window(context.scene, 0, 0))
-        _list(context.scene, carrier)
+        origin = _copied_from(context.scene, carrier)
+        made = _list(context.scene, carrier)
+        for name in OF_LIST if origin is not None else ():
+            setattr(made, name, getattr(context.scene.perpetua.forces[origin], name))
 
 
 class PERPETUA_OT_toggle_target(PerpetuaOperator, bpy.types.Operator):

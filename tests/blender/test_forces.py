@@ -395,3 +395,17 @@ def test_a_copy_of_a_force_is_named_and_can_be_taken_over(scene: bpy.types.Scene
     log.clear()
     forces_panel.PERPETUA_PT_forces.draw(panel, bpy.context)
     assert "does not act" not in " ".join(log)
+
+
+def test_a_copy_of_an_emitter_pours_the_same(scene: bpy.types.Scene) -> None:
+    bpy.ops.perpetua.add_force(kind="emitter")
+    bpy.ops.perpetua.add_force(kind="drag")
+    scene.perpetua.forces[0].material, scene.perpetua.forces[0].use_colour = "honey", True
+    scene.perpetua.forces[1].targets = "cup"
+    for index in (0, 1):
+        scene.perpetua.force_index = index
+        bpy.ops.object.duplicate()
+        bpy.ops.perpetua.use_force()
+    poured, slowed = scene.perpetua.forces[2:4]
+    assert (poured.material, poured.use_colour, poured.targets) == ("honey", True, "")
+    assert slowed.targets == "cup"
