@@ -93,8 +93,11 @@ def scene_of_fit(fitted: Fitted, take: Take, voxels: int, progress: Progress) ->
             clouds.append(fill_field(shape, spacing, thing.name, take.seed + index, floor))
 
     progress(0.75, "parting the objects from what is behind them")
-    fit = fit if (fit.objects >= 0).any() else claimed(fit, fields)
-    background, skins = part(fit, fields, [thing.name for thing in things])
+    names = [thing.name for thing in things]
+    if (fit.objects >= 0).any():
+        background, skins = part(fit, fields, names)
+    else:
+        background, skins = part(claimed(fit, fields, capture.views), fields, names, math.inf)
     patches = [contact_patch(f, background) for f, thing in zip(fields, things) if thing.resting]
     inner = [
         inside_splats(cloud, skin, solid[0], spacing, take.quality.sub_gaussians, take.seed)

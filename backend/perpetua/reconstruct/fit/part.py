@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from perpetua.errors import ReconstructionError
+from perpetua.reconstruct.capture.capture import CapturedView
 from perpetua.reconstruct.discs import balls, tangent_discs
 from perpetua.reconstruct.fit.train import Fit
 from perpetua.reconstruct.splats import INTERIOR_CLEARANCE, INTERIOR_SIGMA
@@ -20,6 +22,8 @@ Array = NDArray[np.float64]
 
 STRAY = 2.5
 """Voxels outside an object beyond which a Gaussian that claims to be its is left out."""
+SHOWN = 0.5
+"""Share of the views' masks that must show a Gaussian as the object's: a tenth of a ball's radius before it, three in five do."""
 BURIED = 1.0
 """Voxels inside an object beyond which a Gaussian of the background is left out: it would show when the object moves."""
 SKIN = 0.7
@@ -35,18 +39,38 @@ UNDER_PLANE = 0.25
 """Of a contact patch's longer side, below the plane down to which they are: depth from pictures is not exact, and a fitted table is thick."""
 
 
-def claimed(fit: Fit, fields: list[Field]) -> Fit:
-    """A fit that was not told whose its Gaussians are, with those in or at an object its own. The plane is z = 0."""
+def claimed(fit: Fit, fields: list[Field], views: Sequence[CapturedView]) -> Fit:
+    """A fit that was not told whose its Gaussians are, with those in or at an object its own, and those around it that the ``views``' masks
+    show as it: a fit without depth is as thick as it is unsure. The plane is z = 0."""
     means = fit.gaussians.means.numpy().astype(np.float64)
     distance = np.stack([field.at(means) / field.voxel for field in fields])
-    nearest = distance.argmin(0)
-    off_table = means[:, 2] > np.array([field.voxel for field in fields])[nearest]
-    return replace(fit, objects=np.where((distance.min(0) < 1) & off_table, nearest, -1))
+    shown = _shown(means, len(fields), views)
+    whose = np.where(distance.min(0) < 1, distance.argmin(0), shown.argmax(0))
+    own = (distance.min(0) < 1) | (shown.max(0) > SHOWN)
+    off_table = means[:, 2] > np.array([field.voxel for field in fields])[whose]
+    return replace(fit, objects=np.where(own & off_table, whose, -1))
 
 
-def part(fit: Fit, fields: list[Field], names: list[str]) -> tuple[Gaussians, list[Gaussians]]:
-    """(the background's Gaussians, those of each object). The plane is z = 0. Raises ``ReconstructionError`` for an object that has
-    none."""
+def _shown(means: Array, count: int, views: Sequence[CapturedView]) -> Array:
+    """[count, N] the share of the views that look at places [N, 3] whose masks show each of ``count`` objects there."""
+    looked, shown = np.zeros(len(means)), np.zeros((count, len(means)))
+    for view in views:
+        assert view.objects is not None
+        pixels, depth = view.camera.project(means)
+        inside = (
+            (depth > 0) & (pixels >= 0).all(1) & (pixels < [view.camera.width, view.camera.height]).all(1)
+        )
+        x, y = pixels[inside].astype(int).T
+        looked[inside] += 1
+        shown[:, inside] += view.objects[y, x] == np.arange(count)[:, None]
+    return np.asarray(shown / np.maximum(looked, 1))
+
+
+def part(
+    fit: Fit, fields: list[Field], names: list[str], stray: float = STRAY
+) -> tuple[Gaussians, list[Gaussians]]:
+    """(the background's Gaussians, those of each object). ``stray``: as STRAY. The plane is z = 0. Raises ``ReconstructionError`` for an
+    object that has none."""
     means = fit.gaussians.means.numpy().astype(np.float64)
     whose = fit.objects.copy()
     distance = np.stack([field.at(means) / field.voxel for field in fields])
@@ -56,7 +80,7 @@ def part(fit: Fit, fields: list[Field], names: list[str]) -> tuple[Gaussians, li
     whose = np.where((whose < 0) & (np.abs(away) < SKIN) & (height > ABOVE), nearest, whose)
     skins = []
     for index, name in enumerate(names):
-        own = (whose == index) & (distance[index] < STRAY)
+        own = (whose == index) & (distance[index] < stray)
         if not own.any():
             raise ReconstructionError(
                 f"No gaussian was found to be of object '{name}'; check its masks, or fit more gaussians."
