@@ -14,7 +14,8 @@ from scipy.spatial import cKDTree
 from perpetua.errors import ReconstructionError
 from perpetua.reconstruct.camera import camera_at
 from perpetua.reconstruct.particles import fill, spacing_for
-from perpetua.reconstruct.solid import Solid, corners_of, inflate, outline_of
+from perpetua.reconstruct.silhouette import corners_of, outline_of
+from perpetua.reconstruct.solid import Solid, inflate
 
 FOCAL = 660.0
 CAMERA = camera_at(math.radians(8), FOCAL, 480, 272)

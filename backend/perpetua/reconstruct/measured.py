@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from scipy.ndimage import distance_transform_edt, map_coordinates
 
 from perpetua.errors import CaptureError
-from perpetua.reconstruct.solid import Solid, closed_surface, corners_of, outline_of
+from perpetua.reconstruct.silhouette import corners_of, outline_of
+from perpetua.reconstruct.solid import Solid, closed_surface
 from perpetua.scene.cameras import Camera
 
 Array = NDArray[np.float64]
