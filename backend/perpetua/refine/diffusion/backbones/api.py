@@ -191,6 +191,15 @@ class Backbone(ABC):
         return latents
 
 
+def keeping_first(given: Tensor, after: AfterStep) -> AfterStep:
+    """``after``, and the first latent stays ``given`` [1, C, 1, h, w]."""
+
+    def kept(step: int, latents: Tensor) -> Tensor:
+        return torch.cat([given.to(latents), after(step, latents)[:, :, 1:]], 2)
+
+    return kept
+
+
 def pixels(video: Images, vae: Any, device: Any) -> Tensor:
     """[1, 3, T, H, W] in [-1, 1], where and in the type that the autoencoder works."""
     tensor = torch.from_numpy(np.ascontiguousarray(video)).permute(3, 0, 1, 2)[None]

@@ -15,6 +15,7 @@ from perpetua.refine.diffusion.backbones.api import (
     Images,
     Shot,
     images,
+    keeping_first,
     picture,
     pixels,
 )  # fmt: skip
@@ -101,11 +102,8 @@ class LTX(Backbone):
     ) -> Tensor:
         given = self.encode(shot.first[None])
 
-        def keep_the_picture(k: int, latents: Tensor) -> Tensor:
-            return torch.cat([given.to(latents), after(k, latents)[:, :, 1:]], 2)
-
         begun = torch.cat([given, start[:, :, 1:]], 2)
-        return super().sample(begun, first_step, imposes, shot, options, keep_the_picture)
+        return super().sample(begun, first_step, imposes, shot, options, keeping_first(given, after))
 
     def _scheduler(self, first_step: int, imposes: bool) -> Any:
         return beginning_at(self.scheduler, first_step)

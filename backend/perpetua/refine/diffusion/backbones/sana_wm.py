@@ -18,6 +18,7 @@ from perpetua.refine.diffusion.backbones.api import (
     Images,
     Shot,
     images,
+    keeping_first,
     picture,
     pixels,
 )  # fmt: skip
@@ -102,12 +103,9 @@ class SanaWM(Backbone):
             clean[:, :, :1] = 1
             return latents, clean
 
-        def keep_the_picture(k: int, latents: Tensor) -> Tensor:
-            return torch.cat([given.to(latents), after(k, latents)[:, :, 1:]], 2)
-
         self.pipeline.prepare_latents = begun
         try:
-            return super().sample(start, first_step, imposes, shot, options, keep_the_picture)
+            return super().sample(start, first_step, imposes, shot, options, keeping_first(given, after))
         finally:
             del self.pipeline.prepare_latents
 
