@@ -15,7 +15,7 @@ from bpy.app.handlers import persistent
 
 from perpetua_protocol.errors import ProtocolError
 
-from . import playback, session
+from . import handlers, playback, session
 from .reconstruction import import_reconstruction
 
 LOOK = ("front", "look_matrix", "look_fov", "look_size")
@@ -107,14 +107,12 @@ HANDLERS = {"undo_post": on_undo, "redo_post": on_undo, "load_pre": on_load_pre}
 
 def start() -> None:
     """Follow undo and redo from now on."""
-    for name, handler in HANDLERS.items():
-        getattr(bpy.app.handlers, name).append(handler)
+    handlers.add(HANDLERS)
 
 
 def stop() -> None:
     """Follow no more."""
-    for name, handler in HANDLERS.items():
-        getattr(bpy.app.handlers, name).remove(handler)
+    handlers.remove(HANDLERS)
     _kept.clear()
 
 

@@ -9,7 +9,7 @@ from bpy.app.handlers import persistent
 
 from perpetua_protocol.errors import BackendUnreachable
 
-from . import backend_process, log, redraw, session
+from . import backend_process, handlers, log, redraw, session
 from .backend_job import BackendJob
 from .errors import EXPECTED, AddonError
 
@@ -69,18 +69,19 @@ def on_load_pre(*_: object) -> None:
     end()
 
 
+HANDLERS = {"load_pre": on_load_pre}
+
+
 def register() -> None:
     """Let go of a job when another file is opened."""
-    if on_load_pre not in bpy.app.handlers.load_pre:
-        bpy.app.handlers.load_pre.append(on_load_pre)
+    handlers.add(HANDLERS)
 
 
 def unregister() -> None:
     """Let go of the job under way and of everything registered."""
     stop_timer()
     end()
-    if on_load_pre in bpy.app.handlers.load_pre:
-        bpy.app.handlers.load_pre.remove(on_load_pre)
+    handlers.remove(HANDLERS)
 
 
 def _tick() -> float | None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import bpy
 from bpy.app.handlers import persistent
 
-from . import compositor, playback, stand_ins
+from . import compositor, handlers, playback, stand_ins
 from .clouds import below
 from .errors import AddonError
 from .splat_engine import ENGINE
@@ -160,13 +160,14 @@ def on_render(scene: bpy.types.Scene, *_: object) -> None:
         match(scene)
 
 
+HANDLERS = {"render_init": on_render}
+
+
 def start() -> None:
     """Keep second scenes like their first from now on."""
-    if on_render not in bpy.app.handlers.render_init:
-        bpy.app.handlers.render_init.append(on_render)
+    handlers.add(HANDLERS)
 
 
 def stop() -> None:
     """Stop doing so."""
-    if on_render in bpy.app.handlers.render_init:
-        bpy.app.handlers.render_init.remove(on_render)
+    handlers.remove(HANDLERS)

@@ -16,7 +16,7 @@ from mathutils import Vector
 from perpetua_protocol.cache import Cache, CacheMeta
 from perpetua_protocol.errors import ProtocolError
 
-from . import display, session, splat_layers, splat_viewport, visitors
+from . import display, handlers, session, splat_layers, splat_viewport, visitors
 from .errors import AddonError
 from .frames import clear, forget_colours, open_cache, release, write
 from .point_cloud import STATIC, Floats, new_cloud, resize
@@ -273,16 +273,10 @@ HANDLERS = {
 
 def start() -> None:
     """Follow the timeline from now on."""
-    for name, handler in HANDLERS.items():
-        handlers = getattr(bpy.app.handlers, name)
-        if handler not in handlers:
-            handlers.append(handler)
+    handlers.add(HANDLERS)
 
 
 def stop() -> None:
     """Stop following the timeline and close the caches."""
-    for name, handler in HANDLERS.items():
-        handlers = getattr(bpy.app.handlers, name)
-        if handler in handlers:
-            handlers.remove(handler)
+    handlers.remove(HANDLERS)
     release()

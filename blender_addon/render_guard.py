@@ -12,7 +12,7 @@ import sys
 import bpy
 from bpy.app.handlers import persistent
 
-from . import session
+from . import handlers, session
 from .splat_engine import ENGINE
 
 FAILED = 1
@@ -59,12 +59,10 @@ HANDLERS = {
 
 def start() -> None:
     """Watch renders from now on."""
-    for name, handler in HANDLERS.items():
-        getattr(bpy.app.handlers, name).append(handler)
+    handlers.add(HANDLERS)
 
 
 def stop() -> None:
     """Watch no more."""
     on_render_end()
-    for name, handler in HANDLERS.items():
-        getattr(bpy.app.handlers, name).remove(handler)
+    handlers.remove(HANDLERS)

@@ -14,7 +14,7 @@ from bpy.app.handlers import persistent
 
 from perpetua_protocol.transfer import META
 
-from . import across_undo, bake_folders, cache_folders, log, playback, session, visitors
+from . import across_undo, bake_folders, cache_folders, handlers, log, playback, session, visitors
 
 NAMES = ("picture", "front", "depth", "cache_folder")
 
@@ -134,13 +134,11 @@ HANDLERS = {
 
 def start() -> None:
     """Follow saves from now on."""
-    for name, handler in HANDLERS.items():
-        getattr(bpy.app.handlers, name).append(handler)
+    handlers.add(HANDLERS)
 
 
 def stop() -> None:
     """Follow no more."""
-    for name, handler in HANDLERS.items():
-        getattr(bpy.app.handlers, name).remove(handler)
+    handlers.remove(HANDLERS)
     _before.clear()
     _appended_before.clear()
